@@ -1,0 +1,37 @@
+//! Trommel listens to the log stream that Loki stores and says only what matters.
+//!
+//! # The life of a batch
+//!
+//! ```text
+//! push ──▶ scan ──▶ detect ──▶ record ──▶ publish
+//! bytes    batch    hits       findings   messages
+//! → batch  → hits   → changes  → rows     → acks
+//! ```
+//!
+//! 1. [`push`]: one HTTP request becomes one [`batch::Batch`]: the decompressed block and an index into it. Lines are never copied.
+//! 2. [`scan`]: the block is searched as a whole for the literals that the rules require; what survives becomes [`hit::Hit`]s.
+//! 3. [`detect`]: one owner applies hits to windows and open findings, in order of event time. The same input gives the same findings.
+//! 4. [`record`]: what a batch changed goes to disk in one transaction; then, and only then, the request is answered 204.
+//! 5. [`publish`]: messages go out in order, each until its ack is seen.
+//!
+//! [`finding`] says what a finding is, [`rules`] what is looked for. Dependencies point one way:
+//! finding ← rules ← scan ← detect ← record ← publish; `push` knows only the batch.
+//!
+//! # What is absent, and why
+//!
+//! - `scan`, `detect`, `finding` and the decoders of `push` do no I/O, read no clock and spawn nothing: they are told the time.
+//! - Nothing executes, fetches or templates anything that a rule says.
+//! - No answer waits for NATS, and none is 429 or 5xx for being busy: Alloy would hold back Loki's own logs.
+//! - Raw lines never leave, save the few redacted ones that a finding quotes.
+
+pub mod batch;
+pub mod detect;
+pub mod finding;
+pub mod hit;
+pub mod owner;
+pub mod publish;
+pub mod push;
+pub mod record;
+pub mod rules;
+pub mod scan;
+pub mod time;

@@ -1,0 +1,376 @@
+//! What a rule is, once it has been read and checked. Past this type nothing re-checks.
+
+use std::fmt;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::time::Duration;
+
+use regex_automata::meta::Regex;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::selector::Selector;
+use crate::hit::RuleIndex;
+use crate::time::format_duration;
+
+/// Every rule of every file, valid as a whole. Immutable; shared as an `Arc`.
+#[derive(Debug, Default)]
+pub struct RuleSet {
+    /// The enabled rules, sorted by id; a [`RuleIndex`] is a place in it.
+    pub rules: Vec<Arc<Rule>>,
+    /// Hash over all rules' [`Rule::hash`]: what `/metrics` and `/api/v1/rules` report.
+    pub hash: String,
+}
+
+impl RuleSet {
+    /// The rule at `index`.
+    ///
+    /// # Panics
+    /// If `index` is from another rule set.
+    #[must_use]
+    pub fn rule(&self, index: RuleIndex) -> &Arc<Rule> {
+        &self.rules[index.0 as usize]
+    }
+
+    /// Every rule with its index.
+    pub fn iter(&self) -> impl Iterator<Item = (RuleIndex, &Arc<Rule>)> {
+        // At most `RULES_MAX` rules load, far below u32.
+        self.rules
+            .iter()
+            .enumerate()
+            .map(|(place, rule)| (RuleIndex(place as u32), rule))
+    }
+
+    /// The rule with the id `id`.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<(RuleIndex, &Arc<Rule>)> {
+        let place = self
+            .rules
+            .binary_search_by(|rule| rule.id.as_str().cmp(id))
+            .ok()?;
+        Some((RuleIndex(place as u32), &self.rules[place]))
+    }
+}
+
+/// One rule, checked and resolved: defaults filled in, patterns compiled.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// `[a-z0-9_]{1,64}`, unique in its rule set.
+    pub id: String,
+    /// Title for people.
+    pub name: Option<String>,
+    /// What it means, likely causes, first steps.
+    pub description: Option<String>,
+    /// Who looks after it.
+    pub owner: Option<String>,
+    /// The author's own version.
+    pub version: Option<String>,
+    /// Streams it reads; an empty selector is all.
+    pub selector: Selector,
+    /// Streams left out.
+    pub unless: Option<Selector>,
+    /// How fields are taken from a line.
+    pub parse: Parse,
+    /// Which entries count.
+    pub matches: Match,
+    /// How many of them make the condition. A rule without `threshold` has [`Threshold::EVERY`].
+    pub threshold: Threshold,
+    /// Names whose values make the key.
+    pub by: Vec<String>,
+    /// How long the condition must hold before a finding opens.
+    pub hold: Duration,
+    /// Severity at opening.
+    pub severity: Severity,
+    /// How sure a match of this rule is.
+    pub confidence: Confidence,
+    /// When an open finding is over.
+    pub recover: Recover,
+    /// See [`Rule`]'s key `cooldown` in the rule language: distance of repeated messages, and of reopening.
+    pub cooldown: Duration,
+    /// `[a-z0-9_]+`: what kind of incident a finding is.
+    pub incident_type: String,
+    /// `[a-z0-9_]+`: the domain of that type.
+    pub domain: String,
+    /// The finding's one line; without one it is generated.
+    pub summary: Option<Summary>,
+    /// Link for people.
+    pub runbook: Option<String>,
+    /// What is quoted.
+    pub evidence: EvidenceRules,
+    /// Lines that must match.
+    pub catches: Vec<String>,
+    /// Lines that must not.
+    pub passes: Vec<String>,
+    /// 16 hex digits: hash of the whole resolved rule, prose included.
+    pub hash: String,
+    /// 16 hex digits: hash of what decides findings (selector, unless, parse, match, ignore_case, threshold, by, for).
+    /// State survives a reload when it is unchanged.
+    pub meaning: String,
+    /// Where it was written, for people: file and line.
+    pub source: Source,
+}
+
+/// Where something was written.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Source {
+    /// The file as it was named to us.
+    pub file: String,
+    /// One-based line.
+    pub line: usize,
+}
+
+/// How a line's fields are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Parse {
+    /// JSON where the line starts with `{`, logfmt where it begins with `name=`.
+    #[default]
+    Auto,
+    /// JSON only.
+    Json,
+    /// logfmt only.
+    Logfmt,
+    /// The line has no fields.
+    None,
+}
+
+/// Which entries count: every group must be fulfilled; an empty one is.
+#[derive(Debug, Clone, Default)]
+pub struct Match {
+    /// At least one of these.
+    pub any: Vec<Item>,
+    /// Each of these.
+    pub all: Vec<Item>,
+    /// Not one of these.
+    pub none: Vec<Exclude>,
+    /// Each of these fields as stated.
+    pub fields: Vec<FieldTest>,
+}
+
+/// A text or an expression looked for in a line.
+#[derive(Debug, Clone)]
+pub enum Item {
+    /// A substring of the raw line; with [`Item::Text::ignore_case`] ASCII letters are equal in both cases.
+    Text {
+        /// What to find, never empty.
+        text: String,
+        /// The rule's `ignore_case`.
+        ignore_case: bool,
+    },
+    /// A regular expression; its named groups are captures.
+    Regex(Pattern),
+}
+
+/// What spoils a match.
+#[derive(Debug, Clone)]
+pub enum Exclude {
+    /// This text or expression in the line.
+    Item(Item),
+    /// The whole `match` of another rule of the set (its selector and `unless` are not looked at).
+    Rule(String),
+}
+
+/// A regular expression as written and compiled: bytes, linear time, bounded size. `ignore_case` is already in it.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    /// As written.
+    pub source: String,
+    /// Whether it was compiled without regard to ASCII case.
+    pub ignore_case: bool,
+    /// Compiled, unanchored.
+    pub regex: Regex,
+}
+
+/// One name of `fields` and what its value must be.
+#[derive(Debug, Clone)]
+pub struct FieldTest {
+    /// A label, structured metadata, JSON path (dotted), logfmt key or derived label.
+    pub name: String,
+    /// One of these must hold; a missing value fulfils none.
+    pub accepts: Vec<FieldCondition>,
+}
+
+/// What a field's value must be.
+#[derive(Debug, Clone)]
+pub enum FieldCondition {
+    /// Equal as text.
+    Equals {
+        /// The text.
+        text: String,
+        /// The rule's `ignore_case`.
+        ignore_case: bool,
+    },
+    /// A number that compares so; no number fulfils none.
+    Compare(Comparison, f64),
+    /// Contains a match of the expression.
+    Regex(Pattern),
+}
+
+/// How a number is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// `>=`, and the default.
+    AtLeast,
+    /// `>`
+    Above,
+    /// `<`
+    Below,
+    /// `<=`
+    AtMost,
+    /// `==`, for fields only.
+    Equal,
+    /// `!=`, for fields only.
+    NotEqual,
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AtLeast => ">=",
+            Self::Above => ">",
+            Self::Below => "<",
+            Self::AtMost => "<=",
+            Self::Equal => "==",
+            Self::NotEqual => "!=",
+        })
+    }
+}
+
+/// `N in T`: the condition on the number of counted entries in a trailing window of event time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Threshold {
+    /// Whether many entries fulfil it, or few.
+    pub needs: Needs,
+    /// The window, never zero.
+    pub window: Duration,
+}
+
+/// The count that fulfils a [`Threshold`], with its comparison resolved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// This many or more (`5`, `>= 5`, `> 4`).
+    AtLeast(NonZeroU64),
+    /// This many or fewer (`<= 4`, `< 5`).
+    AtMost(u64),
+}
+
+impl Threshold {
+    /// What a rule without `threshold` has: every match fulfils it. Counts in messages are those of five minutes.
+    pub const EVERY: Self = Self {
+        needs: Needs::AtLeast(NonZeroU64::MIN),
+        window: Duration::from_secs(300),
+    };
+}
+
+/// `5 in 10m`, `every match`, `<= 4 in 10m`.
+impl fmt::Display for Threshold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.needs {
+            _ if *self == Self::EVERY => f.write_str("every match"),
+            Needs::AtLeast(count) => write!(f, "{count} in {}", format_duration(self.window)),
+            Needs::AtMost(count) => write!(f, "<= {count} in {}", format_duration(self.window)),
+        }
+    }
+}
+
+/// When an open finding is over.
+#[derive(Debug, Clone)]
+pub enum Recover {
+    /// After this much quiet.
+    Quiet(Duration),
+    /// When an entry matches, or (with `after`) after this much quiet, whichever is first.
+    Match {
+        /// Quiet that also ends it.
+        after: Option<Duration>,
+        /// Read in the rule's selector.
+        when: Box<Match>,
+    },
+    /// Never: a one-shot event; see point 21 of the semantics.
+    Never,
+}
+
+impl Recover {
+    /// How long quiet must last to end a finding; `None` when quiet does not.
+    #[must_use]
+    pub fn quiet(&self) -> Option<Duration> {
+        match self {
+            Self::Quiet(after) => Some(*after),
+            Self::Match { after, .. } => *after,
+            Self::Never => None,
+        }
+    }
+}
+
+/// How bad it is, in rising order.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// Worth a look in working hours.
+    Warning,
+    /// Worth waking someone.
+    Critical,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        })
+    }
+}
+
+/// How sure a match of a rule is to mean what the rule says.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Confidence {
+    /// Often something else.
+    Low,
+    /// Usually right.
+    Medium,
+    /// All but certain.
+    High,
+}
+
+/// A summary with its placeholders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary(pub Vec<SummaryPart>);
+
+/// A piece of a summary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SummaryPart {
+    /// As written.
+    Text(String),
+    /// `{count}`: the window's count.
+    Count,
+    /// `{rate}`: that count per minute.
+    Rate,
+    /// `{window}`: the window as written.
+    Window,
+    /// `{name}`, the value of `by[n]`.
+    By(usize),
+    /// `{name}`, any other name: the n-th of [`Summary::captures`].
+    Capture(usize),
+}
+
+/// What a rule's findings quote.
+#[derive(Debug, Clone)]
+pub struct EvidenceRules {
+    /// How many lines: the first and the last `lines - 1`. 0 to [`EvidenceRules::LINES_MAX`].
+    pub lines: usize,
+    /// What is redacted beside the global patterns.
+    pub redact: Vec<Pattern>,
+}
+
+impl EvidenceRules {
+    /// Lines quoted when the rule does not say.
+    pub const LINES_DEFAULT: usize = 4;
+    /// Most lines a rule may quote: a message has room for little more.
+    pub const LINES_MAX: usize = 16;
+}

@@ -1,0 +1,221 @@
+//! Event time: an entry's own timestamp in nanoseconds, and the durations that rules and settings are written in.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Nanoseconds since the Unix epoch, as Loki's wire format carries them. Any `i64` is a valid value.
+///
+/// Arithmetic saturates: a hostile entry at the end of time must not wrap to its beginning.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// The earliest time there is.
+    pub const MIN: Self = Self(i64::MIN);
+    /// The latest time there is.
+    pub const MAX: Self = Self(i64::MAX);
+
+    /// The time `seconds` and `nanos` after the epoch, as protobuf's `Timestamp` writes it.
+    #[must_use]
+    pub fn from_parts(seconds: i64, nanos: i64) -> Self {
+        Self(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
+    }
+
+    /// The wall clock, for the shell around the pure rooms; they are told the time and never call this.
+    #[must_use]
+    pub fn wall_clock() -> Self {
+        let since_epoch = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        Self::default().plus(since_epoch)
+    }
+
+    /// This time, `duration` later.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(duration)))
+    }
+
+    /// This time, `duration` earlier.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(nanos(duration)))
+    }
+
+    /// How long after `earlier` this is; zero when it is not after it.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(u64::try_from(i128::from(self.0) - i128::from(earlier.0)).unwrap_or(0))
+    }
+}
+
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// RFC 3339 in UTC, with as many fractional digits as the time has.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_nanosecond(i128::from(self.0)) {
+            Ok(time) => write!(f, "{time}"),
+            Err(_) => write!(f, "{}ns", self.0),
+        }
+    }
+}
+
+/// RFC 3339 with any offset.
+impl FromStr for Timestamp {
+    type Err = TimeError;
+
+    fn from_str(text: &str) -> Result<Self, TimeError> {
+        let time: jiff::Timestamp = text
+            .parse()
+            .map_err(|_| TimeError::Timestamp(text.to_owned()))?;
+        i64::try_from(time.as_nanosecond())
+            .map(Self)
+            .map_err(|_| TimeError::Timestamp(text.to_owned()))
+    }
+}
+
+/// A time or duration that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TimeError {
+    /// Not a Prometheus duration.
+    #[error("`{0}` is not a duration; write it as in Prometheus: 30s, 10m, 1h30m, 1d")]
+    Duration(String),
+    /// Not an RFC 3339 time.
+    #[error("`{0}` is not an RFC 3339 time such as 2026-01-31T09:30:00Z")]
+    Timestamp(String),
+}
+
+/// Units of a Prometheus duration, longest first, in milliseconds.
+/// Source: `ParseDuration`, prometheus/common `model/time.go`: each unit at most once, in this order.
+const UNITS: [(&str, u64); 7] = [
+    ("y", 365 * 86_400_000),
+    ("w", 7 * 86_400_000),
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1_000),
+    ("ms", 1),
+];
+
+/// Reads a duration as Prometheus writes it: `90s`, `1h30m`, `1d`, and `0`.
+///
+/// # Errors
+/// [`TimeError::Duration`] for anything else: a number without a unit, units out of order or twice, more than 292 years.
+pub fn parse_duration(text: &str) -> Result<Duration, TimeError> {
+    let wrong = || TimeError::Duration(text.to_owned());
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let mut rest = text;
+    let mut total = 0u64;
+    let mut units = UNITS.iter();
+    while !rest.is_empty() {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
+        rest = &rest[digits..];
+        let letters = rest.len()
+            - rest
+                .trim_start_matches(|c: char| c.is_ascii_alphabetic())
+                .len();
+        let (_, scale) = units
+            .find(|(unit, _)| *unit == &rest[..letters])
+            .ok_or_else(wrong)?;
+        rest = &rest[letters..];
+        total = number
+            .checked_mul(*scale)
+            .and_then(|ms| total.checked_add(ms))
+            .ok_or_else(wrong)?;
+    }
+    if text.is_empty() || total > (i64::MAX / 1_000_000) as u64 {
+        return Err(wrong());
+    }
+    Ok(Duration::from_millis(total))
+}
+
+/// Writes a duration as Prometheus does, to the millisecond: `1h30m`, `0s`.
+#[must_use]
+pub fn format_duration(duration: Duration) -> String {
+    let mut rest = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    if rest == 0 {
+        return "0s".to_owned();
+    }
+    let mut text = String::new();
+    // Years and weeks read worse than days: `7d` is what people write.
+    for (unit, scale) in UNITS.iter().filter(|(unit, _)| !matches!(*unit, "y" | "w")) {
+        if rest >= *scale {
+            text.push_str(&format!("{}{unit}", rest / scale));
+            rest %= scale;
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_prometheus_reads_them() {
+        for (text, seconds) in [
+            ("0", 0),
+            ("0s", 0),
+            ("90s", 90),
+            ("10m", 600),
+            ("1h30m", 5400),
+            ("1d", 86_400),
+            ("1w", 604_800),
+        ] {
+            assert_eq!(
+                parse_duration(text),
+                Ok(Duration::from_secs(seconds)),
+                "{text}"
+            );
+        }
+        for text in [
+            "",
+            "10",
+            "m",
+            "30m1h",
+            "1m1m",
+            "1.5h",
+            "-1m",
+            "1 m",
+            "1M",
+            "99999999999999999999s",
+            "300y",
+        ] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_are_written_as_people_write_them() {
+        for text in ["0s", "1ms", "90ms", "10m", "1h30m", "7d", "26h"] {
+            let duration = parse_duration(text).expect("valid");
+            assert_eq!(
+                parse_duration(&format_duration(duration)),
+                Ok(duration),
+                "{text}"
+            );
+        }
+        assert_eq!(format_duration(Duration::from_secs(26 * 3600)), "1d2h");
+    }
+
+    #[test]
+    fn the_ends_of_time_saturate() {
+        assert_eq!(Timestamp::MAX.plus(Duration::MAX), Timestamp::MAX);
+        assert_eq!(Timestamp::MIN.minus(Duration::MAX), Timestamp::MIN);
+        assert_eq!(Timestamp::from_parts(i64::MAX, 999), Timestamp::MAX);
+        assert_eq!(Timestamp::MIN.since(Timestamp::MAX), Duration::ZERO);
+        assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00Z");
+    }
+}
