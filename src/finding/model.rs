@@ -296,7 +296,8 @@ mod rfc3339 {
             serializer: S,
         ) -> Result<S::Ok, S::Error> {
             match time {
-                Some(time) => serializer.collect_str(time),
+                // `serialize_some`, or formats that do not describe themselves could not read it back.
+                Some(time) => serializer.serialize_some(&time.to_string()),
                 None => serializer.serialize_none(),
             }
         }
