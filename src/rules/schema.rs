@@ -12,7 +12,7 @@ pub fn schema() -> Value {
     let mut schema = object(Place::File, |_| true);
     let extra = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": "https://trommel.dev/schema/rules/1.json",
+        "$id": "rules/1.json",
         "title": "Trommel rule file",
         "$defs": definitions(),
     });
