@@ -17,7 +17,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{NatsSettings, News, Pending};
+use super::connection::News;
+use super::{NatsSettings, Pending};
 
 /// Why an attempt to publish failed. All but [`Trouble::Refused`] are worth another attempt.
 #[derive(Debug, thiserror::Error)]

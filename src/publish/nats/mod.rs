@@ -12,6 +12,7 @@
 //! Needed permissions: publish to the subjects and to `$JS.API.STREAM.MSG.GET.<stream>`, subscribe to `_INBOX.>`;
 //! for [`Create::IfMissing`] also `$JS.API.STREAM.INFO.<stream>` and `$JS.API.STREAM.CREATE.<stream>`.
 
+mod connection;
 mod jetstream;
 mod stream;
 
@@ -20,15 +21,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::Client;
 use async_nats::connection::State;
-use async_nats::{Client, ConnectOptions, Event, ServerAddr};
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::{
-    Gone, NATS_CONNECTED, Outbox, Outcome, PUBLISH_RETRIES_TOTAL, PUBLISH_SECONDS, Pending, Status,
-};
-use jetstream::{Complaint, JetStream, Trouble};
+use super::{Gone, Outbox, Outcome, PUBLISH_RETRIES_TOTAL, PUBLISH_SECONDS, Pending, Status};
+use connection::{News, connect, set_connected};
+use jetstream::{JetStream, Trouble};
 
 /// Where messages go, and how patient the publisher is.
 #[derive(Clone, PartialEq, Eq)]
@@ -140,129 +139,6 @@ pub async fn publish_to_nats(
     Ok(())
 }
 
-/// What the connection's task tells the publisher.
-#[derive(Default)]
-struct News {
-    connected: Notify,
-    complaint: Complaint,
-}
-
-async fn connect(
-    settings: &NatsSettings,
-    status: &Arc<Status>,
-    news: &Arc<News>,
-) -> Result<Client, NatsError> {
-    let (servers, user) = servers(&settings.url)?;
-    let (events_status, events_news) = (Arc::clone(status), Arc::clone(news));
-    let mut options = ConnectOptions::new()
-        .name("trommel")
-        // The first connection may take as long as any other: trommel starts without NATS.
-        .retry_on_initial_connect()
-        // A dead connection is noticed after three of these.
-        .ping_interval(Duration::from_secs(15))
-        .event_callback(move |event| {
-            on_event(&event, &events_status, &events_news);
-            std::future::ready(())
-        });
-    options = match user {
-        Some((user, Some(password))) => options.user_and_password(user, password),
-        Some((token, None)) => options.token(token),
-        None => options,
-    };
-    if let Some(path) = &settings.credentials {
-        options =
-            options
-                .credentials_file(path)
-                .await
-                .map_err(|problem| NatsError::Credentials {
-                    path: path.clone(),
-                    problem,
-                })?;
-    }
-    options
-        .connect(servers)
-        .await
-        .map_err(|error| NatsError::Url {
-            server: String::new(),
-            problem: std::io::Error::other(error),
-        })
-}
-
-fn on_event(event: &Event, status: &Status, news: &News) {
-    match event {
-        Event::Connected => {
-            tracing::info!("connected to nats");
-            set_connected(status, true);
-            news.connected.notify_one();
-        }
-        Event::Disconnected => {
-            tracing::warn!("connection to nats lost");
-            set_connected(status, false);
-        }
-        // The end of the publisher.
-        Event::Closed => set_connected(status, false),
-        // Permission violations come this way; the request that caused one is never answered.
-        Event::ServerError(error) => news.complaint.set(error.to_string()),
-        Event::ClientError(error) => news.complaint.set(error.to_string()),
-        event => tracing::debug!(%event, "nats"),
-    }
-}
-
-fn set_connected(status: &Status, connected: bool) {
-    status.set_connected(connected);
-    metrics::gauge!(NATS_CONNECTED).set(if connected { 1.0 } else { 0.0 });
-}
-
-/// A user, and a password; without one the user is a token.
-type UserInfo = Option<(String, Option<String>)>;
-
-/// The addresses of `url` without their user info, and the first user info.
-///
-/// The client ignores user info in addresses (async-nats 0.51), and shows addresses in its logs.
-fn servers(url: &str) -> Result<(Vec<ServerAddr>, UserInfo), NatsError> {
-    let mut servers = Vec::new();
-    let mut user = None;
-    for server in url.split(',').map(str::trim) {
-        let wrong = |problem| NatsError::Url {
-            server: server
-                .rsplit_once('@')
-                .map_or(server, |(_, host)| host)
-                .to_owned(),
-            problem,
-        };
-        let mut address = server.parse::<ServerAddr>().map_err(wrong)?.into_inner();
-        if !address.username().is_empty() && user.is_none() {
-            user = Some((
-                percent_decode(address.username()),
-                address.password().map(percent_decode),
-            ));
-        }
-        // These fail for addresses without a host only, which have no user info either.
-        let _ = address.set_password(None);
-        let _ = address.set_username("");
-        servers.push(ServerAddr::from_url(address).map_err(wrong)?);
-    }
-    Ok((servers, user))
-}
-
-fn percent_decode(text: &str) -> String {
-    let mut decoded = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let escaped = (byte == b'%')
-            .then(|| after.get(..2))
-            .flatten()
-            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
-        rest = if escaped.is_some() {
-            &after[2..]
-        } else {
-            after
-        };
-        decoded.push(escaped.unwrap_or(byte));
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
-}
-
 /// The task's state.
 struct Publisher<'a> {
     client: Client,
@@ -284,6 +160,8 @@ struct Pass {
     after: i64,
     /// Findings of which a message was refused; at most [`Pass::HELD_MAX`], beyond which the walk waits.
     held: HashSet<String>,
+    /// The last refusal, in words.
+    refusal: Option<String>,
     /// When the next walk begins, if anything is held back.
     again: Instant,
 }
@@ -295,6 +173,7 @@ impl Pass {
         Self {
             after: 0,
             held: HashSet::new(),
+            refusal: None,
             again: Instant::now(),
         }
     }
@@ -335,12 +214,18 @@ impl Publisher<'_> {
             };
             self.status.set_in_flight(false);
             match delivered {
-                Ok(()) => outbox.sent(pending.seq).await?,
+                Ok(()) => {
+                    self.went_well(&pass);
+                    outbox.sent(pending.seq).await?;
+                }
                 Err(trouble) => {
                     Outcome::Refused.count();
                     self.report(&trouble);
-                    pass.again = Instant::now() + 6 * self.settings.retry_max;
+                    if pass.held.is_empty() {
+                        pass.again = Instant::now() + 6 * self.settings.retry_max;
+                    }
                     pass.held.insert(pending.finding_id);
+                    pass.refusal = Some(trouble.to_string());
                 }
             }
         }
@@ -358,13 +243,15 @@ impl Publisher<'_> {
                     outcome.count();
                     metrics::histogram!(PUBLISH_SECONDS).record(started.elapsed());
                     self.status.acked();
-                    self.all_is_well();
                     return Ok(());
                 }
                 Err(trouble @ Trouble::Refused(_)) => return Err(trouble),
                 Err(trouble) => {
                     metrics::counter!(PUBLISH_RETRIES_TOTAL).increment(1);
-                    self.report(&trouble);
+                    // That somebody else published on the subject is no trouble, only a reason to look again.
+                    if !matches!(trouble, Trouble::Raced) {
+                        self.report(&trouble);
+                    }
                     if matches!(trouble, Trouble::StreamMissing(_)) {
                         self.stream_seen = false;
                     }
@@ -435,12 +322,13 @@ impl Publisher<'_> {
         self.status.set_trouble(Some(text));
     }
 
-    fn all_is_well(&mut self) {
-        if !self.said.is_empty() {
+    /// A message has arrived; others may still be held back.
+    fn went_well(&mut self, pass: &Pass) {
+        if pass.held.is_empty() && !self.said.is_empty() {
             tracing::info!("findings are being published again");
             self.said.clear();
         }
-        self.status.set_trouble(None);
+        self.status.set_trouble(pass.refusal.clone());
     }
 }
 
@@ -459,33 +347,6 @@ fn is_at_least(found: &str, wanted: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn user_info_is_taken_out_of_addresses() {
-        let (addresses, user) = servers("nats://ops:p%40ss%2@a:4222, tls://b").expect("valid");
-        assert_eq!(user, Some(("ops".to_owned(), Some("p@ss%2".to_owned()))));
-        let shown: Vec<_> = addresses
-            .iter()
-            .map(|address| address.as_url_str())
-            .collect();
-        assert_eq!(shown, ["nats://a:4222", "tls://b"]);
-        assert_eq!(
-            servers("nats://t0ken@a").expect("valid").1,
-            Some(("t0ken".to_owned(), None))
-        );
-        assert_eq!(servers("127.0.0.1:4222").expect("valid").1, None);
-    }
-
-    #[test]
-    fn an_error_about_an_address_does_not_show_its_password() {
-        let error = servers("http://me:hunter2@host:1").expect_err("no such scheme");
-        assert_eq!(
-            error.to_string(),
-            "`host:1` is not the address of a nats server: invalid scheme for NATS server URL: http"
-        );
-        let settings = NatsSettings::new("nats://me:hunter2@host".to_owned());
-        assert!(!format!("{settings:?}").contains("hunter2"));
-    }
 
     #[test]
     fn a_later_revision_of_the_same_finding_makes_an_earlier_one_superfluous() {
