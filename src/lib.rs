@@ -34,4 +34,5 @@ pub mod push;
 pub mod record;
 pub mod rules;
 pub mod scan;
+pub mod telemetry;
 pub mod time;
