@@ -37,3 +37,4 @@ pub mod rules;
 pub mod scan;
 pub mod telemetry;
 pub mod time;
+pub mod web;

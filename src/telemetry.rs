@@ -98,7 +98,7 @@ metrics! {
     PUSH_REJECTED_TOTAL = "trommel_push_rejected_total", Counter, ["reason"], "Push requests refused, by what was wrong with them.";
     REQUESTS_SHED_TOTAL = "trommel_requests_shed_total", Counter, [], "Push requests answered 204 without inspecting all of their entries, for want of memory or time.";
     CONNECTIONS = "trommel_connections", Gauge, [], "Open connections to the push listener.";
-    CONNECTIONS_REFUSED_TOTAL = "trommel_connections_refused_total", Counter, [], "Connections closed at once because connections_max were open.";
+    CONNECTIONS_REFUSED_TOTAL = "trommel_connections_refused_total", Counter, [], "Connections closed at once because too many were open.";
 
     ENTRIES_TOTAL = "trommel_entries_total", Counter, [], "Log entries received.";
     ENTRIES_SHED_TOTAL = "trommel_entries_shed_total", Counter, [], "Entries that were not inspected because of overload.";
