@@ -25,6 +25,7 @@
 //! - Raw lines never leave, save the few redacted ones that a finding quotes.
 
 pub mod batch;
+pub mod cli;
 pub mod config;
 pub mod detect;
 pub mod finding;

@@ -60,7 +60,7 @@ pub struct FindingsQuery {
     pub reply: oneshot::Sender<Vec<FindingRow>>,
 }
 
-/// Answers on `listener` until `stop` is true or its sender is gone; then ends open connections within [`GRACE`].
+/// Answers on `listener` until `stop` is true or its sender is gone; then ends open connections within five seconds.
 pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
     loop {

@@ -248,7 +248,10 @@ mod tests {
 
     #[test]
     fn each_path_says_what_it_is_for() {
-        check("GET", "/", expect![[r#"
+        check(
+            "GET",
+            "/",
+            expect![[r#"
             200 text/plain; charset=utf-8
             trommel 0.1.0: ready, 0 rules
 
@@ -257,35 +260,60 @@ mod tests {
             /readyz              200 while pushes are answered
             /api/v1/findings     findings, newest change first; ?state=open|recovered&limit=1..500
             /api/v1/rules        rules in use
-        "#]]);
-        check("GET", "/livez", expect![[r#"
+        "#]],
+        );
+        check(
+            "GET",
+            "/livez",
+            expect![[r#"
             200 text/plain; charset=utf-8
             ok
-        "#]]);
-        check("GET", "/readyz", expect![[r#"
+        "#]],
+        );
+        check(
+            "GET",
+            "/readyz",
+            expect![[r#"
             200 text/plain; charset=utf-8
             ready
-        "#]]);
-        check("HEAD", "/readyz?verbose", expect![[r#"
+        "#]],
+        );
+        check(
+            "HEAD",
+            "/readyz?verbose",
+            expect![[r#"
             200 text/plain; charset=utf-8
             ready
-        "#]]);
-        check("GET", "/api/v1/rules", expect![[r#"
+        "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/rules",
+            expect![[r#"
             200 application/json
             {"hash":"","rules":[]}
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn findings_are_filtered_by_state_and_number() {
-        check("GET", "/api/v1/findings", expect![[r#"
+        check(
+            "GET",
+            "/api/v1/findings",
+            expect![[r#"
             200 application/json
             {"findings":[{"asked":"None 100"}]}
-        "#]]);
-        check("GET", "/api/v1/findings?state=open&limit=1", expect![[r#"
+        "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/findings?state=open&limit=1",
+            expect![[r#"
             200 application/json
             {"findings":[{"asked":"Some(Open) 1"}]}
-        "#]]);
+        "#]],
+        );
         check(
             "GET",
             "/api/v1/findings?state=recovered&limit=500",
@@ -298,38 +326,70 @@ mod tests {
 
     #[test]
     fn what_is_not_there_or_not_understood_is_refused_with_a_reason() {
-        check("GET", "/metric", expect![[r#"
+        check(
+            "GET",
+            "/metric",
+            expect![[r#"
             404 text/plain; charset=utf-8
             not found; `/` lists what there is
-        "#]]);
-        check("GET", "/api/v1/findings/", expect![[r#"
+        "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/findings/",
+            expect![[r#"
             404 text/plain; charset=utf-8
             not found; `/` lists what there is
-        "#]]);
-        check("POST", "/metrics", expect![[r#"
+        "#]],
+        );
+        check(
+            "POST",
+            "/metrics",
+            expect![[r#"
             405 text/plain; charset=utf-8
             only GET and HEAD
-        "#]]);
-        check("POST", "/nowhere", expect![[r#"
+        "#]],
+        );
+        check(
+            "POST",
+            "/nowhere",
+            expect![[r#"
             404 text/plain; charset=utf-8
             not found; `/` lists what there is
-        "#]]);
-        check("GET", "/api/v1/findings?state=closed", expect![[r#"
+        "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/findings?state=closed",
+            expect![[r#"
             400 application/json
             {"error":"state is `closed`, expected open or recovered"}
-        "#]]);
-        check("GET", "/api/v1/findings?limit=0", expect![[r#"
+        "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/findings?limit=0",
+            expect![[r#"
             400 application/json
             {"error":"limit is `0`, expected 1 to 500"}
-        "#]]);
-        check("GET", "/api/v1/findings?limit=501", expect![[r#"
+        "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/findings?limit=501",
+            expect![[r#"
             400 application/json
             {"error":"limit is `501`, expected 1 to 500"}
-        "#]]);
-        check("GET", "/api/v1/findings?severity=critical", expect![[r#"
+        "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/findings?severity=critical",
+            expect![[r#"
             400 application/json
             {"error":"unknown parameter `severity`, expected state or limit"}
-        "#]]);
+        "#]],
+        );
     }
 
     #[tokio::test]
