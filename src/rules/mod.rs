@@ -1,6 +1,7 @@
 //! From YAML to a [`RuleSet`]: everything wrong with all files is reported at once, and a set is valid or refused as a whole.
 
 mod model;
+mod pattern;
 mod selector;
 
 pub use model::{

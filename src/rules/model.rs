@@ -340,7 +340,12 @@ pub enum Confidence {
 
 /// A summary with its placeholders.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Summary(pub Vec<SummaryPart>);
+pub struct Summary {
+    /// Its pieces, in order.
+    pub parts: Vec<SummaryPart>,
+    /// Names that a hit must bring values for, each once, in the order of their first use.
+    pub captures: Vec<String>,
+}
 
 /// A piece of a summary.
 #[derive(Debug, Clone, PartialEq, Eq)]
