@@ -179,7 +179,7 @@ impl Name {
 /// A prepared item.
 #[derive(Debug)]
 enum Finder {
-    Text(memmem::Finder<'static>),
+    Text(Box<memmem::Finder<'static>>),
     /// A text without case: an automaton, because comparing at every place would cost line times text.
     Folded(AhoCorasick),
     Regex(Searcher),
@@ -191,7 +191,7 @@ impl Finder {
             Item::Text {
                 text,
                 ignore_case: false,
-            } => Self::Text(memmem::Finder::new(text).into_owned()),
+            } => Self::Text(Box::new(memmem::Finder::new(text).into_owned())),
             Item::Text {
                 text,
                 ignore_case: true,

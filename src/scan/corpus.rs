@@ -1,5 +1,6 @@
 //! The room's chief property on real lines, where a corpus lies beside the checkout.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -324,41 +325,40 @@ fn corpus() -> Option<PathBuf> {
 
 /// The labelled lines, each in the stream that it came from.
 fn labelled(corpus: &Path) -> Vec<(Labels, Vec<Sent>)> {
-    let lines = fs::read_to_string(corpus.join("dev/labelled.jsonl")).unwrap();
+    #[derive(serde::Deserialize)]
+    struct Labelled {
+        labels: BTreeMap<Box<str>, Box<str>>,
+        line: String,
+    }
+    let lines = fs::read_to_string(corpus.join("dev/labelled.jsonl")).expect("it can be read");
     let streams = lines.lines().map(|line| {
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        let labels = line["labels"].as_object().unwrap().iter();
-        let labels =
-            labels.map(|(name, value)| (name.as_str().into(), value.as_str().unwrap().into()));
-        (
-            Labels::new(labels),
-            vec![Sent::from(line["line"].as_str().unwrap())],
-        )
+        let line: Labelled = serde_json::from_str(line).expect("each line is an object");
+        (Labels::new(line.labels), vec![Sent::from(&*line.line)])
     });
     streams.collect()
 }
 
 /// The unlabelled lines, a stream for each file.
 fn bulk(corpus: &Path) -> Vec<(Labels, Vec<Sent>)> {
-    let mut files: Vec<_> = fs::read_dir(corpus.join("bulk"))
-        .unwrap()
-        .map(|file| file.unwrap().path())
+    let directory = fs::read_dir(corpus.join("bulk")).expect("it can be listed");
+    let mut files: Vec<_> = directory
+        .map(|file| file.expect("it can be listed").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "gz"))
         .collect();
     files.sort();
     let stream = |path: PathBuf| {
         let mut bytes = Vec::new();
-        flate2::read::GzDecoder::new(File::open(&path).unwrap())
-            .read_to_end(&mut bytes)
-            .unwrap();
-        let system = path.file_name().unwrap().to_str().unwrap();
-        let system = system.trim_end_matches(".log.gz");
+        let file = File::open(&path).expect("it can be read");
+        let mut file = flate2::read::GzDecoder::new(file);
+        file.read_to_end(&mut bytes).expect("it is whole");
+        let system = path.file_name().unwrap_or_default().to_string_lossy();
         let lines = bytes
             .split_inclusive(|&byte| byte == b'\n')
             .map(|line| Sent {
                 line: line.to_vec(),
                 metadata: Vec::new(),
             });
+        let system = system.trim_end_matches(".log.gz");
         (labels(&[("system", system)]), lines.collect())
     };
     files.into_iter().map(stream).collect()

@@ -226,7 +226,7 @@ impl Stretch {
     }
 
     fn of_alternation(parts: &[Hir]) -> Self {
-        let parts: Vec<_> = parts.iter().map(|part| Self::of(part)).collect();
+        let parts: Vec<_> = parts.iter().map(Self::of).collect();
         let exact: Option<Vec<_>> = parts.iter().map(|part| part.exact.clone()).collect();
         if let Some(exact) = exact {
             let exact = exact.concat();

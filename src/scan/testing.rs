@@ -45,7 +45,7 @@ pub(super) fn all_of(items: impl IntoIterator<Item = Item>) -> Match {
 }
 
 pub(super) fn pattern(source: &str, ignore_case: bool) -> Pattern {
-    Pattern::compile(source, ignore_case).unwrap()
+    Pattern::compile(source, ignore_case).expect("a test's expression compiles")
 }
 
 /// A rule that counts every match of `matches` in every stream.
