@@ -103,8 +103,8 @@ const SERVICE_LABELS: [&str; 12] = [
 pub struct Stream {
     /// The tenant of `X-Scope-OrgID`; empty when none was sent.
     pub tenant: Arc<str>,
-    /// The labels as sent.
-    pub labels: Labels,
+    /// The labels as sent. Hits share them.
+    pub labels: Arc<Labels>,
     /// Identity, equal wherever tenant and labels are.
     pub id: StreamId,
 }
@@ -123,7 +123,11 @@ impl Stream {
             hash.update(value.as_bytes());
         }
         let id = StreamId(hash.digest());
-        Self { tenant, labels, id }
+        Self {
+            tenant,
+            labels: Arc::new(labels),
+            id,
+        }
     }
 
     /// What Loki's distributor would store as `service_name`: the first label that names a service, else `unknown_service`.

@@ -1,1 +1,33 @@
-//! TBD
+//! From a batch to hits: which entries mean something to which rule.
+//!
+//! Nearly all lines mean nothing, so the work is to find that out fast. [`Scanner`] searches a batch's block as a whole, without
+//! looking at lines, for literals that the rules require (`literals`, `search`); only where one lies, a line is looked up, its stream
+//! held against the selector, and the rule itself asked (`confirm`). [`matches`] is the same question asked in the plainest way,
+//! for single lines; that both always agree is the room's chief property, tested on random rules and lines.
+//!
+//! Pure: no I/O, no clock, nothing shared but the immutable [`Scanner`]; each worker brings its own [`Scratch`].
+
+mod confirm;
+#[cfg(test)]
+mod corpus;
+mod fields;
+mod hits;
+mod level;
+mod line;
+mod literals;
+mod matcher;
+mod ordinary;
+mod pass;
+mod plan;
+#[cfg(test)]
+mod properties;
+mod scanner;
+mod search;
+#[cfg(test)]
+mod testing;
+
+pub use hits::VALUE_BYTES_MAX;
+pub use line::{Line, Metadata};
+pub use matcher::{Matched, judge, matches};
+pub use plan::Cost;
+pub use scanner::{Scanner, Scratch};

@@ -1,0 +1,230 @@
+//! How near is the whole path from a request's bytes to hits to the floor, which is decompressing those bytes?
+//!
+//! `cargo bench --bench floor` takes half a minute. Every row is measured in every round, one after the other, so that what
+//! else the machine does falls on all of them; a row's figure is its median. Ratios are times relative to decompression alone.
+//! The number of hits is checked against the plain matcher before anything is timed.
+
+mod lines;
+mod rules;
+mod wire;
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use trommel::batch::Batch;
+use trommel::rules::RuleSet;
+use trommel::scan::{Line, Scanner, Scratch, judge};
+
+use lines::Mix;
+use rules::Signature;
+use wire::{Decoder, Request};
+
+const ROUNDS: usize = 25;
+/// Different batches in each row: enough that no branch predictor learns them by heart.
+const BATCHES: u64 = 6;
+
+fn main() {
+    let nine = rules::nine();
+    let two_hundred = rules::two_hundred();
+    let thousand = rules::thousand();
+    let plus = |signature: Signature| [&two_hundred[..], &[signature]].concat();
+
+    let quiet = || Mix::Hits { per_mille: 1 };
+    let mut rows = vec![
+        Row::new("9 rules, 0.1 % of lines hit", &nine, quiet()),
+        Row::new("200 rules, 0.1 %", &two_hundred, quiet()),
+        Row::new(
+            "200 rules, 10 %",
+            &two_hundred,
+            Mix::Hits { per_mille: 100 },
+        ),
+        Row::new(
+            "200 rules, 100 %",
+            &two_hundred,
+            Mix::Hits { per_mille: 1000 },
+        ),
+        Row::new(
+            "200 rules, near misses in every line",
+            &two_hundred,
+            Mix::NearMisses,
+        ),
+        Row::new("1000 rules, 0.1 %", &thousand, quiet()),
+        Row::new("200 rules and a short text", &plus(rules::short()), quiet()),
+        Row::new(
+            "200 rules and an expression without text",
+            &plus(rules::without_text()),
+            quiet(),
+        ),
+        Row::new("200 rules and a field", &plus(rules::field()), quiet()),
+    ];
+    match lines::corpus() {
+        Some(lines) => rows.push(Row::new(
+            "200 rules, corpus",
+            &two_hundred,
+            Mix::Given(lines),
+        )),
+        None => eprintln!("skipped: no corpus beside the checkout"),
+    }
+    for row in &mut rows {
+        row.check();
+    }
+    if let Ok(which) = std::env::var("ROW") {
+        let row = &mut rows[which.parse::<usize>().unwrap()];
+        let mut best = Duration::MAX; let mut floor = Duration::MAX;
+        for _ in 0..200 { best = best.min(row.scan()); floor = floor.min(row.decompress()); }
+        println!("{} {:?} floor {:?} {:.2}", row.name, best, floor, best.div_duration_f64(floor));
+        return;
+    }
+
+    let mut floor = Vec::new();
+    let mut walk = Vec::new();
+    let mut times = vec![Vec::new(); rows.len()];
+    for _ in 0..ROUNDS {
+        floor.push(rows[0].decompress());
+        walk.push(rows[0].walk());
+        for (row, times) in rows.iter_mut().zip(&mut times) {
+            // Compressibility differs from row to row, so each is compared with its own floor.
+            times.push((row.decompress(), row.scan()));
+        }
+    }
+
+    let first = &rows[0];
+    println!(
+        "{} batches of {:.2} MB, {} lines each, compressed {:.1} times; median of {ROUNDS} rounds\n",
+        BATCHES,
+        first.bytes() as f64 / 1e6 / BATCHES as f64,
+        first.requests[0].lines,
+        first.bytes() as f64 / first.compressed_bytes() as f64,
+    );
+    println!(
+        "{:<44} {:>6} {:>6} {:>6} {:>9}",
+        "", "GB/s", "ratio", "best", "hits"
+    );
+    print("decompression alone", first.bytes(), &floor, &floor, None);
+    print("decompression and walk", first.bytes(), &walk, &floor, None);
+    for (row, times) in rows.iter().zip(times) {
+        let (floor, time): (Vec<_>, Vec<_>) = times.into_iter().unzip();
+        print(row.name, row.bytes(), &time, &floor, Some(row.hits));
+    }
+}
+
+/// Speed and ratio of the medians; on a machine that does other things, the ratio of the best rounds says more.
+fn print(name: &str, bytes: usize, time: &[Duration], floor: &[Duration], hits: Option<usize>) {
+    let speed = bytes as f64 / median(time).as_secs_f64() / 1e9;
+    let ratio = median(time).div_duration_f64(median(floor));
+    let best = |times: &[Duration]| times.iter().min().copied().unwrap_or_default();
+    let best = best(time).div_duration_f64(best(floor));
+    let hits = hits.map_or_else(String::new, |hits| hits.to_string());
+    println!("{name:<44} {speed:>6.2} {ratio:>6.2} {best:>6.2} {hits:>9}");
+}
+
+fn median(times: &[Duration]) -> Duration {
+    let mut times = times.to_vec();
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+/// One measurement: rules, and requests to find their hits in.
+struct Row {
+    name: &'static str,
+    rules: Arc<RuleSet>,
+    scanner: Scanner,
+    requests: Vec<Request>,
+    decoder: Decoder,
+    block: Vec<u8>,
+    batch: Batch,
+    scratch: Scratch,
+    /// In all requests together.
+    hits: usize,
+}
+
+impl Row {
+    fn new(name: &'static str, signatures: &[Signature], mix: Mix) -> Self {
+        let rules = rules::rule_set(signatures);
+        let requests = (0..BATCHES).map(|seed| Request::new(&mix.streams(seed, signatures)));
+        let requests: Vec<_> = requests.collect();
+        Self {
+            name,
+            scanner: Scanner::new(rules.clone()),
+            rules,
+            decoder: Decoder::new(&requests),
+            requests,
+            block: Vec::new(),
+            batch: Batch::default(),
+            scratch: Scratch::default(),
+            hits: 0,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.requests.iter().map(|request| request.bytes).sum()
+    }
+
+    fn compressed_bytes(&self) -> usize {
+        let compressed = self.requests.iter().map(|request| request.compressed.len());
+        compressed.sum()
+    }
+
+    /// Counts the hits of all requests; those of the first are held against the plain matcher.
+    fn check(&mut self) {
+        let mut counts = Vec::new();
+        for request in &self.requests {
+            let mut hits = Vec::new();
+            self.decoder.decode(request, &mut self.batch);
+            let entries = 0..self.batch.entries.len();
+            self.scanner
+                .scan(&self.batch, entries, &mut self.scratch, &mut hits);
+            counts.push(hits.len());
+        }
+        self.decoder.decode(&self.requests[0], &mut self.batch);
+        let mut expected = 0;
+        for entries in &self.batch.streams {
+            for entry in
+                &self.batch.entries[entries.entries.start as usize..entries.entries.end as usize]
+            {
+                let line = Line::of(&self.batch, &entries.stream, entry);
+                let hits = self.rules.rules.iter();
+                let selecting = hits.filter(|rule| rule.selector.selects(&entries.stream.labels));
+                expected += selecting
+                    .filter(|rule| judge(&self.rules, rule, &line).is_some())
+                    .count();
+            }
+        }
+        assert_eq!(counts[0], expected, "{}", self.name);
+        self.hits = counts.iter().sum();
+    }
+
+    fn decompress(&mut self) -> Duration {
+        let start = Instant::now();
+        for request in &self.requests {
+            wire::decompress(&request.compressed, &mut self.block);
+            black_box(&self.block);
+        }
+        start.elapsed()
+    }
+
+    fn walk(&mut self) -> Duration {
+        let start = Instant::now();
+        for request in &self.requests {
+            self.decoder.decode(request, &mut self.batch);
+            black_box(&self.batch);
+        }
+        start.elapsed()
+    }
+
+    fn scan(&mut self) -> Duration {
+        let mut hits = Vec::new();
+        let start = Instant::now();
+        for request in &self.requests {
+            self.decoder.decode(request, &mut self.batch);
+            let entries = 0..self.batch.entries.len();
+            self.scanner
+                .scan(&self.batch, entries, &mut self.scratch, &mut hits);
+            black_box(&hits);
+            // What becomes of hits is the next room's work; freeing them belongs to making them.
+            hits.clear();
+        }
+        start.elapsed()
+    }
+}

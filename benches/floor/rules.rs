@@ -1,0 +1,333 @@
+//! Rules like those that clusters are watched with: 9 stand for what ships, 200 and 1000 for what operators add.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use trommel::rules::{
+    Comparison, Confidence, EvidenceRules, FieldCondition, FieldTest, Item, Match, Matcher, Parse,
+    Pattern, Recover, Rule, RuleSet, Selector, Severity, Source, Test, Threshold,
+};
+
+/// What a rule looks for, and a text that it matches.
+#[derive(Clone)]
+pub(crate) struct Signature {
+    pub(crate) matches: Match,
+    pub(crate) example: String,
+    pub(crate) app: Option<&'static str>,
+}
+
+impl Signature {
+    fn text(text: &str) -> Self {
+        Self::any([text])
+    }
+
+    fn any<const N: usize>(texts: [&str; N]) -> Self {
+        let item = |text: &str| Item::Text {
+            text: text.to_owned(),
+            ignore_case: false,
+        };
+        Self {
+            example: texts[0].to_owned(),
+            matches: Match {
+                any: texts.map(item).into(),
+                ..Match::default()
+            },
+            app: None,
+        }
+    }
+
+    fn regex(source: &str, example: &str) -> Self {
+        let pattern = Pattern::compile(source, false).expect("the bench's own expressions compile");
+        Self {
+            example: example.to_owned(),
+            matches: Match {
+                any: vec![Item::Regex(pattern)],
+                ..Match::default()
+            },
+            app: None,
+        }
+    }
+}
+
+pub(crate) fn nine() -> Vec<Signature> {
+    vec![
+        Signature::any(["toomanyrequests", "429 Too Many Requests"]),
+        Signature::any(["ImagePullBackOff", "ErrImagePull"]),
+        Signature::any(["FreeDiskSpaceFailed"]),
+        Signature::any(["EvictionThresholdMet"]),
+        Signature::text("nats: no servers available for connection"),
+        Signature::text("LDAP Result Code 200"),
+        Signature::regex(
+            r"dial tcp (?P<peer>\S+): (?:connect: )?i/o timeout",
+            "dial tcp 10.0.0.9:389: i/o timeout",
+        ),
+        Signature::text("manifest unknown"),
+        Signature::regex(
+            "x509: (?:certificate|cannot validate)",
+            "x509: certificate has expired",
+        ),
+    ]
+}
+
+/// 140 rules of texts, 146 texts in all, and 60 of expressions; every fifth reads one app only.
+pub(crate) fn two_hundred() -> Vec<Signature> {
+    mixed(140, 60)
+}
+
+/// The same kinds, five times as many.
+pub(crate) fn thousand() -> Vec<Signature> {
+    mixed(700, 300)
+}
+
+fn mixed(texts: usize, expressions: usize) -> Vec<Signature> {
+    let subjects = SUBJECTS
+        .iter()
+        .flat_map(|subject| FAILURES.iter().map(move |failure| (subject, failure)));
+    // Neighbours in the list share a subject; steps through it mix them.
+    let pairs: Vec<_> = subjects.collect();
+    let pair = |number: usize| pairs[number * 37 % pairs.len()];
+
+    let mut signatures = nine();
+    signatures.extend(KNOWN.iter().map(|text| Signature::text(text)));
+    for number in 0.. {
+        if signatures.len() >= texts {
+            break;
+        }
+        let (subject, failure) = pair(number);
+        signatures.push(Signature::text(&format!("{subject} {failure}")));
+    }
+    signatures.truncate(texts);
+    for number in 0..expressions {
+        let (subject, failure) = pair(number + texts);
+        signatures.push(match number % 6 {
+            0 => Signature::regex(
+                &format!(r"{subject}\[\d+\]: .*{failure}"),
+                &format!("{subject}[123]: it {failure}"),
+            ),
+            1 => Signature::regex(
+                &format!(r"(?:{subject}|{failure}) after \d+ attempts"),
+                &format!("{failure} after 3 attempts"),
+            ),
+            2 => Signature::regex(
+                &format!(r"{failure} for user (?P<user>\S+) from (?P<ip>\S+)"),
+                &format!("{failure} for user bob from 10.0.0.1"),
+            ),
+            3 => Signature::regex(
+                &format!(r"(?i){subject}: {failure}"),
+                &format!("{subject}: {failure}").to_uppercase(),
+            ),
+            4 => Signature::regex(
+                &format!(r#""component":"{subject}".*"error":"[^"]*{failure}"#),
+                &format!(r#"{{"component":"{subject}","error":"it {failure}"}}"#),
+            ),
+            _ => Signature::regex(
+                &format!(r"{subject} (?:took|waited) (?:[5-9]\d{{3}}|\d{{5,}})ms.* {failure}$"),
+                &format!("{subject} took 7000ms {failure}"),
+            ),
+        });
+    }
+    for signature in signatures.iter_mut().step_by(5) {
+        signature.app = Some("frontend");
+    }
+    signatures
+}
+
+/// A rule that needs the denser sweep.
+pub(crate) fn short() -> Signature {
+    Signature::text("SIGBUS")
+}
+
+/// A rule that is asked about every line.
+pub(crate) fn without_text() -> Signature {
+    Signature::regex(r"\b5\d\d \d{7,}$", "502 12345678")
+}
+
+/// A rule that reads fields of every line.
+pub(crate) fn field() -> Signature {
+    let status = FieldTest {
+        name: "status".to_owned(),
+        accepts: vec![FieldCondition::Compare(Comparison::AtLeast, 500.0)],
+    };
+    Signature {
+        example: "status=503".to_owned(),
+        matches: Match {
+            fields: vec![status],
+            ..Match::default()
+        },
+        app: None,
+    }
+}
+
+pub(crate) fn rule_set(signatures: &[Signature]) -> Arc<RuleSet> {
+    let rules = signatures.iter().enumerate();
+    let rules = rules.map(|(number, signature)| Arc::new(rule(format!("r{number:04}"), signature)));
+    Arc::new(RuleSet {
+        rules: rules.collect(),
+        hash: String::new(),
+    })
+}
+
+fn rule(id: String, signature: &Signature) -> Rule {
+    let selected = signature.app.map(|app| Matcher {
+        name: "app".to_owned(),
+        test: Test::Equal(app.to_owned()),
+    });
+    Rule {
+        id,
+        name: None,
+        description: None,
+        owner: None,
+        version: None,
+        selector: Selector(selected.into_iter().collect()),
+        unless: None,
+        parse: Parse::Auto,
+        matches: signature.matches.clone(),
+        threshold: Threshold::EVERY,
+        by: vec!["namespace".to_owned(), "app".to_owned()],
+        hold: Duration::ZERO,
+        severity: Severity::Warning,
+        confidence: Confidence::Medium,
+        recover: Recover::Never,
+        cooldown: Duration::ZERO,
+        incident_type: "bench".to_owned(),
+        domain: "bench".to_owned(),
+        summary: None,
+        runbook: None,
+        evidence: EvidenceRules {
+            lines: 4,
+            redact: Vec::new(),
+        },
+        catches: Vec::new(),
+        passes: Vec::new(),
+        hash: String::new(),
+        meaning: String::new(),
+        source: Source::default(),
+    }
+}
+
+const KNOWN: [&str; 60] = [
+    "CrashLoopBackOff",
+    "Back-off restarting failed container",
+    "FailedScheduling",
+    "FailedMount",
+    "FailedAttachVolume",
+    "MountVolume.SetUp failed",
+    "NodeNotReady",
+    "PLEG is not healthy",
+    "NetworkPluginNotReady",
+    "OOMKilled",
+    "Out of memory: Killed process",
+    "Memory cgroup out of memory",
+    "blocked for more than 120 seconds",
+    "soft lockup - CPU#",
+    "EXT4-fs error",
+    "Buffer I/O error on dev",
+    "nf_conntrack: table full",
+    "neighbour table overflow",
+    "No space left on device",
+    "Read-only file system",
+    "Too many open files",
+    "Connection reset by peer",
+    "Liveness probe failed",
+    "Readiness probe failed",
+    "BackoffLimitExceeded",
+    "DeadlineExceeded",
+    "ProgressDeadlineExceeded",
+    "no such host",
+    "server misbehaving",
+    "Temporary failure in name resolution",
+    "SERVFAIL",
+    "certificate has expired",
+    "certificate signed by unknown authority",
+    "tls: handshake failure",
+    "bad certificate",
+    "Failed password for",
+    "authentication failure",
+    "Invalid user",
+    "permission denied",
+    "Access denied for user",
+    "password authentication failed for user",
+    "too many clients already",
+    "deadlock detected",
+    "could not serialize access",
+    "could not extend file",
+    "terminating connection due to administrator command",
+    "replication slot",
+    "Lost connection to MySQL server",
+    "MISCONF Redis is configured to save RDB snapshots",
+    "LOADING Redis is loading the dataset",
+    "CLUSTERDOWN The cluster is down",
+    "etcdserver: request timed out",
+    "etcdserver: mvcc: database space exceeded",
+    "lost leader",
+    "raft: stopped",
+    "upstream timed out",
+    "no live upstreams while connecting",
+    "upstream prematurely closed connection",
+    "panic: runtime error",
+    "java.lang.OutOfMemoryError",
+];
+
+const SUBJECTS: [&str; 28] = [
+    "etcd",
+    "scheduler",
+    "coredns",
+    "ingress controller",
+    "service mesh",
+    "image registry",
+    "volume attachment",
+    "node agent",
+    "backup job",
+    "message broker",
+    "payment gateway",
+    "identity provider",
+    "session store",
+    "search index",
+    "object storage",
+    "certificate manager",
+    "config reloader",
+    "autoscaler",
+    "webhook",
+    "admission plugin",
+    "license server",
+    "mail relay",
+    "metrics pipeline",
+    "trace collector",
+    "feature flags",
+    "database migration",
+    "replica set",
+    "leader election",
+];
+
+const FAILURES: [&str; 30] = [
+    "refused the connection",
+    "is out of memory",
+    "lost its lease",
+    "exceeded its quota",
+    "cannot be reached",
+    "gave up waiting",
+    "was evicted",
+    "returned garbage",
+    "rejected our credentials",
+    "has no endpoints",
+    "ran into a deadlock",
+    "is overloaded",
+    "dropped messages",
+    "failed its health check",
+    "detected corruption",
+    "hit the rate limit",
+    "was throttled",
+    "lost quorum",
+    "has an expired certificate",
+    "could not be resolved",
+    "is running behind",
+    "crashed unexpectedly",
+    "stopped responding",
+    "has a full queue",
+    "cannot allocate",
+    "violates the policy",
+    "was killed by signal",
+    "is not authorized",
+    "timed out twice",
+    "has diverged",
+];

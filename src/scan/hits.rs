@@ -1,0 +1,122 @@
+//! What a hit takes along from its line: key, captures, and the line itself, each bounded.
+
+use super::confirm::{Name, Work};
+use super::line::Line;
+use super::plan::Wanted;
+use crate::batch::Stream;
+use crate::hit::{Key, LINE_BYTES_MAX, Role};
+
+/// Longest value, in bytes, of a part of a key or of a capture; longer ones are cut, between characters.
+/// Keys are remembered for hours, so what a log line can put into one is bounded.
+pub const VALUE_BYTES_MAX: usize = 1024;
+
+/// Keys made of labels alone: every line of a stream has the same one, which its hits share.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    by_rule: Vec<Option<SharedKey>>,
+}
+
+#[derive(Debug, Clone)]
+struct SharedKey {
+    stream: usize,
+    role: Role,
+    key: Key,
+}
+
+impl Keys {
+    /// Forgets the keys of the batch before, and makes room for those of `rules` rules.
+    pub(super) fn begin(&mut self, rules: usize) {
+        self.by_rule.clear();
+        self.by_rule.resize(rules, None);
+    }
+
+    /// The key of `line`, which belongs to the batch's stream number `stream` and fulfils `wanted`.
+    pub(super) fn of(
+        &mut self,
+        rule: usize,
+        stream: usize,
+        role: Role,
+        wanted: &Wanted,
+        line: &Line<'_>,
+        work: &mut Work,
+    ) -> Key {
+        let shared = &mut self.by_rule[rule];
+        if let Some(shared) = shared
+            && shared.stream == stream
+            && shared.role == role
+        {
+            return shared.key.clone();
+        }
+        let parts = wanted.by.iter();
+        let key: Key = parts.map(|name| value(wanted, name, line, work)).collect();
+        if is_of_labels(&wanted.by, line.stream) {
+            *shared = Some(SharedKey {
+                stream,
+                role,
+                key: key.clone(),
+            });
+        }
+        key
+    }
+}
+
+/// Whether each of `names` means a label in every line of `stream`.
+fn is_of_labels(names: &[Name], stream: &Stream) -> bool {
+    let is_label = |name: &Name| !name.is_captured() && stream.labels.get(&name.name).is_some();
+    names.iter().all(is_label)
+}
+
+/// Names in the rule's summary, each with its value.
+pub(super) fn captures(
+    wanted: &Wanted,
+    line: &Line<'_>,
+    work: &mut Work,
+) -> Box<[(Box<str>, Box<str>)]> {
+    let names = wanted.summary.iter();
+    names
+        .map(|name| (name.name.clone(), value(wanted, name, line, work)))
+        .collect()
+}
+
+/// What `name` means in `line`; empty if nothing.
+fn value(wanted: &Wanted, name: &Name, line: &Line<'_>, work: &mut Work) -> Box<str> {
+    let value = wanted
+        .confirm
+        .value(name, line, &mut work.caches, &mut work.value);
+    value.map_or_else(Box::default, to_text)
+}
+
+/// `value` as text, cut to [`VALUE_BYTES_MAX`]. What is no UTF-8 becomes U+FFFD.
+pub(super) fn to_text(value: &[u8]) -> Box<str> {
+    let mut end = value.len();
+    if end > VALUE_BYTES_MAX {
+        end = VALUE_BYTES_MAX;
+        // Back to the first byte of the character that would be cut through; a character has at most four.
+        while end > VALUE_BYTES_MAX - 3 && value[end] & 0xc0 == 0x80 {
+            end -= 1;
+        }
+    }
+    String::from_utf8_lossy(&value[..end]).into()
+}
+
+/// As much of `line` as a hit carries.
+pub(super) fn cut(line: &[u8]) -> Box<[u8]> {
+    line[..line.len().min(LINE_BYTES_MAX)].into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_value_is_cut_between_characters() {
+        let long = "ж".repeat(VALUE_BYTES_MAX);
+        assert_eq!(to_text(long.as_bytes()).len(), VALUE_BYTES_MAX);
+        assert_eq!(
+            to_text(format!("a{long}").as_bytes()).len(),
+            VALUE_BYTES_MAX - 1
+        );
+        assert_eq!(&*to_text(b"a\xffb"), "a\u{fffd}b");
+        assert!(to_text(&[0x80; VALUE_BYTES_MAX + 9]).len() <= 3 * VALUE_BYTES_MAX);
+    }
+}

@@ -1,0 +1,426 @@
+//! What a line must contain for a rule to match it: sets of literals, one of which every matching line holds.
+//!
+//! They are taken from texts and out of regular expressions, inner parts included. A rule usually offers several sets
+//! (each item of `all`, each stretch of an expression); the one that ordinary logs hold least is taken.
+
+use memchr::memmem;
+use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
+
+use super::ordinary;
+use crate::rules::{Item, Match, Recover, Rule};
+
+/// Bytes that are found in the block before anything else is looked at.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Literal {
+    pub(super) bytes: Box<[u8]>,
+    /// ASCII letters are equal in both cases.
+    pub(super) ignore_case: bool,
+}
+
+impl Literal {
+    /// Whether it lies in `text` at `start`.
+    pub(super) fn is_at(&self, text: &[u8], start: usize) -> bool {
+        let Some(found) = text.get(start..start + self.bytes.len()) else {
+            return false;
+        };
+        if self.ignore_case {
+            found.eq_ignore_ascii_case(&self.bytes)
+        } else {
+            found == &*self.bytes
+        }
+    }
+}
+
+/// From this length a literal is found by the widest sampling: see `search`.
+pub(super) const LONG: usize = 8;
+/// Shorter ones are worth no search: nearly every line would be a candidate.
+pub(super) const SHORT: usize = 4;
+
+/// Most strings that a stretch of an expression is multiplied out into.
+const PRODUCT_MAX: usize = 64;
+/// Most alternatives of an expression that are looked for one by one.
+const ALTERNATIVES_MAX: usize = 256;
+/// Longest string made by multiplying out; a longer one tells no more.
+const BYTES_MAX: usize = 128;
+
+/// Literals one of which is in every line that fulfils `matches`, or `None` when there is no such set worth searching.
+///
+/// Fields give none: their value may be a label, structured metadata, or spelled with escapes.
+pub(super) fn required(matches: &Match) -> Option<Vec<Literal>> {
+    let of_all = matches.all.iter().filter_map(of_item);
+    let of_any = if matches.any.is_empty() {
+        None
+    } else {
+        let sets: Option<Vec<_>> = matches.any.iter().map(of_item).collect();
+        sets.map(|sets| sets.concat())
+    };
+    of_all
+        .chain(of_any)
+        .min_by(|a, b| cost(a).total_cmp(&cost(b)))
+}
+
+/// Literals one of which is in every line that `rule` turns into a hit, as a match or as a recovery.
+pub(super) fn of_rule(rule: &Rule) -> Option<Vec<Literal>> {
+    let mut found = required(&rule.matches)?;
+    if let Recover::Match { when, .. } = &rule.recover {
+        found.extend(required(when)?);
+    }
+    Some(found)
+}
+
+/// Whether a line that holds one of the literals of `rule` matches: they are all that it asks for.
+pub(super) fn decide(rule: &Rule) -> bool {
+    let Match {
+        any,
+        all,
+        none,
+        fields,
+    } = &rule.matches;
+    let one_is_enough = any.is_empty() && all.len() == 1 || all.is_empty();
+    one_is_enough
+        && any
+            .iter()
+            .chain(all)
+            .all(|item| matches!(item, Item::Text { .. }))
+        && none.is_empty()
+        && fields.is_empty()
+        && !matches!(rule.recover, Recover::Match { .. })
+}
+
+fn of_item(item: &Item) -> Option<Vec<Literal>> {
+    match item {
+        Item::Text { text, ignore_case } => usable(vec![Literal {
+            bytes: text.as_bytes().into(),
+            ignore_case: *ignore_case,
+        }]),
+        Item::Regex(pattern) => Stretch::of(&pattern.hir()).best(),
+    }
+}
+
+/// What is known of all texts that a part of an expression matches.
+struct Stretch {
+    /// They are among these, if these are few.
+    exact: Option<Vec<Literal>>,
+    /// Each contains one of these.
+    inner: Option<Vec<Literal>>,
+}
+
+impl Stretch {
+    const UNKNOWN: Self = Self {
+        exact: None,
+        inner: None,
+    };
+
+    fn exactly(set: Vec<Literal>) -> Self {
+        Self {
+            exact: Some(set),
+            inner: None,
+        }
+    }
+
+    fn of(hir: &Hir) -> Self {
+        match hir.kind() {
+            HirKind::Empty | HirKind::Look(_) => Self::exactly(vec![literal(b"", false)]),
+            HirKind::Literal(text) => Self::exactly(vec![literal(&text.0, false)]),
+            HirKind::Class(class) => Self::of_class(class),
+            HirKind::Capture(capture) => Self::of(&capture.sub),
+            HirKind::Repetition(repetition) => Self::of_repetition(repetition),
+            HirKind::Concat(parts) => Self::of_concat(parts),
+            HirKind::Alternation(parts) => Self::of_alternation(parts),
+        }
+    }
+
+    /// Few characters are looked for one by one; a letter in both cases is one literal without case.
+    fn of_class(class: &Class) -> Self {
+        const FEW: u32 = 8;
+        let members: Option<Vec<Vec<u8>>> = match class {
+            Class::Unicode(class) => {
+                let ranges = || {
+                    class
+                        .ranges()
+                        .iter()
+                        .map(|range| range.start()..=range.end())
+                };
+                let count: u32 = ranges()
+                    .map(|r| u32::from(*r.end()) - u32::from(*r.start()) + 1)
+                    .sum();
+                let bytes = |c: char| c.encode_utf8(&mut [0; 4]).as_bytes().to_vec();
+                (count <= FEW).then(|| ranges().flatten().map(bytes).collect())
+            }
+            Class::Bytes(class) => {
+                let ranges = || {
+                    class
+                        .ranges()
+                        .iter()
+                        .map(|range| range.start()..=range.end())
+                };
+                let count: u32 = ranges().map(|r| u32::from(*r.end() - *r.start()) + 1).sum();
+                (count <= FEW).then(|| ranges().flatten().map(|byte| vec![byte]).collect())
+            }
+        };
+        let Some(members) = members else {
+            return Self::UNKNOWN;
+        };
+        let both_cases = |member: &[u8]| {
+            member[0].is_ascii_alphabetic()
+                && members.contains(&member.to_ascii_lowercase())
+                && members.contains(&member.to_ascii_uppercase())
+        };
+        let set = members
+            .iter()
+            .filter(|member| !(both_cases(member) && member[0].is_ascii_uppercase()))
+            .map(|member| literal(member, both_cases(member)));
+        Self::exactly(set.collect())
+    }
+
+    fn of_repetition(repetition: &Repetition) -> Self {
+        let sub = Self::of(&repetition.sub);
+        match (repetition.min, repetition.max) {
+            (0, Some(1)) => match sub.exact {
+                Some(mut set) => {
+                    set.push(literal(b"", false));
+                    Self::exactly(set)
+                }
+                None => Self::UNKNOWN,
+            },
+            (0, _) => Self::UNKNOWN,
+            (min, max) => {
+                let repeated = sub.exact.as_ref().and_then(|set| {
+                    (1..min).try_fold(set.clone(), |product, _| multiplied(&product, set))
+                });
+                match repeated {
+                    Some(set) if max == Some(min) => Self::exactly(set),
+                    repeated => Self {
+                        exact: None,
+                        inner: better(repeated.and_then(usable), sub.best()),
+                    },
+                }
+            }
+        }
+    }
+
+    fn of_concat(parts: &[Hir]) -> Self {
+        let mut run = vec![literal(b"", false)];
+        let mut inner = None;
+        let mut whole = true;
+        for part in parts {
+            let part = Self::of(part);
+            let product = part.exact.as_ref().and_then(|next| multiplied(&run, next));
+            if let Some(product) = product {
+                run = product;
+                continue;
+            }
+            whole = false;
+            // Where the product would be too large, a new run begins with this part.
+            let next = part.exact.unwrap_or_else(|| vec![literal(b"", false)]);
+            inner = better(inner, usable(std::mem::replace(&mut run, next)));
+            inner = better(inner, part.inner);
+        }
+        if whole {
+            return Self::exactly(run);
+        }
+        Self {
+            exact: None,
+            inner: better(inner, usable(run)),
+        }
+    }
+
+    fn of_alternation(parts: &[Hir]) -> Self {
+        let parts: Vec<_> = parts.iter().map(Self::of).collect();
+        let exact: Option<Vec<_>> = parts.iter().map(|part| part.exact.clone()).collect();
+        if let Some(exact) = exact {
+            let exact = exact.concat();
+            if exact.len() <= ALTERNATIVES_MAX {
+                return Self::exactly(exact);
+            }
+            return Self::UNKNOWN;
+        }
+        let inner: Option<Vec<_>> = parts.into_iter().map(Self::best).collect();
+        Self {
+            exact: None,
+            inner: inner
+                .map(|sets| sets.concat())
+                .filter(|set| set.len() <= ALTERNATIVES_MAX),
+        }
+    }
+
+    /// The best set that every match contains.
+    fn best(self) -> Option<Vec<Literal>> {
+        better(self.exact.and_then(usable), self.inner)
+    }
+}
+
+fn literal(bytes: &[u8], ignore_case: bool) -> Literal {
+    Literal {
+        bytes: bytes.into(),
+        ignore_case,
+    }
+}
+
+/// Every string of `heads` followed by every one of `tails`, unless that is too many or too long.
+fn multiplied(heads: &[Literal], tails: &[Literal]) -> Option<Vec<Literal>> {
+    let longest = |set: &[Literal]| set.iter().map(|l| l.bytes.len()).max().unwrap_or(0);
+    // An alternation may stand alone in its whole width; in a product it must not multiply.
+    let count = heads.len() * tails.len();
+    let few =
+        count <= PRODUCT_MAX || (count <= ALTERNATIVES_MAX && heads.len().min(tails.len()) == 1);
+    if !few || longest(heads) + longest(tails) > BYTES_MAX {
+        return None;
+    }
+    let product = heads.iter().flat_map(|head| {
+        tails.iter().map(move |tail| Literal {
+            bytes: [&*head.bytes, &*tail.bytes].concat().into(),
+            // Without case altogether if without case in part: it only proposes, and proposes no less.
+            ignore_case: head.ignore_case || tail.ignore_case,
+        })
+    });
+    Some(product.collect())
+}
+
+/// `set`, if it is worth searching.
+fn usable(mut set: Vec<Literal>) -> Option<Vec<Literal>> {
+    set.sort_unstable();
+    set.dedup();
+    (!set.is_empty() && set.iter().all(|literal| literal.bytes.len() >= SHORT)).then_some(set)
+}
+
+fn better(a: Option<Vec<Literal>>, b: Option<Vec<Literal>>) -> Option<Vec<Literal>> {
+    match (a, b) {
+        (Some(a), Some(b)) if cost(&b) < cost(&a) => Some(b),
+        (Some(a), _) => Some(a),
+        (None, b) => b,
+    }
+}
+
+/// How much work `set` is expected to make, in no unit: what ordinary logs hold of it, and how many literals it has.
+fn cost(set: &[Literal]) -> f64 {
+    let shortest = set.iter().map(|l| l.bytes.len()).min().unwrap_or(0);
+    // A short literal needs a denser search of its own over the whole block: any long one is better.
+    let search = if shortest < LONG { 1e6 } else { 0.0 };
+    let candidates: f64 = set
+        .iter()
+        .map(|literal| {
+            let folded = literal.bytes.to_ascii_lowercase();
+            let whole = memmem::find_iter(ordinary::TEXT_FOLDED.as_bytes(), &folded).count();
+            let parts: usize = folded.windows(4).map(ordinary::occurrences).sum();
+            let grams = folded.len() - 3;
+            // A whole literal in ordinary text makes candidates, its parts only near misses.
+            20.0 * whole as f64 + parts as f64 / grams as f64 + 2.0 / grams as f64
+        })
+        .sum();
+    search + candidates
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::Exclude;
+    use crate::scan::testing::{all_of, any_of, regex, rule, text};
+
+    #[track_caller]
+    fn check(matches: &Match, expected: &[&str]) {
+        let found = required(matches).unwrap_or_default();
+        let found: Vec<_> = found
+            .iter()
+            .map(|literal| {
+                let bytes = String::from_utf8_lossy(&literal.bytes);
+                format!("{}{bytes}", if literal.ignore_case { "(i)" } else { "" })
+            })
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn inner_parts_of_an_expression_are_found() {
+        check(
+            &any_of([regex(r"^\d+ user (?P<u>\S+) denied access to \S+")]),
+            &[" denied access to "],
+        );
+        check(
+            &any_of([regex(r#""level":"(fatal|error)""#)]),
+            &["\"level\":\"error\"", "\"level\":\"fatal\""],
+        );
+        check(
+            &any_of([regex("dial tcp .*(no route to host|net unreachable)")]),
+            &["net unreachable", "no route to host"],
+        );
+        check(
+            &any_of([regex("(?:quota )?exhausted{2}now")]),
+            &["exhausteddnow", "quota exhausteddnow"],
+        );
+        check(&any_of([regex("(?:overflow!)+")]), &["overflow!"]);
+        check(&any_of([regex(r"\d+|[a-z]+")]), &[]);
+        check(&any_of([regex("abc")]), &[]);
+        check(&any_of([regex("(overflow)*")]), &[]);
+        check(&any_of([regex("ошибка диска")]), &["ошибка диска"]);
+    }
+
+    #[test]
+    fn letters_in_both_cases_make_one_literal_without_case() {
+        check(
+            &any_of([regex("(?i-u)quota exceeded")]),
+            &["(i)quota exceeded"],
+        );
+        check(
+            &any_of([regex("[Qq]uota exceeded")]),
+            &["(i)quota exceeded"],
+        );
+        // Unicode knows a long s and a Kelvin sign.
+        check(
+            &any_of([regex("(?i)disque plein")]),
+            &["(i)disque plein", "(i)diſque plein"],
+        );
+    }
+
+    #[test]
+    fn any_needs_a_literal_of_each_item_and_all_of_one() {
+        check(&any_of([text("disk is full"), regex(r"\d+")]), &[]);
+        check(
+            &any_of([text("disk is full"), regex("read-only file ?system")]),
+            &[
+                "disk is full",
+                "read-only file system",
+                "read-only filesystem",
+            ],
+        );
+        check(
+            &all_of([text("abc"), text("quota exceeded"), regex(r"\d+")]),
+            &["quota exceeded"],
+        );
+        check(&Match::default(), &[]);
+    }
+
+    #[test]
+    fn the_rarer_and_longer_literal_is_taken() {
+        check(
+            &all_of([text("level=error"), text("quota exceeded")]),
+            &["quota exceeded"],
+        );
+        check(
+            &all_of([text("\"level\":\"info\""), text("zoneinfo lost")]),
+            &["zoneinfo lost"],
+        );
+        check(
+            &all_of([text("zqxj"), text("connection refused")]),
+            &["connection refused"],
+        );
+    }
+
+    #[test]
+    fn a_text_alone_decides_and_nothing_beside_it_may_have_a_say() {
+        let decided = |matches: Match| decide(&rule("r", matches));
+        assert!(decided(any_of([text("disk is full"), text("read-only")])));
+        assert!(decided(all_of([text("disk is full")])));
+        assert!(!decided(all_of([text("disk is full"), text("read-only")])));
+        assert!(!decided(any_of([text("disk is full"), regex("read-only")])));
+        let mut spoilt = any_of([text("disk is full")]);
+        spoilt.none.push(Exclude::Item(text("dry run")));
+        assert!(!decided(spoilt));
+        let mut recovering = rule("r", any_of([text("disk is full")]));
+        recovering.recover = Recover::Match {
+            after: None,
+            when: Box::new(any_of([text("disk has room")])),
+        };
+        assert!(!decide(&recovering));
+    }
+}

@@ -1,0 +1,220 @@
+//! One pass over a batch: from candidates in the block to questions about lines.
+//!
+//! A sweep proposes places. A place is mapped to its entry, must lie within the line as rules see it, its stream must be
+//! selected; then the rule is asked about the line, once, however often its literals occur there.
+
+use std::ops::Range;
+
+use super::line::Line;
+use super::plan::Tier;
+use super::scanner::{Scanner, Scratch};
+use super::search::Candidate;
+use crate::batch::{Batch, Stream};
+use crate::hit::{Hit, Role, RuleIndex};
+
+/// One call of [`Scanner::scan`].
+pub(super) struct Pass<'a> {
+    pub(super) scanner: &'a Scanner,
+    pub(super) batch: &'a Batch,
+    pub(super) scratch: &'a mut Scratch,
+    pub(super) hits: &'a mut Vec<Hit>,
+}
+
+impl Pass<'_> {
+    /// Finds the hits of `entries`, which are some.
+    pub(super) fn run(mut self, entries: Range<usize>) {
+        let scanner = self.scanner;
+        for tier in &scanner.tiers {
+            self.sweep(tier, entries.clone());
+        }
+        if !scanner.every_line.is_empty() {
+            self.ask_about_every_line(&entries);
+        }
+    }
+
+    fn sweep(&mut self, tier: &Tier, entries: Range<usize>) {
+        let batch = self.batch;
+        let base = batch.entries[entries.start].line.range().start;
+        let text = &batch.block[base..batch.entries[entries.end - 1].line.range().end];
+        let literal_found_in = &mut self.scratch.literal_found_in;
+        literal_found_in.clear();
+        literal_found_in.resize(tier.literals.len(), 0);
+        let mut cursor = Cursor::new(batch, entries);
+        tier.search.sweep(text, &mut |candidate| {
+            self.consider(tier, candidate, text, base, &mut cursor);
+        });
+    }
+
+    /// `text` begins at `base` in the block.
+    fn consider(
+        &mut self,
+        tier: &Tier,
+        Candidate { at, literal, start }: Candidate,
+        text: &[u8],
+        base: usize,
+        cursor: &mut Cursor<'_>,
+    ) {
+        let found_in = self.scratch.literal_found_in[literal];
+        // A line full of one literal is looked at once; its other occurrences cost a comparison of numbers.
+        if found_in == cursor.place() && cursor.is_within(base + at) {
+            return;
+        }
+        let bytes = &tier.literals[literal];
+        if !bytes.is_at(text, start) || !cursor.seek(base + at) {
+            return;
+        }
+        // In a CRI prefix, or across the line's end, it does not count, but may yet follow in the line.
+        let line = cursor.line();
+        let start = base + start;
+        if start < line.start || start + bytes.bytes.len() > line.end {
+            return;
+        }
+        self.scratch.literal_found_in[literal] = cursor.place();
+        for &rule in &tier.wanted_by[literal] {
+            self.ask_once(rule, cursor);
+        }
+    }
+
+    /// Asks a rule about the cursor's entry, unless it was asked before or does not read the stream.
+    fn ask_once(&mut self, rule: usize, cursor: &Cursor<'_>) {
+        let plan = &self.scanner.plans[rule];
+        let state = &mut self.scratch.by_rule[rule];
+        if state.asked_about == cursor.place() {
+            return;
+        }
+        state.asked_about = cursor.place();
+        self.scratch.candidates[rule] += 1;
+        let stream = cursor.stream as u32 + 1;
+        if state.stream != stream {
+            state.stream = stream;
+            state.selected = plan.selects(cursor.stream());
+        }
+        if state.selected {
+            self.ask(rule, plan.literal_decides, cursor.stream, cursor.entry);
+        }
+    }
+
+    fn ask_about_every_line(&mut self, entries: &Range<usize>) {
+        let (scanner, batch) = (self.scanner, self.batch);
+        // Out of the scratch while the rules in it are asked.
+        let mut asked = std::mem::take(&mut self.scratch.asked);
+        for (place, stream) in batch.streams.iter().enumerate() {
+            let present = entries.start.max(stream.entries.start as usize)
+                ..entries.end.min(stream.entries.end as usize);
+            if present.is_empty() {
+                continue;
+            }
+            let rules = scanner.every_line.iter().copied();
+            asked.clear();
+            asked.extend(rules.filter(|&rule| scanner.plans[rule].selects(&stream.stream)));
+            for &rule in &asked {
+                self.scratch.candidates[rule] += present.len() as u64;
+            }
+            for entry in present {
+                for &rule in &asked {
+                    self.ask(rule, false, place, entry);
+                }
+            }
+        }
+        self.scratch.asked = asked;
+    }
+
+    fn ask(&mut self, rule: usize, decided: bool, stream: usize, entry: usize) {
+        let plan = &self.scanner.plans[rule];
+        let entry = &self.batch.entries[entry];
+        let line = Line::of(self.batch, &self.batch.streams[stream].stream, entry);
+        let work = &mut self.scratch.work;
+        let verdict = if decided {
+            Some((Role::Match, &plan.matches))
+        } else {
+            plan.judge(&self.scanner.plans, &line, work)
+        };
+        let Some((role, wanted)) = verdict else {
+            return;
+        };
+        let raw = self.batch.bytes(entry.line);
+        self.hits.push(Hit {
+            rule: RuleIndex(rule as u32),
+            role,
+            at: entry.at,
+            stream: line.stream.id,
+            labels: line.stream.labels.clone(),
+            entry: entry.id(line.stream, raw),
+            key: self
+                .scratch
+                .keys
+                .of(rule, stream, role, wanted, &line, work),
+            captures: super::hits::captures(wanted, &line, work),
+            line: super::hits::cut(line.bytes),
+        });
+    }
+}
+
+/// The entry at a position in the block, for positions that never decrease.
+struct Cursor<'a> {
+    batch: &'a Batch,
+    /// The entry and its stream, by place.
+    entry: usize,
+    stream: usize,
+    /// Where the entries end that are looked at.
+    end: usize,
+}
+
+impl<'a> Cursor<'a> {
+    /// At the first of `entries`, which are some.
+    fn new(batch: &'a Batch, entries: Range<usize>) -> Self {
+        let stream = batch
+            .streams
+            .partition_point(|stream| stream.entries.end as usize <= entries.start);
+        Self {
+            batch,
+            entry: entries.start,
+            stream,
+            end: entries.end,
+        }
+    }
+
+    /// The entry's number within the batch, counted from one.
+    fn place(&self) -> u32 {
+        self.entry as u32 + 1
+    }
+
+    fn stream(&self) -> &'a Stream {
+        &self.batch.streams[self.stream].stream
+    }
+
+    /// Whether the entry's line, as sent, contains the position.
+    fn is_within(&self, at: usize) -> bool {
+        self.batch.entries[self.entry].line.range().contains(&at)
+    }
+
+    /// Where in the block the entry's line lies, as rules see it.
+    fn line(&self) -> Range<usize> {
+        let entry = &self.batch.entries[self.entry];
+        let line = self.batch.line(entry);
+        // `trim_line` gives a piece of the block, so the distance of the addresses is its place there.
+        let start = line.as_ptr().addr() - self.batch.block.as_ptr().addr();
+        start..start + line.len()
+    }
+
+    /// Moves on to the entry whose line, as sent, contains the position; stays at the next one and says no if there is none.
+    fn seek(&mut self, at: usize) -> bool {
+        let entries = &self.batch.entries[..self.end];
+        let is_before = |entry: usize| entries[entry].line.range().end <= at;
+        // Candidates are far apart or in the same line: double the step until one is beyond.
+        let mut step = 1;
+        let mut low = self.entry;
+        while low + step < self.end && is_before(low + step) {
+            low += step;
+            step *= 2;
+        }
+        let high = (low + step).min(self.end);
+        let passed = entries[low..high].partition_point(|entry| entry.line.range().end <= at);
+        // Never past the last one: a position behind it is in no line.
+        self.entry = (low + passed).min(self.end - 1);
+        while self.batch.streams[self.stream].entries.end as usize <= self.entry {
+            self.stream += 1;
+        }
+        self.is_within(at)
+    }
+}
