@@ -30,8 +30,9 @@ pub struct Limits {
     pub idle: Duration,
     /// From a body's last byte to the answer, whatever the load. Time spent waiting for room before that is taken off it.
     pub answer_within: Duration,
-    /// Bytes of bodies, as sent and decompressed, that all requests together may hold. A request that finds no room within
-    /// [`Limits::answer_within`] is discarded, answered 204 and counted as shed. One that alone needs more than this may take all of it.
+    /// Bytes that all requests together may hold: half of it bodies as sent, half what they decompress to and the hits found there.
+    /// A request that finds no room within [`Limits::answer_within`] is discarded, answered 204 and counted as shed.
+    /// One that alone needs more than a half may take all of that half.
     pub bytes_in_flight_max: usize,
 }
 

@@ -12,6 +12,7 @@ mod connection;
 mod decode;
 mod fill;
 mod inflate;
+mod inspect;
 mod interner;
 mod json;
 pub mod labels;
@@ -24,8 +25,9 @@ mod receive;
 pub mod server;
 
 pub use decode::{DecodeError, Encoded, Form, Notes, Scratch};
+pub use inspect::Inspect;
 pub use interner::Interner;
 pub use json::JsonError;
 pub use limits::Limits;
 pub use protobuf::ProtobufError;
-pub use server::{Inspect, Phase, Pressure, Server};
+pub use server::{Phase, Pressure, Server};

@@ -14,13 +14,14 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::budget::Claim;
-use super::decode::{DecodeError, Encoded, Form, Notes, Scratch};
+use super::decode::{DecodeError, Encoded, Form};
+use super::inspect::{Inspected, held_bytes, inspect_in_time};
+use super::limits::Limits;
 use super::server::{
-    ANSWER_SECONDS, BODY_BYTES, BYTES_SHED, ENTRIES, ENTRIES_EARLY, ENTRIES_SHED, Inspect,
-    LABELS_INVALID, LINES_CUT, REJECTED, REQUESTS, REQUESTS_SHED, STREAMS_FORGOTTEN, Server, text,
+    ANSWER_SECONDS, BODY_BYTES, BYTES_SHED, ENTRIES, ENTRIES_EARLY, ENTRIES_SHED, LABELS_INVALID,
+    LINES_CUT, REJECTED, REQUESTS, REQUESTS_SHED, STREAMS_FORGOTTEN, Server, text,
 };
-use crate::batch::Batch;
-use crate::hit::{Hit, Progress, Scanned};
+use crate::hit::Scanned;
 use crate::owner::Submission;
 use crate::time::Timestamp;
 
@@ -28,39 +29,76 @@ use crate::time::Timestamp;
 /// So a usual body waits in line before it costs anything, and a slow sender of a large one holds little more than it has sent.
 const BODY_STEP_BYTES: usize = 1 << 20;
 
-/// Lines, in bytes, that are inspected between two looks at the clock: about a millisecond.
-const PIECE_BYTES: usize = 256 << 10;
-
-/// What an entry costs to inspect at least, in bytes of line.
-const PIECE_ENTRY_BYTES: usize = 32;
-
 /// How a body's arrival ended.
 enum Arrival {
     Whole,
     TooLarge {
         bytes: usize,
     },
-    /// It was discarded for want of room.
+    /// For want of room; that many bytes were read and forgotten.
     NoRoom {
-        bytes: usize,
+        discarded: usize,
     },
     TimedOut,
     Broken,
 }
 
-/// What became of a request whose body arrived.
+impl Arrival {
+    /// What becomes of a body that did not arrive whole.
+    fn outcome(self, limits: &Limits) -> Outcome {
+        let (reason, status, text) = match self {
+            Self::NoRoom { discarded } => return Outcome::Unread { discarded },
+            Self::TooLarge { bytes } => {
+                return DecodeError::TooLarge {
+                    what: "has at least",
+                    bytes,
+                    bytes_max: limits.body_bytes_max,
+                }
+                .into();
+            }
+            Self::TimedOut => (
+                "timeout",
+                StatusCode::REQUEST_TIMEOUT,
+                format!("body took longer than {:?}", limits.body_read),
+            ),
+            Self::Broken | Self::Whole => (
+                "broken",
+                StatusCode::BAD_REQUEST,
+                "body ended early".to_owned(),
+            ),
+        };
+        Outcome::Refused {
+            reason,
+            status,
+            text,
+        }
+    }
+}
+
+/// What became of a request.
 enum Outcome {
-    Refused(DecodeError),
-    /// There was no room to decompress it in, or decoding it failed inside us.
-    Unread,
-    Inspected {
-        scanned: Scanned,
-        notes: Notes,
-        /// Entries in the request.
-        entries: u64,
-        /// Those of them that were inspected.
-        inspected: u64,
+    Refused {
+        /// As a label.
+        reason: &'static str,
+        status: StatusCode,
+        text: String,
     },
+    /// There was no room for it, or decoding it failed inside us. So many bytes more than the buffer has were read.
+    Unread {
+        discarded: usize,
+    },
+    Inspected(Inspected),
+}
+
+impl From<DecodeError> for Outcome {
+    fn from(error: DecodeError) -> Self {
+        Self::Refused {
+            reason: error.reason(),
+            status: StatusCode::from_u16(error.status())
+                .expect("the statuses of decoding are valid"),
+            text: error.to_string(),
+        }
+    }
 }
 
 impl Server {
@@ -81,16 +119,21 @@ impl Server {
         };
 
         let mut buffer = self.bodies.take();
-        let mut claim = self.budget.claim();
+        let mut claim = self.room_for_bodies.claim();
         let mut patience = self.limits.answer_within;
         let arrival = self
             .read(&mut body, &mut buffer, &mut claim, &mut patience, body_by)
             .await;
         let arrived = Instant::now();
         let received = Timestamp::wall_clock();
-        metrics::histogram!(BODY_BYTES).record(buffer.len() as f64);
+        let by = arrived + patience;
+        let body_bytes = buffer.len();
+        metrics::histogram!(BODY_BYTES).record(body_bytes as f64);
 
-        let response = match arrival {
+        // Decompressing has room of its own, and it is given back before the owner is waited for: a request that holds room never
+        // waits for another that waits for it, so under overload some are served rather than all shed.
+        let mut inspecting = self.room_for_blocks.claim();
+        let outcome = match arrival {
             Arrival::Whole => {
                 let encoded = Encoded {
                     tenant: &tenant,
@@ -99,39 +142,29 @@ impl Server {
                     content_encoding: header(&parts.headers, CONTENT_ENCODING),
                     body: &buffer,
                 };
-                let by = arrived + patience;
-                let outcome = self.decode_and_inspect(&encoded, &mut claim, by).await;
-                self.conclude(outcome, buffer.len(), claim, received, by)
-                    .await
+                self.decode_and_inspect(&encoded, &mut inspecting, by).await
             }
-            Arrival::TooLarge { bytes } => {
-                let error = DecodeError::TooLarge {
-                    what: "has at least",
-                    bytes,
-                    bytes_max: self.limits.body_bytes_max,
-                };
-                rejected(
-                    error.reason(),
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    &error.to_string(),
-                )
-            }
-            Arrival::NoRoom { bytes } => {
-                self.count_unread(bytes);
-                no_content()
-            }
-            Arrival::TimedOut => {
-                let refusal = format!("body took longer than {:?}", self.limits.body_read);
-                let mut response = rejected("timeout", StatusCode::REQUEST_TIMEOUT, &refusal);
-                let close = HeaderValue::from_static("close");
-                response.headers_mut().insert(CONNECTION, close);
-                response
-            }
-            Arrival::Broken => rejected("broken", StatusCode::BAD_REQUEST, "body ended early"),
+            refused => refused.outcome(&self.limits),
         };
         buffer.clear();
         let kept = buffer.capacity();
         self.bodies.put(buffer, kept);
+        drop(claim);
+
+        let response = match outcome {
+            Outcome::Refused {
+                reason,
+                status,
+                text,
+            } => rejected(reason, status, &text),
+            Outcome::Unread { discarded } => {
+                self.count_unread(body_bytes + discarded);
+                no_content()
+            }
+            Outcome::Inspected(inspected) => {
+                self.conclude(inspected, inspecting, received, by).await
+            }
+        };
         metrics::histogram!(ANSWER_SECONDS).record(arrived.elapsed().as_secs_f64());
         response
     }
@@ -183,8 +216,8 @@ impl Server {
         loop {
             if wanted > granted {
                 if !claim.grow(wanted - granted, patience).await {
-                    let bytes = buffer.len() + discard(body, by).await;
-                    return Arrival::NoRoom { bytes };
+                    let discarded = discard(body, by).await;
+                    return Arrival::NoRoom { discarded };
                 }
                 granted = wanted;
                 buffer.reserve(granted - buffer.len());
@@ -233,7 +266,7 @@ impl Server {
                     })?;
                 Ok(inspect_in_time(
                     &scratch,
-                    encoded,
+                    encoded.tenant,
                     notes,
                     &*inspect,
                     &mut |hits| {
@@ -243,20 +276,21 @@ impl Server {
             }));
             let Ok(decoded) = tried else {
                 // The hook has logged the panic. The client would only send the same again, so the request is shed.
-                return Outcome::Unread;
+                return Outcome::Unread { discarded: 0 };
             };
             let kept = scratch.kept_bytes();
             self.scratches.put(scratch, kept);
             match decoded {
-                Ok(inspected) => return inspected,
+                Ok(inspected) => return Outcome::Inspected(inspected),
                 Err(DecodeError::NoRoom { .. }) => {
                     let mut patience = by.saturating_duration_since(Instant::now());
-                    if !claim.grow(asked - granted, &mut patience).await {
-                        return Outcome::Unread;
+                    claim.shrink_to(0);
+                    if !claim.grow(asked, &mut patience).await {
+                        return Outcome::Unread { discarded: 0 };
                     }
                     granted = asked;
                 }
-                Err(error) => return Outcome::Refused(error),
+                Err(error) => return error.into(),
             }
         }
     }
@@ -264,29 +298,17 @@ impl Server {
     /// Hands on what was found, waits until it is on disk or `by`, and counts.
     async fn conclude(
         &self,
-        outcome: Outcome,
-        body_bytes: usize,
+        inspected: Inspected,
         mut claim: Claim,
         received: Timestamp,
         by: Instant,
     ) -> Response<Full<Bytes>> {
-        let (scanned, notes, entries, inspected) = match outcome {
-            Outcome::Refused(error) => {
-                let status = StatusCode::from_u16(error.status())
-                    .expect("the statuses of decoding are valid");
-                return rejected(error.reason(), status, &error.to_string());
-            }
-            Outcome::Unread => {
-                self.count_unread(body_bytes);
-                return no_content();
-            }
-            Outcome::Inspected {
-                scanned,
-                notes,
-                entries,
-                inspected,
-            } => (scanned, notes, entries, inspected),
-        };
+        let Inspected {
+            scanned,
+            notes,
+            entries,
+            inspected,
+        } = inspected;
         claim.shrink_to(held_bytes(&scanned.hits) + size_of_val(&*scanned.progress.times));
         let fate = if inspected == 0 {
             Fate::Recorded
@@ -341,71 +363,6 @@ enum Fate {
     Shed,
 }
 
-/// Inspects piece by piece for as long as `go_on`, which is told the hits of the last piece, says so before each.
-fn inspect_in_time(
-    scratch: &Scratch,
-    encoded: &Encoded<'_>,
-    notes: Notes,
-    inspect: &dyn Inspect,
-    go_on: &mut dyn FnMut(&[Hit]) -> bool,
-) -> Outcome {
-    let batch = scratch.batch();
-    let mut scanned = Scanned::default();
-    let (mut inspected, mut told) = (0, 0);
-    while inspected < batch.entries.len() && go_on(&scanned.hits[told..]) {
-        told = scanned.hits.len();
-        let rest = &batch.entries[inspected..];
-        let mut bytes = 0;
-        let piece = rest.iter().take_while(|entry| {
-            let within = bytes < PIECE_BYTES;
-            bytes += entry.line.len as usize + PIECE_ENTRY_BYTES;
-            within
-        });
-        let end = inspected + piece.count();
-        inspect.inspect(batch, inspected..end, &mut scanned);
-        inspected = end;
-    }
-    scanned.progress = progress(batch, encoded.tenant, inspected);
-    Outcome::Inspected {
-        scanned,
-        notes,
-        entries: batch.entries.len() as u64 + notes.entries_beyond,
-        inspected: inspected as u64,
-    }
-}
-
-/// The progress that a batch's first `inspected` entries make.
-fn progress(batch: &Batch, tenant: &Arc<str>, inspected: usize) -> Progress {
-    let entries = &batch.entries[..inspected];
-    let streams = batch
-        .streams
-        .iter()
-        .map_while(|stream| {
-            let end = (stream.entries.end as usize).min(inspected);
-            let count = end.checked_sub(stream.entries.start as usize)?;
-            // A stream has fewer entries than its batch, whose indices are 32 bits.
-            (count > 0).then_some((stream.stream.id, count as u32))
-        })
-        .collect();
-    Progress {
-        tenant: tenant.clone(),
-        streams,
-        times: entries.iter().map(|entry| entry.at).collect(),
-    }
-}
-
-/// Roughly the memory that hits take.
-fn held_bytes(hits: &[Hit]) -> usize {
-    hits.iter()
-        .map(|hit| {
-            let captures = hit.captures.iter();
-            let captures: usize = captures.map(|(name, value)| name.len() + value.len()).sum();
-            let key: usize = hit.key.iter().map(|value| value.len()).sum();
-            size_of::<Hit>() + hit.line.len() + captures + key
-        })
-        .sum()
-}
-
 /// Reads what is left of a body, until it ends or `by`, and tells how much it was.
 async fn discard(body: &mut Incoming, by: Instant) -> usize {
     let mut bytes = 0;
@@ -430,7 +387,12 @@ fn rejected(reason: &'static str, status: StatusCode, refusal: &str) -> Response
     tracing::debug!(reason, refusal, "push rejected");
     metrics::counter!(REJECTED, "reason" => reason).increment(1);
     metrics::counter!(REQUESTS, "code" => code(status)).increment(1);
-    text(status, refusal)
+    let mut response = text(status, refusal);
+    if status == StatusCode::REQUEST_TIMEOUT {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    response
 }
 
 /// The statuses there are, as labels.
@@ -450,128 +412,5 @@ fn code(status: StatusCode) -> &'static str {
 fn count(name: &'static str, by: u64) {
     if by > 0 {
         metrics::counter!(name).increment(by);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::ops::Range;
-    use std::sync::Mutex;
-
-    use super::super::interner::Interner;
-    use super::super::limits::Limits;
-    use super::*;
-
-    /// Remembers which pieces it was given.
-    #[derive(Default)]
-    struct Pieces(Mutex<Vec<Range<usize>>>);
-
-    impl Inspect for Pieces {
-        fn inspect(&self, _: &Batch, entries: Range<usize>, _: &mut Scanned) {
-            self.0.lock().expect("no panic").push(entries);
-        }
-    }
-
-    /// Two streams of `count` entries each, with lines of `length` bytes, inspected for `pieces` pieces at most.
-    fn inspect(
-        count: usize,
-        length: usize,
-        pieces: usize,
-    ) -> (Vec<Range<usize>>, Progress, u64, u64) {
-        let line = "x".repeat(length);
-        let values: Vec<String> = (0..count)
-            .map(|n| format!("[\"{n}\",\"{line}\"]"))
-            .collect();
-        let values = values.join(",");
-        let body = format!(
-            r#"{{"streams":[{{"stream":{{"a":"1"}},"values":[{values}]}},{{"stream":{{"a":"2"}},"values":[{values}]}}]}}"#
-        );
-        let tenant: Arc<str> = Arc::from("t");
-        let encoded = Encoded {
-            tenant: &tenant,
-            form: Form::V1,
-            content_type: Some(b"application/json"),
-            content_encoding: None,
-            body: body.as_bytes(),
-        };
-        let mut scratch = Scratch::default();
-        let notes = scratch
-            .decode(&encoded, &Limits::default(), &Interner::new(9), &mut |_| {
-                true
-            })
-            .expect("valid");
-        let seen = Pieces::default();
-        let mut left = pieces;
-        let outcome = inspect_in_time(&scratch, &encoded, notes, &seen, &mut |_| {
-            let more = left > 0;
-            left = left.saturating_sub(1);
-            more
-        });
-        let Outcome::Inspected {
-            scanned,
-            entries,
-            inspected,
-            ..
-        } = outcome
-        else {
-            panic!("it was inspected");
-        };
-        (
-            seen.0.into_inner().expect("no panic"),
-            scanned.progress,
-            entries,
-            inspected,
-        )
-    }
-
-    #[test]
-    fn a_batch_is_inspected_in_pieces_that_cover_it() {
-        let (pieces, progress, entries, inspected) = inspect(100, 10_000, usize::MAX);
-        assert_eq!(
-            pieces,
-            [
-                0..27,
-                27..54,
-                54..81,
-                81..108,
-                108..135,
-                135..162,
-                162..189,
-                189..200
-            ]
-        );
-        assert_eq!((entries, inspected), (200, 200));
-        assert_eq!(&*progress.tenant, "t");
-        let counts: Vec<u32> = progress.streams.iter().map(|(_, count)| *count).collect();
-        assert_eq!(counts, [100, 100]);
-        let times: Vec<i64> = progress.times.iter().map(|at| at.0).collect();
-        assert_eq!(
-            times,
-            [(0..100).collect::<Vec<_>>(), (0..100).collect()].concat()
-        );
-    }
-
-    #[test]
-    fn empty_lines_take_time_too() {
-        let (pieces, ..) = inspect(5_000, 0, usize::MAX);
-        assert_eq!(pieces, [0..8192, 8192..10_000]);
-    }
-
-    #[test]
-    fn when_time_is_up_the_rest_makes_no_progress() {
-        for (allowed, expected, counts) in [
-            (0, 0, vec![]),
-            (1, 27, vec![27]),
-            (4, 108, vec![100, 8]),
-            (7, 189, vec![100, 89]),
-            (8, 200, vec![100, 100]),
-        ] {
-            let (pieces, progress, entries, inspected) = inspect(100, 10_000, allowed);
-            assert_eq!(pieces.len(), allowed);
-            assert_eq!((entries, inspected), (200, expected));
-            assert_eq!(progress.times.len() as u64, expected);
-            let of_streams: Vec<u32> = progress.streams.iter().map(|(_, count)| *count).collect();
-            assert_eq!(of_streams, counts);
-        }
     }
 }

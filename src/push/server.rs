@@ -11,7 +11,6 @@
 //! | `GET /` | 200, what this is |
 
 use std::convert::Infallible;
-use std::ops::Range;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -32,11 +31,10 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::budget::Budget;
 use super::connection::{Activity, Watched};
 use super::decode::{Form, Scratch};
+use super::inspect::Inspect;
 use super::interner::Interner;
 use super::limits::Limits;
 use super::pool::Pool;
-use crate::batch::Batch;
-use crate::hit::Scanned;
 use crate::owner::Submission;
 
 pub(super) const REQUESTS: &str = "trommel_push_requests_total";
@@ -54,14 +52,6 @@ pub(super) const STREAMS_FORGOTTEN: &str = "trommel_streams_forgotten_total";
 const CONNECTIONS: &str = "trommel_connections";
 const CONNECTIONS_REFUSED: &str = "trommel_connections_refused_total";
 const CONNECTIONS_TIMED_OUT: &str = "trommel_connections_timed_out_total";
-
-/// Looks at a batch's entries: the rules, as far as this room knows them.
-pub trait Inspect: Send + Sync {
-    /// Adds the hits of `entries` (indices into the batch's entries) to `out`. Its progress is not this function's concern.
-    ///
-    /// Called on the worker that read the request, for consecutive pieces of some 256 KiB, so it must not wait for anything.
-    fn inspect(&self, batch: &Batch, entries: Range<usize>, out: &mut Scanned);
-}
 
 /// What load made us do, for the finding about ourselves.
 #[derive(Debug, Default)]
@@ -94,7 +84,8 @@ pub struct Server {
     pub(super) interner: Interner,
     pub(super) owner: mpsc::Sender<Submission>,
     pub(super) pressure: Arc<Pressure>,
-    pub(super) budget: Budget,
+    pub(super) room_for_bodies: Budget,
+    pub(super) room_for_blocks: Budget,
     pub(super) scratches: Pool<Scratch>,
     pub(super) bodies: Pool<Vec<u8>>,
     inspect: RwLock<Arc<dyn Inspect>>,
@@ -121,7 +112,8 @@ impl Server {
     ) -> Self {
         Self {
             interner: Interner::new(limits.streams_interned_max),
-            budget: Budget::new(limits.bytes_in_flight_max),
+            room_for_bodies: Budget::new(limits.bytes_in_flight_max / 2),
+            room_for_blocks: Budget::new(limits.bytes_in_flight_max / 2),
             scratches: Pool::new(KEPT_BYTES_MAX),
             bodies: Pool::new(KEPT_BYTES_MAX),
             limits,

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use trommel::batch::Batch;
-use trommel::hit::Scanned;
+use trommel::hit::{Hit, Role, RuleIndex, Scanned};
 use trommel::owner::Submission;
 use trommel::push::{Inspect, Limits, Phase, Pressure, Server};
 use trommel::time::Timestamp;
@@ -35,6 +35,28 @@ struct Panics;
 impl Inspect for Panics {
     fn inspect(&self, _: &Batch, _: Range<usize>, _: &mut Scanned) {
         panic!("a bug in a rule");
+    }
+}
+
+/// Rules that match every entry.
+struct Everything;
+
+impl Inspect for Everything {
+    fn inspect(&self, batch: &Batch, entries: Range<usize>, out: &mut Scanned) {
+        for entry in &batch.entries[entries] {
+            let stream = &batch.streams[0].stream;
+            out.hits.push(Hit {
+                rule: RuleIndex(0),
+                role: Role::Match,
+                at: entry.at,
+                stream: stream.id,
+                labels: Arc::new(stream.labels.clone()),
+                entry: entry.id(stream, batch.bytes(entry.line)),
+                key: Arc::from([]),
+                captures: Box::from([]),
+                line: batch.line(entry).into(),
+            });
+        }
     }
 }
 
@@ -214,7 +236,7 @@ async fn without_room_a_body_is_read_away_and_answered_at_the_deadline() {
         bytes_in_flight_max: 100,
         ..Limits::default()
     };
-    let running = Running::start(limits, 1).await;
+    let running = Running::start(limits, 8).await;
     let mut holder = running.client().await;
     let head = "POST /loki/api/v1/push HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n";
     holder
@@ -261,6 +283,43 @@ async fn a_request_larger_than_the_whole_budget_is_served_alone() {
     submission.recorded.send(()).expect("it waits");
     assert_eq!(pushing.await.expect("no panic").status, 204);
     assert_eq!(running.pressure(), [0, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn hits_take_room_until_they_are_recorded_and_others_wait_for_it() {
+    let limits = Limits {
+        bytes_in_flight_max: 8 << 10,
+        ..Limits::default()
+    };
+    let mut running = Running::start(limits, 8).await;
+    running.server.set_inspect(Arc::new(Everything));
+    let long: &str = Box::leak(
+        ONE.replace("\"x\"", &format!("\"{}\"", "x".repeat(2000)))
+            .into(),
+    );
+    let began = Instant::now();
+    let first = running.pushing(long);
+    let held = running.submissions.recv().await.expect("a submission");
+    assert_eq!(held.scanned.hits.len(), 2);
+
+    // What the second decompresses to no longer fits beside the first one's hits.
+    let second = running.pushing(long);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(running.submissions.try_recv().is_err());
+    held.recorded.send(()).expect("it waits");
+    let next = running.submissions.recv().await.expect("a submission");
+    assert_eq!(began.elapsed().as_millis() / 10, 20);
+    assert_eq!(first.await.expect("no panic"), 204);
+    assert_eq!(running.pressure(), [0, 0, 0]);
+
+    // The third has to wait until the second gives up: that is 500 ms after its own beginning, and early for both.
+    let third = running.pushing(long);
+    assert_eq!(second.await.expect("no panic"), 204);
+    assert_eq!(began.elapsed().as_millis() / 10, 50);
+    assert!(running.submissions.recv().await.is_some());
+    assert_eq!(third.await.expect("no panic"), 204);
+    assert_eq!(running.pressure(), [0, 0, 4]);
+    drop(next);
 }
 
 #[tokio::test(start_paused = true)]
