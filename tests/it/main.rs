@@ -6,6 +6,7 @@ mod clients;
 mod jetstream;
 mod metrics;
 mod nats_down;
+mod readme;
 mod replay;
 mod restart;
 mod sample;
