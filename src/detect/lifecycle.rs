@@ -126,6 +126,9 @@ enum Phase {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Episode {
     pub(super) finding_id: String,
+    /// As they were at opening: the subject of its messages follows from them.
+    pub(super) domain: String,
+    pub(super) incident_type: String,
     pub(super) observed_at: Timestamp,
     /// When it opened last: at first, or again.
     opened_at: Timestamp,
@@ -160,10 +163,6 @@ impl KeyState {
 
     pub(super) fn is_open(&self) -> bool {
         self.phase == Phase::Open
-    }
-
-    pub(super) fn episode(&self) -> Option<&Episode> {
-        self.episode.as_ref()
     }
 
     /// The label sets whose entries matter to the open finding.
@@ -476,7 +475,9 @@ impl KeyState {
                 if many {
                     self.extend(cx, at);
                 } else if let Some(episode) = &mut self.episode
-                    && episode.stopped.is_none()
+                    && episode
+                        .stopped
+                        .is_none_or(|stopped| at < stopped && stopped < at.plus(threshold.window))
                     && !self.window.holds(at, threshold)
                 {
                     episode.stopped = Some(at);
@@ -548,6 +549,8 @@ impl KeyState {
                 self.streams.retain(|(_, matched)| *matched >= first_seen);
                 Episode {
                     finding_id: report::finding_id(cx, at),
+                    domain: cx.rule.domain.clone(),
+                    incident_type: cx.rule.incident_type.clone(),
                     observed_at: at,
                     opened_at: at,
                     recovered_at: None,
@@ -685,12 +688,17 @@ impl KeyState {
     }
 
     /// The rule is gone: an open finding ends at `at`.
-    pub(super) fn remove_rule(&mut self, at: Timestamp) -> Option<Finding> {
+    pub(super) fn remove_rule(
+        &mut self,
+        at: Timestamp,
+        cluster: &str,
+        tenant: &str,
+    ) -> Option<Finding> {
         if !self.is_open() {
             return None;
         }
         let told = self.episode.take()?.told?;
-        Some(report::rule_removed(*told, at))
+        Some(report::rule_removed(*told, at, cluster, tenant))
     }
 
     /// Redacts what is kept, before it is written to disk.

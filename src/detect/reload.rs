@@ -128,7 +128,11 @@ impl Detector {
                 .tenants
                 .get(&tenant)
                 .map_or(Timestamp::MIN, |tenant| tenant.clock.newest);
-            self.changes.findings.extend(state.remove_rule(at));
+            self.changes.findings.extend(state.remove_rule(
+                at,
+                &self.settings.origin.cluster,
+                &tenant,
+            ));
             self.changes.forget_key(id, &tenant, &by_values);
             return;
         };

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::lifecycle::{Context, Episode};
 use crate::finding::{
-    self, Counts, Coverage, Detector, Evidence, EvidenceLine, Finding, Policy, Reason, RuleRef,
-    State,
+    self, Counts, Coverage, Detector, Evidence, EvidenceLine, Finding, LogsLink, Policy, Reason,
+    RuleRef, State, SummaryValues,
 };
 use crate::rules::Rule;
 use crate::time::Timestamp;
@@ -41,14 +41,18 @@ pub(super) fn finding(
     lines: Vec<EvidenceLine>,
 ) -> Finding {
     let rule = cx.rule;
-    let recovered = episode.recovered_at.is_some();
+    let state = match episode.recovered_at {
+        Some(_) => State::Recovered,
+        None => State::Open,
+    };
     let window = rule.threshold.window;
     // A recovery is of the whole finding, everything else of the window.
-    let count = if recovered {
-        episode.total
-    } else {
-        window_count
+    let count = match state {
+        State::Recovered => episode.total,
+        State::Open => window_count,
     };
+    let dedupe_key = dedupe_key(cx);
+    let by_labels = by_labels(cx, &lines);
     let unseen_from = at.minus(window).min(episode.last_message);
     let coverage = if cx.clock.has_gap(unseen_from, at) {
         Coverage::Gap
@@ -59,20 +63,26 @@ pub(super) fn finding(
         schema_version: 1,
         finding_id: episode.finding_id.clone(),
         revision: episode.revision,
-        state: if recovered {
-            State::Recovered
-        } else {
-            State::Open
-        },
+        state,
         reason,
         source: "logs".to_owned(),
-        domain: rule.domain.clone(),
-        incident_type: rule.incident_type.clone(),
+        domain: episode.domain.clone(),
+        incident_type: episode.incident_type.clone(),
         severity: episode.severity,
         severity_max: episode.severity_max,
         confidence: rule.confidence,
-        summary: finding::summary(rule, cx.key, captures, count, cx.redactor),
-        dedupe_key: dedupe_key(cx),
+        summary: finding::summarize(
+            &SummaryValues {
+                rule,
+                key: cx.key,
+                captures,
+                count,
+                state,
+            },
+            cx.redactor,
+        ),
+        finding_key: finding::finding_key(&cx.origin.cluster, tenant(cx), &dedupe_key),
+        dedupe_key,
         resource_scope: scope(cx),
         rule: rule_ref(rule),
         counts: Counts {
@@ -94,9 +104,9 @@ pub(super) fn finding(
             truncated: false,
             lines,
         },
-        logs: finding::logs_link(
+        logs: LogsLink::new(
             rule,
-            cx.key,
+            by_labels,
             episode.first_seen,
             episode.last_seen,
             cx.origin,
@@ -116,6 +126,21 @@ pub(super) fn finding(
         },
         time: at,
     }
+}
+
+/// The `by` names that are labels of the streams that matched: a query in Loki can ask for them.
+fn by_labels<'a>(cx: &Context<'a>, lines: &[EvidenceLine]) -> Vec<(&'a str, &'a str)> {
+    let labels = lines.last().map(|line| &line.labels);
+    let by = cx
+        .rule
+        .by
+        .iter()
+        .map(String::as_str)
+        .zip(cx.key.iter().map(|value| &**value));
+    by.filter(|(name, value)| {
+        labels.is_some_and(|labels| labels.get(*name).is_some_and(|label| label == value))
+    })
+    .collect()
 }
 
 fn scope(cx: &Context<'_>) -> BTreeMap<String, String> {
@@ -149,8 +174,10 @@ fn rule_ref(rule: &Rule) -> RuleRef {
 }
 
 /// The last revision of a finding whose rule is gone.
-pub(super) fn rule_removed(told: Finding, at: Timestamp) -> Finding {
+pub(super) fn rule_removed(told: Finding, at: Timestamp, cluster: &str, tenant: &str) -> Finding {
+    let tenant = if tenant == OWN_TENANT { "" } else { tenant };
     Finding {
+        finding_key: finding::finding_key(cluster, tenant, &told.dedupe_key),
         revision: told.revision + 1,
         state: State::Recovered,
         reason: Reason::RuleRemoved,

@@ -143,7 +143,7 @@ fn scanned(entries: &[Entry]) -> Scanned {
 }
 
 fn detector(settings: Settings, rules: &Arc<RuleSet>) -> Detector {
-    Detector::new(settings, Redactor::default(), Arc::clone(rules))
+    Detector::new(settings, Redactor::new(Vec::new()), Arc::clone(rules))
 }
 
 /// Feeds `batches` as they are and ends at `until`.

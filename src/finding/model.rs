@@ -85,6 +85,10 @@ pub struct Finding {
     #[serde(skip)]
     #[schemars(skip)]
     pub time: Timestamp,
+    /// 16 hex digits: a hash of cluster, tenant and dedupe key, the last token of the NATS subject.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub finding_key: String,
 }
 
 /// Whether a finding is open.

@@ -46,7 +46,7 @@ pub fn summarize(values: &SummaryValues<'_>, redactor: &Redactor) -> String {
 
 fn fill(template: &Summary, values: &SummaryValues<'_>) -> String {
     let mut text = String::new();
-    for part in &template.0 {
+    for part in &template.parts {
         match part {
             SummaryPart::Text(written) => text.push_str(written),
             SummaryPart::Count => text.push_str(&values.count.to_string()),
@@ -136,10 +136,17 @@ mod tests {
         assert_eq!(summarize(&values, &Redactor::new(Vec::new())), expected);
     }
 
+    fn parts(parts: Vec<SummaryPart>) -> Summary {
+        Summary {
+            parts,
+            captures: Vec::new(),
+        }
+    }
+
     #[test]
     fn a_template_is_filled_with_values_counts_and_window() {
         let mut rule = rule();
-        rule.summary = Some(Summary(vec![
+        rule.summary = Some(parts(vec![
             text("LDAP fails in "),
             SummaryPart::By(0),
             text("/"),
@@ -222,7 +229,7 @@ mod tests {
     #[test]
     fn what_a_value_brings_along_is_redacted_escaped_and_bounded() {
         let mut rule = rule();
-        rule.summary = Some(Summary(vec![
+        rule.summary = Some(parts(vec![
             text("login with password="),
             SummaryPart::Capture(0),
         ]));
@@ -234,7 +241,10 @@ mod tests {
             State::Open,
             "login with password=‹redacted:password›",
         );
-        rule.summary = Some(Summary(vec![text("user "), SummaryPart::Capture(0)]));
+        rule.summary = Some(Summary {
+            parts: vec![text("user "), SummaryPart::Capture(0)],
+            captures: vec!["user".to_owned()],
+        });
         check(
             &rule,
             &[],

@@ -169,7 +169,7 @@ mod tests {
         for _ in 0..2 {
             let (stream, valid) = intern(&interner, "", raw);
             assert!(!valid);
-            assert_eq!(stream.labels, Labels::default());
+            assert_eq!(*stream.labels, Labels::default());
         }
         let json = || Some(Labels::new([("a".into(), "b".into())]));
         let (stream, valid) = interner.stream(&"".into(), Notation::Json, raw.as_bytes(), json);

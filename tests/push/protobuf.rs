@@ -44,7 +44,7 @@ fn plain(batch: &Batch) -> Plain {
                 let metadata = batch.metadata_of(entry).map(pairs).collect();
                 (entry.at, batch.bytes(entry.line).to_vec(), metadata)
             });
-            (stream.stream.labels.clone(), entries.collect())
+            ((*stream.stream.labels).clone(), entries.collect())
         })
         .collect()
 }

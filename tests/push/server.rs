@@ -50,7 +50,7 @@ impl Inspect for Everything {
                 role: Role::Match,
                 at: entry.at,
                 stream: stream.id,
-                labels: Arc::new(stream.labels.clone()),
+                labels: Arc::clone(&stream.labels),
                 entry: entry.id(stream, batch.bytes(entry.line)),
                 key: Arc::from([]),
                 captures: Box::from([]),

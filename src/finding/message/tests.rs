@@ -101,6 +101,7 @@ pub(crate) fn sample() -> Finding {
             coverage: Coverage::Complete,
         },
         time: at("2026-11-20T10:17:11Z"),
+        finding_key: String::new(),
     }
 }
 
