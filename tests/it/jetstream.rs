@@ -61,7 +61,7 @@ fn tells_the_incident(messages: &[Published], incident: Incident) {
         assert_eq!(header("Content-Type"), Some("application/cloudevents+json"));
         assert_eq!(header("Trommel-Rule"), Some("ldap_timeout_spike"));
         assert_eq!(header("Trommel-Severity"), Some("warning"));
-        assert_eq!(header("Trommel-State"), Some(event.state()));
+        assert_eq!(header("Trommel-State"), Some(event.data_text("state")));
         let subject: Vec<_> = message.subject.split('.').collect();
         assert_eq!(
             subject,

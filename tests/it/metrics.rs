@@ -6,6 +6,7 @@ use crate::support::http::Request;
 use crate::support::incident::{Incident, RULES};
 use crate::support::program;
 use crate::support::trommel::Setup;
+use crate::support::wait;
 
 #[test]
 fn promtool_has_nothing_to_say_about_the_metrics() {
@@ -47,7 +48,10 @@ fn promtool_has_nothing_to_say_about_the_metrics() {
 #[test]
 fn the_probes_answer_on_both_ports() {
     let trommel = Setup::new(RULES).start();
-    for path in ["/livez", "/readyz", "/api/v1/findings", "/api/v1/rules"] {
+    wait::until("readiness", || {
+        (trommel.admin("/readyz").status == 200).then_some(())
+    });
+    for path in ["/livez", "/api/v1/findings", "/api/v1/rules"] {
         assert_eq!(trommel.admin(path).status, 200, "{path}");
     }
     let mut client = trommel.push_client();

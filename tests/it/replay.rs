@@ -35,7 +35,7 @@ fn a_replay_makes_the_same_findings_as_a_push_of_the_same_lines() {
     let file = scratch.write("incident.jsonl", &lines);
     let output = program::succeed(
         command()
-            .args(["replay", "--no-builtin", "--input", "jsonl", "--rules"])
+            .args(["replay", "--input", "jsonl", "--rules"])
             .arg(rules)
             .arg(file),
         "",

@@ -18,7 +18,7 @@ static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
 });
 
 impl Event {
-    /// Reads a message and holds it against CloudEvents 1.0 and the committed schema of its data.
+    /// Reads a message and holds it against CloudEvents 1.0 and its committed schema.
     #[track_caller]
     pub(crate) fn read(text: &str) -> Self {
         let value = serde_json::from_str(text)
@@ -40,12 +40,12 @@ impl Event {
         }
         assert!(text.len() <= 32 * 1024, "{} bytes in {text}", text.len());
         let wrong: Vec<_> = SCHEMA
-            .iter_errors(&event.0["data"])
+            .iter_errors(&event.0)
             .map(|error| format!("{}: {error}", error.instance_path()))
             .collect();
         assert!(
             wrong.is_empty(),
-            "data is not as the schema says: {wrong:#?}\n{text}"
+            "not as the schema says: {wrong:#?}\n{text}"
         );
         assert_eq!(
             event.text("id"),
