@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::batch::Labels;
 use crate::finding::{EvidenceLine, Redactor};
-use crate::rules::EvidenceRules;
+use crate::rules::{EvidenceRules, Needs, Rule};
 use crate::time::Timestamp;
 
 /// A line that may be quoted. Not redacted until it is stored or told: most quotes are replaced before that.
@@ -34,11 +34,19 @@ pub(super) struct Quotes {
 }
 
 impl Quotes {
-    /// How many lines are kept while no finding is open, so that its first one is at hand when it opens.
-    const BEFORE_OPENING: usize = EvidenceRules::LINES_MAX;
+    /// How many lines are kept while no finding is open: so many that its first one is at hand when it opens,
+    /// if the threshold is no more than a message may quote.
+    fn before_opening(rule: &Rule) -> usize {
+        let needed = match rule.threshold.needs {
+            Needs::AtLeast(needed) => usize::try_from(needed.get()).unwrap_or(usize::MAX),
+            Needs::AtMost(_) => 0,
+        };
+        needed.clamp(rule.evidence.lines, EvidenceRules::LINES_MAX)
+    }
 
     /// Puts a quote in its place. `open` tells whether a finding is open.
-    pub(super) fn add(&mut self, quote: Quote, open: bool, lines: usize) {
+    pub(super) fn add(&mut self, quote: Quote, open: bool, rule: &Rule) {
+        let lines = rule.evidence.lines;
         if lines == 0 {
             return;
         }
@@ -58,7 +66,7 @@ impl Quotes {
         let kept = if open {
             lines.saturating_sub(usize::from(self.first.is_some()))
         } else {
-            Self::BEFORE_OPENING
+            Self::before_opening(rule)
         };
         while self.last.len() > kept {
             self.last.pop_front();

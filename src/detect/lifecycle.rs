@@ -165,16 +165,9 @@ impl KeyState {
         self.phase == Phase::Open
     }
 
-    /// The label sets whose entries matter to the open finding.
+    /// The label sets that matched: a finding is quiet if one of them goes on without a match.
     pub(super) fn streams(&self) -> impl Iterator<Item = StreamId> {
-        let since = self
-            .episode
-            .as_ref()
-            .map_or(Timestamp::MAX, |episode| episode.first_seen);
-        self.streams
-            .iter()
-            .filter(move |(_, at)| *at >= since)
-            .map(|(stream, _)| *stream)
+        self.streams.iter().map(|(stream, _)| *stream)
     }
 
     /// A repeated entry of this key came and was not counted.
@@ -438,49 +431,47 @@ impl KeyState {
             labels: hit.labels,
             line: Line::Raw(hit.line),
         };
-        self.quotes
-            .add(quote, self.is_open(), cx.rule.evidence.lines);
+        self.quotes.add(quote, self.is_open(), cx.rule);
     }
 
     /// Looks at the condition after matches at `at`.
     fn decide(&mut self, cx: &Context<'_>, at: Timestamp, out: &mut Vec<Finding>) {
         let threshold = &cx.rule.threshold;
         let many = matches!(threshold.needs, Needs::AtLeast(_));
+        // Where enough matches have come together; never at a time that is settled.
+        let from = self
+            .settled
+            .map_or(at, |settled| at.max(settled.plus(Duration::from_nanos(1))));
+        let held = many
+            .then(|| self.window.first_hold(from, threshold))
+            .flatten();
         match self.phase {
             Phase::Idle if many => {
-                let from = self
-                    .settled
-                    .map_or(at, |settled| at.max(settled.plus(Duration::from_nanos(1))));
-                if let Some(held) = self.window.first_hold(from, threshold) {
-                    let since = self.window.stretch(held, threshold).0.max(from);
-                    self.begin(cx, if cx.rule.hold.is_zero() { held } else { since }, out);
+                if let Some(held) = held {
+                    self.begin(cx, held, out);
                 }
             }
             Phase::Waiting { since, end } if many => {
-                // A match in time joins the stretch; a late one may let it begin earlier.
-                if let Some((start, further)) = self
-                    .window
-                    .first_hold(at, threshold)
-                    .map(|held| self.window.stretch(held, threshold))
-                {
-                    let start = self.settled.map_or(start, |settled| start.max(settled));
+                // A match in time lengthens the stretch; a late one may let it begin earlier.
+                if let Some(held) = held {
                     self.phase = Phase::Waiting {
-                        since: since.min(start),
-                        end: end.max(further),
+                        since: since.min(held),
+                        end: end.max(self.window.stretch(held, threshold).1),
                     };
                 }
             }
-            Phase::Waiting { .. } if !self.window.holds(at, threshold) => self.phase = Phase::Idle,
+            Phase::Waiting { since, .. } if !self.window.stays_few(since, threshold) => {
+                self.phase = Phase::Idle;
+            }
             Phase::Open => {
                 if many {
                     self.extend(cx, at);
                 } else if let Some(episode) = &mut self.episode
-                    && episode
-                        .stopped
-                        .is_none_or(|stopped| at < stopped && stopped < at.plus(threshold.window))
                     && !self.window.holds(at, threshold)
                 {
-                    episode.stopped = Some(at);
+                    // A late match may show that there were too many already before.
+                    let stopped = episode.stopped.unwrap_or(at);
+                    episode.stopped = Some(self.window.too_many_since(stopped, threshold));
                 }
                 if self
                     .episode

@@ -131,12 +131,15 @@ impl Window {
         for place in (0..here).rev() {
             match end_of(place) {
                 Some(end) if end >= start => start = self.times[place],
+                // Only the last of several entries of one time counts them all.
+                None if self.times[place] == start => {}
                 _ => break,
             }
         }
         for place in here + 1..self.times.len() {
             match end_of(place) {
                 Some(next) if self.times[place] <= end => end = end.max(next),
+                None if self.times.get(place + 1) == Some(&self.times[place]) => {}
                 _ => break,
             }
         }
@@ -154,6 +157,24 @@ impl Window {
             .checked_sub(1)?
             .checked_sub(kept)
             .map(|place| self.times[place])
+    }
+
+    /// Whether there are few at `from` and at every entry after it. `AtMost` only.
+    pub(super) fn stays_few(&self, from: Timestamp, threshold: &Threshold) -> bool {
+        let mut after = self.times.range(self.before(from)..);
+        self.holds(from, threshold) && after.all(|at| self.holds(*at, threshold))
+    }
+
+    /// Since when there have been too many without a pause, if there are at the entry at `at`. `AtMost` only.
+    pub(super) fn too_many_since(&self, at: Timestamp, threshold: &Threshold) -> Timestamp {
+        let mut since = at;
+        // Between two entries the count only falls, so the moment before the later one has the fewest.
+        while let Some(place) = self.before(since).checked_sub(1)
+            && !self.holds(since.minus(Duration::from_nanos(1)), threshold)
+        {
+            since = self.times[place];
+        }
+        since
     }
 
     /// Forgets entries that no window at or after `at` holds.

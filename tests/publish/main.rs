@@ -103,6 +103,7 @@ fn finding() -> Finding {
             version: "0.1.0".to_owned(),
             coverage: Coverage::Complete,
         },
+        finding_key: String::new(),
         time: Timestamp(0),
     }
 }
