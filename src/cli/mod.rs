@@ -8,6 +8,7 @@ mod input;
 mod replay;
 mod rules;
 mod run;
+mod sample;
 mod scan;
 mod schema;
 
@@ -41,6 +42,7 @@ Colours are left out when NO_COLOR is set. TROMMEL_LOG sets the level of logs: e
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(RunArgs),
     Schema(SchemaArgs),
     Completions(CompletionsArgs),
 }
@@ -84,6 +86,7 @@ fn execute(
         Err(answer) => return explain(&answer),
     };
     let ended = match command {
+        Command::Run(arguments) => run::run(&arguments, diagnostics),
         Command::Schema(arguments) => schema::run(&arguments, out),
         Command::Completions(arguments) => completions::run(&arguments, out),
     };
