@@ -70,7 +70,7 @@ fn main() {
         row.check();
     }
     if let Ok(which) = std::env::var("ROW") {
-        let row = &mut rows[which.parse::<usize>().unwrap()];
+        let row = &mut rows[which.parse::<usize>().expect("a row number")];
         let mut best = Duration::MAX;
         let mut floor = Duration::MAX;
         for _ in 0..200 {

@@ -42,7 +42,7 @@ Colours are left out when NO_COLOR is set. TROMMEL_LOG sets the level of logs: e
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     Schema(SchemaArgs),
     Completions(CompletionsArgs),
 }

@@ -133,42 +133,42 @@ fn the_table_holds_every_key() {
         })
         .collect();
     expect![[r#"
-            admin_listen TROMMEL_ADMIN_LISTEN 127.0.0.1:3102
-            builtin TROMMEL_BUILTIN true
-            cluster TROMMEL_CLUSTER default
-            data TROMMEL_DATA -
-            detect.identities_max TROMMEL_DETECT_IDENTITIES_MAX 1000000
-            detect.keys_max TROMMEL_DETECT_KEYS_MAX 10000
-            detect.late_by TROMMEL_DETECT_LATE_BY 10s
-            detect.max_age TROMMEL_DETECT_MAX_AGE 1h
-            environment TROMMEL_ENVIRONMENT -
-            evidence.redact TROMMEL_EVIDENCE_REDACT -
-            exclude TROMMEL_EXCLUDE app=~"trommel|loki|alloy|grafana"; app_kubernetes_io_name=~"trommel|loki|alloy|grafana"; container=~"trommel|loki|alloy|grafana"; service_name=~"trommel|loki|alloy|grafana"
-            grafana.datasource TROMMEL_GRAFANA_DATASOURCE -
-            grafana.url TROMMEL_GRAFANA_URL -
-            instance TROMMEL_INSTANCE default
-            limits.answer_deadline TROMMEL_LIMITS_ANSWER_DEADLINE 500ms
-            limits.body_bytes_max TROMMEL_LIMITS_BODY_BYTES_MAX 16MiB
-            limits.body_timeout TROMMEL_LIMITS_BODY_TIMEOUT 30s
-            limits.connections_max TROMMEL_LIMITS_CONNECTIONS_MAX 1024
-            limits.decompressed_bytes_max TROMMEL_LIMITS_DECOMPRESSED_BYTES_MAX 64MiB
-            limits.header_timeout TROMMEL_LIMITS_HEADER_TIMEOUT 10s
-            limits.in_flight_bytes_max TROMMEL_LIMITS_IN_FLIGHT_BYTES_MAX 64MiB
-            limits.labels_bytes_max TROMMEL_LIMITS_LABELS_BYTES_MAX 16KiB
-            limits.line_bytes_max TROMMEL_LIMITS_LINE_BYTES_MAX 256KiB
-            limits.streams_max TROMMEL_LIMITS_STREAMS_MAX 65536
-            listen TROMMEL_LISTEN 127.0.0.1:3101
-            log.format TROMMEL_LOG_FORMAT auto
-            log.level TROMMEL_LOG info
-            nats.create TROMMEL_NATS_CREATE if_missing
-            nats.creds TROMMEL_NATS_CREDS -
-            nats.stream TROMMEL_NATS_STREAM OPS_FINDINGS
-            nats.subject_prefix TROMMEL_NATS_SUBJECT_PREFIX ops.findings
-            nats.url TROMMEL_NATS_URL -
-            outbox_bytes_max TROMMEL_OUTBOX_BYTES_MAX 64MiB
-            rules TROMMEL_RULES -
-            stdout TROMMEL_STDOUT -
-        "#]].assert_eq(&table);
+        admin_listen TROMMEL_ADMIN_LISTEN 127.0.0.1:3102
+        builtin TROMMEL_BUILTIN true
+        cluster TROMMEL_CLUSTER default
+        data TROMMEL_DATA -
+        detect.identities_max TROMMEL_DETECT_IDENTITIES_MAX 500000
+        detect.keys_max TROMMEL_DETECT_KEYS_MAX 10000
+        detect.late_by TROMMEL_DETECT_LATE_BY 10s
+        detect.max_age TROMMEL_DETECT_MAX_AGE 1h
+        environment TROMMEL_ENVIRONMENT -
+        evidence.redact TROMMEL_EVIDENCE_REDACT -
+        exclude TROMMEL_EXCLUDE service_name="trommel"; container="trommel"; service_name=~"loki.*|alloy.*|grafana.*|tempo.*|mimir.*" |= "query="; service_name=~"loki.*|alloy.*|grafana.*|tempo.*|mimir.*" |= "\"query\":"
+        grafana.datasource TROMMEL_GRAFANA_DATASOURCE -
+        grafana.url TROMMEL_GRAFANA_URL -
+        instance TROMMEL_INSTANCE default
+        limits.answer_deadline TROMMEL_LIMITS_ANSWER_DEADLINE 500ms
+        limits.body_bytes_max TROMMEL_LIMITS_BODY_BYTES_MAX 16MiB
+        limits.body_timeout TROMMEL_LIMITS_BODY_TIMEOUT 30s
+        limits.connections_max TROMMEL_LIMITS_CONNECTIONS_MAX 1024
+        limits.decompressed_bytes_max TROMMEL_LIMITS_DECOMPRESSED_BYTES_MAX 64MiB
+        limits.header_timeout TROMMEL_LIMITS_HEADER_TIMEOUT 10s
+        limits.in_flight_bytes_max TROMMEL_LIMITS_IN_FLIGHT_BYTES_MAX 64MiB
+        limits.labels_bytes_max TROMMEL_LIMITS_LABELS_BYTES_MAX 16KiB
+        limits.line_bytes_max TROMMEL_LIMITS_LINE_BYTES_MAX 256KiB
+        limits.streams_max TROMMEL_LIMITS_STREAMS_MAX 65536
+        listen TROMMEL_LISTEN 127.0.0.1:3101
+        log.format TROMMEL_LOG_FORMAT auto
+        log.level TROMMEL_LOG info
+        nats.create TROMMEL_NATS_CREATE if_missing
+        nats.creds TROMMEL_NATS_CREDS -
+        nats.stream TROMMEL_NATS_STREAM OPS_FINDINGS
+        nats.subject_prefix TROMMEL_NATS_SUBJECT_PREFIX ops.findings
+        nats.url TROMMEL_NATS_URL -
+        outbox_bytes_max TROMMEL_OUTBOX_BYTES_MAX 64MiB
+        rules TROMMEL_RULES -
+        stdout TROMMEL_STDOUT -
+    "#]].assert_eq(&table);
 }
 
 #[test]

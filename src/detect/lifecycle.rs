@@ -90,7 +90,7 @@ pub(super) struct KeyState {
     window: Window,
     quotes: Quotes,
     /// Values for the summary, of the newest match.
-    captures: Option<(Timestamp, Box<[(Box<str>, Box<str>)]>)>,
+    captures: Option<(Timestamp, Captures)>,
     /// Label sets that matched, each with the time of its newest match.
     streams: VecDeque<(StreamId, Timestamp)>,
     /// The newest match.
@@ -117,6 +117,9 @@ pub(super) struct KeyState {
     #[serde(skip)]
     pub(super) timer: Option<Timestamp>,
 }
+
+/// Names and values of a summary.
+type Captures = Box<[(Box<str>, Box<str>)]>;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Phase {
@@ -460,7 +463,7 @@ impl KeyState {
             .settled
             .map_or(at, |settled| at.max(settled.plus(Duration::from_nanos(1))));
         let held = many
-            .then(|| self.window.first_hold(from, threshold))
+            .then(|| self.window.first_when(true, from, threshold))
             .flatten();
         match self.phase {
             Phase::Idle if many => {
@@ -484,10 +487,10 @@ impl KeyState {
                 if many {
                     self.extend(cx, at);
                 } else if let Some(episode) = &mut self.episode
-                    && !self.window.holds(at, threshold)
+                    && let Some(too_many) = self.window.first_when(false, at, threshold)
                 {
                     // A late match may show that there were too many already before.
-                    let stopped = episode.stopped.unwrap_or(at);
+                    let stopped = episode.stopped.unwrap_or(too_many);
                     episode.stopped = Some(self.window.too_many_since(stopped, threshold));
                 }
                 if self

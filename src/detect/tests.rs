@@ -542,7 +542,7 @@ fn saved(changes: &Changes) -> Saved {
             .map(|(name, state)| (name.clone(), state.clone()))
             .collect(),
         identities: changes
-            .identities()
+            .identities(Timestamp::MAX)
             .map(|(_, row)| row)
             .into_iter()
             .collect(),
@@ -718,7 +718,7 @@ proptest! {
     ) {
         let rules = set([shape.rule()]);
         let settings = Settings { late_by: seconds(late_by), ..Settings::replay(origin()) };
-        let whole = run(settings.clone(), &rules, &[entries.clone()], 120);
+        let whole = run(settings.clone(), &rules, std::slice::from_ref(&entries), 120);
         let bytes = |findings: &[Finding]| -> Vec<String> {
             let json = |finding: &Finding| {
                 let mut finding = finding.clone();
@@ -727,7 +727,7 @@ proptest! {
             };
             findings.iter().map(json).collect()
         };
-        prop_assert_eq!(printed(&run(settings.clone(), &rules, &[shuffled.clone()], 120)), printed(&whole));
+        prop_assert_eq!(printed(&run(settings.clone(), &rules, std::slice::from_ref(&shuffled), 120)), printed(&whole));
         prop_assert!(bytes(&run(settings.clone(), &rules, &[shuffled], 120)) == bytes(&whole));
 
         let mut cuts = cuts;

@@ -80,15 +80,20 @@ impl Window {
         }
     }
 
-    /// The first entry in `[from, from + span)` at whose time enough entries have come together.
-    /// After an entry at `from` these are all the instants that it can have made true. `AtLeast` only.
-    pub(super) fn first_hold(&self, from: Timestamp, threshold: &Threshold) -> Option<Timestamp> {
+    /// The first entry in `[from, from + span)` at whose time the condition is true, or is not: as `holds` says.
+    /// After an entry at `from` these are all the instants of entries at which it can have changed that.
+    pub(super) fn first_when(
+        &self,
+        holds: bool,
+        from: Timestamp,
+        threshold: &Threshold,
+    ) -> Option<Timestamp> {
         let end = from.plus(threshold.window);
         self.times
             .range(self.before(from)..)
             .take_while(|at| **at < end || **at == from)
             .copied()
-            .find(|at| self.holds(*at, threshold))
+            .find(|at| self.holds(*at, threshold) == holds)
     }
 
     /// The newest entry in `[from, to]` at whose time the condition is true. `AtLeast` only.
@@ -266,7 +271,7 @@ mod tests {
             let mut sorted = times.clone();
             sorted.sort_unstable();
             let first = sorted.iter().copied().find(|time| (at..at + span).contains(time) && holds(*time));
-            prop_assert_eq!(window.first_hold(Timestamp(at), &threshold), first.map(Timestamp));
+            prop_assert_eq!(window.first_when(true, Timestamp(at), &threshold), first.map(Timestamp));
             let last = sorted.iter().rev().copied().find(|time| (at..=at + 7).contains(time) && holds(*time));
             prop_assert_eq!(window.last_hold(Timestamp(at), Timestamp(at + 7), &threshold), last.map(Timestamp));
 

@@ -143,7 +143,7 @@ fn decode(case: &Case<'_>) -> (Result<Notes, DecodeError>, Value) {
             .collect();
         serde_json::json!({
             "labels": labels,
-            "service_name": stream.stream.service_name(),
+            "service_name": stream.stream.labels.service_name(),
             "labels_canonical": stream.stream.labels.to_string(),
             "entries": entries,
         })
