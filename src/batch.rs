@@ -49,6 +49,13 @@ impl Labels {
             .map(|at| &*self.0[at].1)
     }
 
+    /// What Loki's distributor would store as `service_name`: the first label that names a service, else `unknown_service`.
+    #[must_use]
+    pub fn service_name(&self) -> &str {
+        let named = SERVICE_LABELS.iter().find_map(|name| self.get(name));
+        named.unwrap_or("unknown_service")
+    }
+
     /// Every label, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (&**name, &**value))
@@ -128,15 +135,6 @@ impl Stream {
             labels: Arc::new(labels),
             id,
         }
-    }
-
-    /// What Loki's distributor would store as `service_name`: the first label that names a service, else `unknown_service`.
-    #[must_use]
-    pub fn service_name(&self) -> &str {
-        SERVICE_LABELS
-            .iter()
-            .find_map(|name| self.labels.get(name))
-            .unwrap_or("unknown_service")
     }
 }
 

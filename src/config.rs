@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::finding::Origin;
 use crate::record;
-use crate::rules::Pattern;
+use crate::rules::{Exclusion, Pattern};
 use crate::telemetry::LogFormat;
 
 mod check;
@@ -54,8 +54,8 @@ pub struct Config {
     pub outbox_bytes_max: u64,
     /// What is redacted beside the built-in patterns.
     pub redact: Vec<Pattern>,
-    /// Selectors, as written, of streams that no rule reads. The rules' compiler reads them.
-    pub exclude: Vec<String>,
+    /// What no rule reads.
+    pub exclude: Vec<Exclusion>,
     /// Trommel's own logs.
     pub log: Log,
 }
@@ -72,12 +72,12 @@ impl Config {
     /// One trommel in a cluster needs no name.
     pub const INSTANCE: &str = "default";
     /// Trommel quotes what it matched, and the query logs of Loki, Alloy and Grafana quote what somebody searched for:
-    /// a rule would match its own echo.
+    /// a rule would match its own echo. Their other lines are read like anybody's.
     pub const EXCLUDE: [&str; 4] = [
-        r#"app=~"trommel|loki|alloy|grafana""#,
-        r#"app_kubernetes_io_name=~"trommel|loki|alloy|grafana""#,
-        r#"container=~"trommel|loki|alloy|grafana""#,
-        r#"service_name=~"trommel|loki|alloy|grafana""#,
+        r#"service_name="trommel""#,
+        r#"container="trommel""#,
+        r#"service_name=~"loki.*|alloy.*|grafana.*|tempo.*|mimir.*" |= "query=""#,
+        r#"service_name=~"loki.*|alloy.*|grafana.*|tempo.*|mimir.*" |= "\"query\":""#,
     ];
 
     /// Reads `file`, the environment and `flags`, and checks what comes of it.
@@ -133,9 +133,10 @@ impl Config {
                 1 << 20..=64 << 30,
             ),
             redact: check.patterns("evidence.redact", raw.evidence.redact.unwrap_or_default()),
-            exclude: raw
-                .exclude
-                .unwrap_or_else(|| Self::EXCLUDE.map(str::to_owned).to_vec()),
+            exclude: check.exclusions(
+                raw.exclude
+                    .unwrap_or_else(|| Self::EXCLUDE.map(str::to_owned).to_vec()),
+            ),
             log: check.log(raw.log),
         };
         if check.0.is_empty() {
@@ -238,7 +239,7 @@ impl Detect {
     /// More things wrong at once, under one rule, than anybody looks at.
     pub const KEYS_MAX: u64 = 10_000;
     /// A hundred matches a second for nearly three hours.
-    pub const IDENTITIES_MAX: u64 = 1_000_000;
+    pub const IDENTITIES_MAX: u64 = 500_000;
 }
 
 /// What a push may cost.

@@ -36,6 +36,7 @@ pub mod push;
 pub mod record;
 pub mod rules;
 pub mod scan;
+pub mod service;
 pub mod telemetry;
 pub mod time;
 pub mod web;

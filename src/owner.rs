@@ -1,9 +1,29 @@
-//! The one thread that owns the detector and the database.
+//! The one thread that owns the detector and the database: a request's hits are applied, what they changed is committed
+//! together with that of all other waiting requests, and then each is told so.
+//!
+//! Everything that others want of either comes here as a message: scanned requests, questions about findings, what publishers
+//! took and sent. So the core has no locks, and every interleaving is one of the arms of [`Owner::drive`].
 
-use tokio::sync::oneshot;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
-use crate::hit::Scanned;
+use metrics::{counter, gauge, histogram};
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{error, info, warn};
+
+use crate::batch::{EntryId, Labels, StreamId};
+use crate::detect::{Changes, Detector, OWN_TENANT, RestoreError, Saved};
+use crate::finding::{Finding, Message, MessageSettings, Origin};
+use crate::hit::{Hit, Progress, Role, Scanned};
+use crate::publish::{OutboxRequest, Pending};
+use crate::push::Pressure;
+use crate::record::{Commit, FindingRow, NewMessage, OutboxRow, Store, StoreError};
+use crate::rules::OVERLOADED;
+use crate::telemetry as names;
 use crate::time::Timestamp;
+use crate::web::FindingsQuery;
 
 /// A scanned request that waits to be applied and recorded.
 #[derive(Debug)]
@@ -14,4 +34,450 @@ pub struct Submission {
     pub received: Timestamp,
     /// Told once the effect is on disk; dropped without a word when it could not be recorded.
     pub recorded: oneshot::Sender<()>,
+}
+
+/// The wall clock, as the shell is given it: tests bring their own.
+pub type WallClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// How often the owner looks up without being asked: timers that only wall time lets pass, findings about ourselves, gauges.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Most requests that share one commit: what waits while one `fsync` runs is far below it.
+const GROUP_MAX: usize = 256;
+
+/// An entry further in the future does not keep its identity longer.
+const FUTURE_MAX: Duration = Duration::from_secs(600);
+
+/// Messages of a commit that keeps failing are held in memory; beyond this many the oldest updates go, and are counted.
+const HELD_MESSAGES_MAX: usize = 4096;
+/// Rows of identities held likewise. What is beyond is forgotten: a repeat after a restart may then count again.
+const HELD_IDENTITIES_MAX: usize = 4096;
+
+/// The detector and the database, and what is between them and the rest of the process.
+pub struct Owner {
+    detector: Detector,
+    store: Store,
+    origin: Origin,
+    messages: MessageSettings,
+    clock: WallClock,
+    pressure: Arc<Pressure>,
+    /// Shed entries, shed requests and early entries that a finding has already told of.
+    told: [u64; 3],
+    last_tick: Timestamp,
+    /// How many publishers have to send a message before it is forgotten.
+    publishers: usize,
+    acks: HashMap<i64, usize>,
+    /// Changes that are not on disk yet, those of commits that failed included.
+    waiting: Commit,
+    failing: bool,
+    newest: watch::Sender<i64>,
+}
+
+/// Where the owner is asked.
+pub struct Inbox {
+    /// Scanned requests.
+    pub submissions: mpsc::Receiver<Submission>,
+    /// Questions about findings.
+    pub questions: mpsc::Receiver<FindingsQuery>,
+    /// What publishers want.
+    pub outbox: mpsc::Receiver<OutboxRequest>,
+    /// Becomes true when the owner should finish what it has and end.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// What an owner needs besides its detector and store.
+pub struct Surroundings {
+    /// Whose findings these are.
+    pub origin: Origin,
+    /// How messages are written.
+    pub messages: MessageSettings,
+    /// The wall clock.
+    pub clock: WallClock,
+    /// What load made the push server do.
+    pub pressure: Arc<Pressure>,
+    /// How many publishers there are.
+    pub publishers: usize,
+    /// Where the place of the newest message on disk is told.
+    pub newest: watch::Sender<i64>,
+}
+
+/// State that could not be brought back.
+#[derive(Debug, thiserror::Error)]
+pub enum OwnerError {
+    /// The database could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What it holds is not what this version writes.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
+}
+
+impl Owner {
+    /// Brings back what `store` holds into `detector`, which has seen nothing.
+    ///
+    /// # Errors
+    /// [`OwnerError`] if that cannot be read; nothing on disk is changed.
+    pub fn new(
+        mut detector: Detector,
+        store: Store,
+        surroundings: Surroundings,
+    ) -> Result<Self, OwnerError> {
+        let saved = store.load()?;
+        info!(
+            keys = saved.keys.len(),
+            identities = saved.identities.len(),
+            "state restored"
+        );
+        detector.restore(Saved {
+            keys: saved.keys,
+            state: saved.state,
+            identities: saved.identities.into_iter().map(|(_, row)| row).collect(),
+        })?;
+        let Surroundings {
+            origin,
+            messages,
+            clock,
+            pressure,
+            publishers,
+            newest,
+        } = surroundings;
+        let last_tick = clock();
+        Ok(Self {
+            detector,
+            store,
+            origin,
+            messages,
+            clock,
+            pressure,
+            told: [0; 3],
+            last_tick,
+            publishers,
+            acks: HashMap::new(),
+            waiting: Commit::default(),
+            failing: false,
+            newest,
+        })
+    }
+
+    /// Answers until it is told to stop and no scanned request is left.
+    pub async fn drive(mut self, mut inbox: Inbox) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // A restart may have closed findings of rules that are gone.
+        self.commit();
+        loop {
+            let mut recorded = Vec::new();
+            tokio::select! {
+                Some(first) = inbox.submissions.recv() => {
+                    let mut group = vec![first];
+                    while group.len() < GROUP_MAX && let Ok(next) = inbox.submissions.try_recv() {
+                        group.push(next);
+                    }
+                    for submission in group {
+                        self.apply(submission.scanned, submission.received);
+                        recorded.push(submission.recorded);
+                    }
+                }
+                Some(question) = inbox.questions.recv() => self.answer(question),
+                Some(request) = inbox.outbox.recv() => {
+                    self.serve(request);
+                    while let Ok(request) = inbox.outbox.try_recv() {
+                        self.serve(request);
+                    }
+                }
+                _ = tick.tick() => self.tick(),
+                // Told to stop, or nobody is left to tell.
+                _ = inbox.stop.wait_for(|stop| *stop) => {
+                    inbox.submissions.close();
+                    while let Some(last) = inbox.submissions.recv().await {
+                        self.apply(last.scanned, last.received);
+                        recorded.push(last.recorded);
+                    }
+                    if self.commit() {
+                        recorded.into_iter().for_each(tell);
+                    }
+                    return;
+                }
+            }
+            // Where the commit fails, the senders are dropped: the requests are answered as early.
+            if self.commit() {
+                recorded.into_iter().for_each(tell);
+            }
+        }
+    }
+
+    fn apply(&mut self, scanned: Scanned, received: Timestamp) {
+        histogram!(names::BATCH_ENTRIES).record(scanned.progress.times.len() as f64);
+        if let Some(newest) = scanned.progress.times.iter().max() {
+            histogram!(names::EVENT_LAG_SECONDS).record(received.since(*newest).as_secs_f64());
+        }
+        self.detector.apply(scanned, received);
+    }
+
+    /// What happens without being asked.
+    fn tick(&mut self) {
+        let now = (self.clock)();
+        self.tell_of_pressure(now);
+        self.detector.tick(now);
+        self.measure();
+        self.last_tick = now;
+    }
+
+    /// Turns what load made us do into a match of the rule about it, and lets our own time pass.
+    fn tell_of_pressure(&mut self, now: Timestamp) {
+        let Pressure {
+            shed_entries,
+            shed_requests,
+            early_entries,
+        } = &*self.pressure;
+        let counted =
+            [shed_entries, shed_requests, early_entries].map(|count| count.load(Ordering::Relaxed));
+        let [entries, requests, early] = [0, 1, 2].map(|at| counted[at] - self.told[at]);
+        self.told = counted;
+        if entries + requests > 0 {
+            self.detector.lose(self.last_tick, now);
+        }
+        let rule = self.detector.rules().find(OVERLOADED).map(|(rule, _)| rule);
+        if let Some(rule) = rule.filter(|_| entries + requests + early > 0) {
+            let line = format!(
+                "{entries} entries and {requests} whole requests were not inspected; {early} entries were answered before they were on disk"
+            );
+            warn!(
+                entries,
+                requests, early, "overloaded: shed entries and requests, early entries"
+            );
+            let hit = Hit {
+                rule,
+                role: Role::Match,
+                at: now,
+                stream: StreamId(0),
+                labels: Arc::new(Labels::default()),
+                entry: EntryId(now.0.unsigned_abs()),
+                key: Arc::default(),
+                captures: Box::default(),
+                line: line.into_bytes().into(),
+            };
+            let progress = Progress {
+                tenant: OWN_TENANT.into(),
+                streams: vec![(StreamId(0), 1)],
+                times: vec![now],
+            };
+            self.detector.apply(
+                Scanned {
+                    hits: vec![hit],
+                    progress,
+                },
+                now,
+            );
+        }
+        self.detector.tick_own(now);
+    }
+
+    fn answer(&self, question: FindingsQuery) {
+        match self.store.findings(question.filter) {
+            // Who asked may have gone.
+            Ok(rows) => drop(question.reply.send(rows)),
+            Err(error) => error!(%error, "findings cannot be read"),
+        }
+    }
+
+    fn serve(&mut self, request: OutboxRequest) {
+        match request {
+            OutboxRequest::Next { after, reply } => {
+                let next = self.store.unsent(after, 1).unwrap_or_else(|error| {
+                    error!(%error, "waiting messages cannot be read");
+                    Vec::new()
+                });
+                // The publisher may have gone.
+                drop(reply.send(next.into_iter().next().map(pending)));
+            }
+            OutboxRequest::Sent { seq } => {
+                let acks = self.acks.entry(seq).or_default();
+                *acks += 1;
+                if *acks >= self.publishers {
+                    self.acks.remove(&seq);
+                    self.waiting.sent.push(seq);
+                }
+            }
+        }
+    }
+
+    /// Brings everything that has changed to disk. False if that failed; it is then tried again with the next.
+    fn commit(&mut self) -> bool {
+        let changes = self.detector.take_changes();
+        self.count(&changes);
+        let now = (self.clock)();
+        self.waiting.absorb(self.to_commit(changes, now));
+        // To forget identities is no reason to write.
+        let forget = self.waiting.forget_identities_before.take();
+        if self.waiting.is_empty() {
+            return true;
+        }
+        self.waiting.forget_identities_before = forget;
+
+        let started = Instant::now();
+        match self.store.commit(&self.waiting) {
+            Ok(outcome) => {
+                histogram!(names::COMMIT_SECONDS).record(started.elapsed().as_secs_f64());
+                if outcome.dropped.total() > 0 {
+                    counter!(names::OUTBOX_DROPPED_TOTAL).increment(outcome.dropped.total());
+                    warn!(
+                        observed = outcome.dropped.observed,
+                        updated = outcome.dropped.updated,
+                        recovered = outcome.dropped.recovered,
+                        "messages dropped: they have waited for NATS until the outbox was full"
+                    );
+                }
+                self.waiting = Commit::default();
+                self.newest.send_if_modified(|newest| {
+                    let news = outcome.last_seq > *newest;
+                    *newest = outcome.last_seq.max(*newest);
+                    news
+                });
+                if self.failing {
+                    self.failing = false;
+                    info!("the database takes commits again");
+                }
+                true
+            }
+            Err(error) => {
+                counter!(names::COMMIT_FAILURES_TOTAL).increment(1);
+                if !self.failing {
+                    self.failing = true;
+                    error!(%error, "commit failed; it is tried again, and requests are answered before they are on disk");
+                }
+                self.bound_waiting();
+                false
+            }
+        }
+    }
+
+    /// Keeps what waits for a disk within bounds.
+    fn bound_waiting(&mut self) {
+        let identities = &mut self.waiting.identities;
+        let beyond = identities.len().saturating_sub(HELD_IDENTITIES_MAX);
+        identities.drain(..beyond);
+        let mut beyond = self
+            .waiting
+            .messages
+            .len()
+            .saturating_sub(HELD_MESSAGES_MAX);
+        counter!(names::OUTBOX_DROPPED_TOTAL).increment(beyond as u64);
+        for dispensable in [true, false] {
+            self.waiting.messages.retain(|message| {
+                let goes =
+                    beyond > 0 && (!dispensable || message.kind == crate::finding::Kind::Updated);
+                beyond -= usize::from(goes);
+                !goes
+            });
+        }
+    }
+
+    fn to_commit(&self, changes: Changes, now: Timestamp) -> Commit {
+        let row = |finding: &Finding| FindingRow {
+            finding_id: finding.finding_id.clone(),
+            finding_key: finding.finding_key.clone(),
+            rule: finding.rule.id.clone(),
+            state: finding.state,
+            severity: finding.severity,
+            domain: finding.domain.clone(),
+            incident_type: finding.incident_type.clone(),
+            changed_at: finding.time,
+            body: serde_json::to_string(finding).expect("a finding is plain data"),
+        };
+        let message = |finding: &Finding| {
+            new_message(Message::new(
+                finding,
+                &finding.finding_key,
+                &self.origin,
+                &self.messages,
+            ))
+        };
+        Commit {
+            identities: changes
+                .identities(now.plus(FUTURE_MAX))
+                .into_iter()
+                .collect(),
+            messages: if self.publishers == 0 {
+                Vec::new()
+            } else {
+                changes.findings.iter().map(message).collect()
+            },
+            findings: changes
+                .findings
+                .iter()
+                .chain(&changes.ended)
+                .map(row)
+                .collect(),
+            forget_identities_before: changes.forget_identities_before,
+            state: changes
+                .state
+                .into_iter()
+                .map(|(name, value)| (name, Some(value)))
+                .collect(),
+            keys: changes.keys.into_iter().collect(),
+            sent: Vec::new(),
+        }
+    }
+
+    fn count(&mut self, changes: &Changes) {
+        for finding in &changes.findings {
+            let state = crate::finding::Kind::of(finding).as_str();
+            counter!(names::FINDINGS_TOTAL, "rule" => finding.rule.id.clone(), "state" => state)
+                .increment(1);
+        }
+        let tally = self.detector.take_tally();
+        for (rule, matches) in tally.matches {
+            counter!(names::RULE_MATCHES_TOTAL, "rule" => rule.to_string()).increment(matches);
+        }
+        counter!(names::DUPLICATES_TOTAL).increment(tally.duplicates);
+        counter!(names::ENTRIES_LATE_TOTAL).increment(tally.late);
+        counter!(names::ENTRIES_FUTURE_TOTAL).increment(tally.future);
+        counter!(names::KEYS_EVICTED_TOTAL).increment(tally.keys_evicted);
+        counter!(names::KEYS_REFUSED_TOTAL).increment(tally.keys_refused);
+        counter!(names::IDENTITIES_EVICTED_TOTAL).increment(tally.identities_evicted);
+        counter!(names::TENANTS_REFUSED_TOTAL).increment(tally.tenants_refused);
+    }
+
+    fn measure(&self) {
+        let sizes = self.detector.sizes();
+        gauge!(names::KEYS).set(sizes.keys as f64);
+        gauge!(names::IDENTITIES).set(sizes.identities as f64);
+        for (severity, open) in sizes.open {
+            gauge!(names::FINDINGS_OPEN, "severity" => severity.to_string()).set(open as f64);
+        }
+        if let Ok(sizes) = self.store.sizes() {
+            gauge!(names::OUTBOX_MESSAGES).set(sizes.outbox_messages as f64);
+            gauge!(names::OUTBOX_BYTES).set(sizes.outbox_bytes as f64);
+            gauge!(names::DATABASE_BYTES).set(sizes.database_bytes as f64);
+        }
+    }
+}
+
+fn tell(recorded: oneshot::Sender<()>) {
+    // The request may have been answered already, at its deadline.
+    let _ = recorded.send(());
+}
+
+fn new_message(message: Message) -> NewMessage {
+    NewMessage {
+        id: message.id,
+        finding_id: message.finding_id,
+        kind: message.kind,
+        subject: message.subject,
+        headers: serde_json::to_string(&message.headers).expect("pairs of strings are JSON"),
+        body: String::from_utf8(message.body).expect("JSON is UTF-8"),
+    }
+}
+
+fn pending(row: OutboxRow) -> Pending {
+    let OutboxRow { seq, message } = row;
+    Pending {
+        seq,
+        id: message.id,
+        finding_id: message.finding_id,
+        subject: message.subject,
+        headers: serde_json::from_str(&message.headers).unwrap_or_default(),
+        body: message.body.into_bytes(),
+    }
 }

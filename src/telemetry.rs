@@ -93,12 +93,15 @@ metrics! {
     BUILD_INFO = "trommel_build_info", Gauge, ["version"], "Always 1; the label says which trommel this is.";
 
     PUSH_REQUESTS_TOTAL = "trommel_push_requests_total", Counter, ["code"], "Push requests by the status they were answered with.";
-    PUSH_ANSWER_SECONDS = "trommel_push_answer_seconds", Histogram(ANSWER_BOUNDS), [], "Time from the end of a push request's headers to its answer.";
+    PUSH_ANSWER_SECONDS = "trommel_push_answer_seconds", Histogram(ANSWER_BOUNDS), [], "Time from the last byte of a push request's body to its answer.";
     PUSH_BODY_BYTES = "trommel_push_body_bytes", Histogram(BODY_BOUNDS), [], "Size of push requests' bodies as sent.";
     PUSH_REJECTED_TOTAL = "trommel_push_rejected_total", Counter, ["reason"], "Push requests refused, by what was wrong with them.";
-    REQUESTS_SHED_TOTAL = "trommel_requests_shed_total", Counter, [], "Push requests answered 204 without inspecting all of their entries, for want of memory or time.";
+    REQUESTS_SHED_TOTAL = "trommel_requests_shed_total", Counter, [], "Push requests answered 204 and discarded unread, for want of memory.";
+    BYTES_SHED_TOTAL = "trommel_bytes_shed_total", Counter, [], "Bytes of the bodies that were discarded unread.";
     CONNECTIONS = "trommel_connections", Gauge, [], "Open connections to the push listener.";
     CONNECTIONS_REFUSED_TOTAL = "trommel_connections_refused_total", Counter, [], "Connections closed at once because too many were open.";
+
+    CONNECTIONS_TIMED_OUT_TOTAL = "trommel_connections_timed_out_total", Counter, ["stage"], "Connections closed because a header or the next request did not come in time.";
 
     ENTRIES_TOTAL = "trommel_entries_total", Counter, [], "Log entries received.";
     ENTRIES_SHED_TOTAL = "trommel_entries_shed_total", Counter, [], "Entries that were not inspected because of overload.";
@@ -109,9 +112,9 @@ metrics! {
     BATCH_ENTRIES = "trommel_batch_entries", Histogram(ENTRIES_BOUNDS), [], "Entries in a push request.";
     LINES_CUT_TOTAL = "trommel_lines_cut_total", Counter, [], "Lines longer than line_bytes_max, inspected up to it.";
     LABELS_INVALID_TOTAL = "trommel_labels_invalid_total", Counter, [], "Label sets that could not be read or were too long.";
-    STREAMS_INTERNED = "trommel_streams_interned", Gauge, [], "Label sets remembered so that they are read only once.";
+    STREAMS_FORGOTTEN_TOTAL = "trommel_streams_forgotten_total", Counter, [], "Label sets forgotten because streams_max was reached; they are read again when they come again.";
 
-    RULE_MATCHES_TOTAL = "trommel_rule_matches_total", Counter, ["rule"], "Entries that a rule matched, repeats included.";
+    RULE_MATCHES_TOTAL = "trommel_rule_matches_total", Counter, ["rule"], "Entries that a rule matched and that were counted.";
     RULE_CANDIDATES_TOTAL = "trommel_rule_candidates_total", Counter, ["rule"], "Entries that held a rule's literal and were looked at closely.";
     RULES_LOADED = "trommel_rules_loaded", Gauge, [], "Rules in use.";
     RULES_LAST_RELOAD_SUCCESSFUL = "trommel_rules_last_reload_successful", Gauge, [], "1 when the newest rule files are in use, 0 when they were refused and older rules go on.";
@@ -121,6 +124,7 @@ metrics! {
     KEYS = "trommel_keys", Gauge, [], "Keys with a window or an open finding.";
     KEYS_EVICTED_TOTAL = "trommel_keys_evicted_total", Counter, [], "Keys forgotten because keys_max was reached.";
     KEYS_REFUSED_TOTAL = "trommel_keys_refused_total", Counter, [], "Matches that were not counted because all keys_max keys were open.";
+    TENANTS_REFUSED_TOTAL = "trommel_tenants_refused_total", Counter, [], "Batches that decided nothing because there were too many tenants.";
     IDENTITIES = "trommel_identities", Gauge, [], "Entries remembered in order to know repeats.";
     IDENTITIES_EVICTED_TOTAL = "trommel_identities_evicted_total", Counter, [], "Entries forgotten early because identities_max was reached.";
     FINDINGS_TOTAL = "trommel_findings_total", Counter, ["rule", "state"], "Messages about findings, by rule and by observed, updated or recovered.";
@@ -134,8 +138,8 @@ metrics! {
     OUTBOX_DROPPED_TOTAL = "trommel_outbox_dropped_total", Counter, [], "Messages never sent because outbox_bytes_max was reached.";
 
     PUBLISH_TOTAL = "trommel_publish_total", Counter, ["outcome"], "Messages published, by outcome.";
-    PUBLISH_SECONDS = "trommel_publish_seconds", Histogram(PUBLISH_BOUNDS), [], "Time from sending a message to its ack.";
-    PUBLISH_RETRIES_TOTAL = "trommel_publish_retries_total", Counter, [], "Messages sent again because no ack came.";
+    PUBLISH_SECONDS = "trommel_publish_seconds", Histogram(PUBLISH_BOUNDS), [], "Time from the first attempt to send a message to its ack.";
+    PUBLISH_RETRIES_TOTAL = "trommel_publish_retries_total", Counter, [], "Attempts to send a message that failed; each is made again.";
     NATS_CONNECTED = "trommel_nats_connected", Gauge, [], "1 while connected to NATS.";
 }
 

@@ -10,6 +10,7 @@ mod output;
 mod replay;
 mod rules;
 mod run;
+mod sample;
 mod scan;
 mod schema;
 
@@ -45,6 +46,7 @@ Colours are left out when NO_COLOR is set. TROMMEL_LOG sets the level of logs: e
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(RunArgs),
     Check(CheckArgs),
     Scan(ScanArgs),
     Replay(ReplayArgs),
@@ -92,6 +94,7 @@ fn execute(
         Err(answer) => return explain(&answer),
     };
     let ended = match command {
+        Command::Run(arguments) => run::run(&arguments, diagnostics),
         Command::Check(arguments) => check::run(&arguments, out, diagnostics),
         Command::Scan(arguments) => scan::run(&arguments, out, diagnostics),
         Command::Replay(arguments) => replay::run(&arguments, out, diagnostics),

@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use crate::telemetry::colour_is_wanted;
+
 /// A stream that a command writes to.
 pub(super) trait Output: Write {
     /// Whether it shows terminal colours to somebody who wants them.
@@ -10,19 +12,14 @@ pub(super) trait Output: Write {
 
 impl Output for io::Stdout {
     fn shows_color(&self) -> bool {
-        self.is_terminal() && color_is_wanted()
+        self.is_terminal() && colour_is_wanted()
     }
 }
 
 impl Output for io::Stderr {
     fn shows_color(&self) -> bool {
-        self.is_terminal() && color_is_wanted()
+        self.is_terminal() && colour_is_wanted()
     }
-}
-
-/// Source: <https://no-color.org>: a variable that is set and not empty.
-fn color_is_wanted() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// What tests write to.

@@ -20,7 +20,8 @@ use crate::scan::{Scanner, Scratch};
 /// Run the detector over recorded logs, in their own time
 ///
 /// Writes the messages that a live run would have published, one CloudEvent per line. Lines of all files are put in order
-/// of time first, in memory. Findings have the ids that they had live if cluster and labels are the same.
+/// of time first, in memory. Findings have the ids that they had live if cluster and labels are the same. What a
+/// live run leaves out by default, such as trommel's own streams, is left out here too.
 #[derive(Debug, Clone, Args)]
 pub struct ReplayArgs {
     #[command(flatten)]
@@ -61,8 +62,9 @@ pub(super) fn run(
     entries.sort_by_key(|entry: &Recorded| entry.at);
 
     let settings = Settings::replay(config.origin);
+    let scanner = Scanner::new(Arc::clone(&rules)).excluding(config.exclude);
     let mut summary = Summary::default();
-    let tally = replay(&rules, settings, &entries, |finding, message| {
+    let tally = replay(&scanner, settings, &entries, |finding, message| {
         if arguments.summary {
             summary.count(finding, message);
             return Ok(());
@@ -82,9 +84,9 @@ const BATCH_BYTES: usize = 1 << 20;
 /// Text of a batch that is never passed, however many lines have one time: its places are 32 bits wide.
 const BATCH_BYTES_MAX: usize = 1 << 30;
 
-/// Applies `rules` to `entries`, which are in order of time, and tells `each` of every revision, in order.
+/// Applies the scanner's rules to `entries`, which are in order of time, and tells `each` of every revision, in order.
 fn replay(
-    rules: &Arc<RuleSet>,
+    scanner: &Scanner,
     settings: Settings,
     entries: &[Recorded],
     mut each: impl FnMut(&Finding, &Message) -> io::Result<()>,
@@ -101,8 +103,8 @@ fn replay(
                 each(finding, &message)
             })
     };
-    let scanner = Scanner::new(Arc::clone(rules));
-    let mut detector = Detector::new(settings, Redactor::new(Vec::new()), Arc::clone(rules));
+    let rules = Arc::clone(scanner.rules());
+    let mut detector = Detector::new(settings, Redactor::new(Vec::new()), rules);
     let mut scratch = Scratch::default();
     let mut batch = Batch::default();
     let mut newest = None;

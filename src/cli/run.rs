@@ -2,10 +2,22 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
 
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Exit, sample};
 use crate::config::{Config, ConfigError, RawConfig, RawDetect, RawNats, Span};
-use crate::time::{TimeError, parse_duration};
+use crate::rules::{self, RuleSet};
+use crate::service::Service;
+use crate::telemetry;
+use crate::time::{TimeError, Timestamp, parse_duration};
+
+/// How long requests under way may take to end once trommel is told to stop.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Receive logs, detect, and publish findings
 ///
@@ -50,6 +62,59 @@ pub struct RunArgs {
 
 fn span(text: &str) -> Result<Span, TimeError> {
     parse_duration(text).map(Span)
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub(super) fn run(arguments: &RunArgs, diagnostics: &mut impl Write) -> anyhow::Result<Exit> {
+    let config = arguments.to_config()?;
+    telemetry::start_log(&config.log.level, config.log.format)?;
+    let Some(rules) = load_rules(&config, diagnostics)? else {
+        writeln!(
+            diagnostics,
+            "trommel: the rules are not valid; nothing was started"
+        )?;
+        return Ok(Exit::CouldNotRun);
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        // Handled from here on, or a signal during the start would end the process at once.
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let service = Service::start(config, rules, Arc::new(Timestamp::wall_clock)).await?;
+        if arguments.sample {
+            tokio::spawn(sample::push(service.push_address()));
+        }
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("stopping on SIGTERM"),
+            _ = interrupt.recv() => tracing::info!("stopping on SIGINT"),
+        }
+        tokio::select! {
+            () = service.stop(GRACE) => tracing::info!("stopped"),
+            _ = terminate.recv() => tracing::warn!("stopped at once on a second signal"),
+            _ = interrupt.recv() => tracing::warn!("stopped at once on a second signal"),
+        }
+        Ok(Exit::Fine)
+    })
+}
+
+/// The shipped rules and those of the configured files; problems are shown. `None` if they are not valid.
+fn load_rules(config: &Config, diagnostics: &mut impl Write) -> anyhow::Result<Option<RuleSet>> {
+    let mut read = rules::read_paths(&config.rules);
+    if config.builtin {
+        read.sources.extend(rules::builtin());
+    }
+    let loaded = rules::load(&read.sources);
+    let mut problems = read.problems;
+    let unreadable = !problems.is_empty();
+    problems.extend(loaded.problems);
+    if !problems.is_empty() {
+        let colour = telemetry::colour_is_wanted();
+        let report = rules::report::text(&problems, &read.sources, colour);
+        write!(diagnostics, "{report}")?;
+    }
+    Ok(loaded.set.filter(|_| !unreadable))
 }
 
 impl RunArgs {

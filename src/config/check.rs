@@ -11,7 +11,7 @@ use regex_automata::util::syntax;
 use super::raw::{RawDetect, RawGrafana, RawLimits, RawLog, RawNats, Size, Span};
 use super::{Detect, Limits, Log, Nats};
 use crate::finding::Grafana;
-use crate::rules::Pattern;
+use crate::rules::{Exclusion, Pattern};
 use crate::telemetry::check_log_filter;
 use crate::time::format_duration;
 
@@ -286,6 +286,17 @@ impl Check {
             }
         }
         patterns
+    }
+
+    pub(super) fn exclusions(&mut self, texts: Vec<String>) -> Vec<Exclusion> {
+        let mut exclusions = Vec::new();
+        for text in texts {
+            match Exclusion::parse(&text) {
+                Ok(exclusion) => exclusions.push(exclusion),
+                Err(problem) => self.wrong("exclude", format!("`{text}`: {problem}")),
+            }
+        }
+        exclusions
     }
 
     pub(super) fn grafana(&mut self, raw: RawGrafana) -> Option<Grafana> {

@@ -1,6 +1,7 @@
 //! What leaves the detector: messages to send, and the state that a restart needs.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +10,7 @@ use super::identities::Identity;
 use super::lifecycle::KeyState;
 use crate::batch::EntryId;
 use crate::finding::Finding;
+use crate::hit::Key;
 use crate::time::Timestamp;
 
 /// The name of a key as it is stored: it outlives rule sets and processes.
@@ -16,10 +18,10 @@ use crate::time::Timestamp;
 pub struct KeyName {
     /// The rule's id.
     pub rule: String,
-    /// The tenant.
-    pub tenant: String,
-    /// The `by` values.
-    pub by: Vec<Box<str>>,
+    /// The tenant, empty when none was sent.
+    pub tenant: Arc<str>,
+    /// The values of the rule's `by`.
+    pub by: Key,
 }
 
 /// What has changed since it was last taken. State is opaque bytes, in a form that only the same schema version reads.
@@ -35,6 +37,8 @@ pub struct Changes {
     pub forget_identities_before: Option<Timestamp>,
     /// New revisions of findings, in the order in which they must be sent.
     pub findings: Vec<Finding>,
+    /// Findings that ended without a message: one-shot events. For the record only.
+    pub ended: Vec<Finding>,
 }
 
 impl Changes {
@@ -53,16 +57,18 @@ impl Changes {
         self.state.extend(later.state);
         self.identities.extend(later.identities);
         self.findings.extend(later.findings);
+        self.ended.extend(later.ended);
         self.forget_identities_before = later
             .forget_identities_before
             .or(self.forget_identities_before);
     }
 
-    /// The counted identities as one compact row, with their newest time; `None` when there are none.
+    /// The counted identities as one compact row, with the newest time in it; `None` when there are none.
+    /// A time after `ceiling` counts as that, or one entry from the far future would keep its row for ever.
     #[must_use]
-    pub fn identities(&self) -> Option<(Timestamp, Vec<u8>)> {
+    pub fn identities(&self, ceiling: Timestamp) -> Option<(Timestamp, Vec<u8>)> {
         let newest = self.identities.iter().map(|identity| identity.at).max()?;
-        Some((newest, encode(&self.identities)))
+        Some((newest.min(ceiling), encode(&self.identities)))
     }
 
     pub(super) fn remember(&mut self, meaning: u64, at: Timestamp, entry: EntryId) {
@@ -70,11 +76,11 @@ impl Changes {
     }
 
     /// A key is gone.
-    pub(super) fn forget_key(&mut self, rule: &str, tenant: &str, by: &[Box<str>]) {
+    pub(super) fn forget_key(&mut self, rule: &str, tenant: &Arc<str>, by: &Key) {
         let name = KeyName {
             rule: rule.to_owned(),
-            tenant: tenant.to_owned(),
-            by: by.to_vec(),
+            tenant: Arc::clone(tenant),
+            by: Arc::clone(by),
         };
         self.keys.insert(name, None);
     }

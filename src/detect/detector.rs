@@ -9,11 +9,12 @@ use rustc_hash::FxHashMap;
 use super::changes::{self, Changes, KeyName};
 use super::coverage::Clock;
 use super::identities::Identities;
-use super::lifecycle::{Context, Group, KeyState};
+use super::lifecycle::{Context, Group, KeyState, Told};
+use super::report::OWN_TENANT;
 use crate::batch::StreamId;
-use crate::finding::{Finding, Origin, Redactor};
+use crate::finding::{Origin, Redactor};
 use crate::hit::{Hit, Key, Progress, Role, RuleIndex, Scanned};
-use crate::rules::{Needs, Rule, RuleSet};
+use crate::rules::{Needs, Rule, RuleSet, Severity};
 use crate::time::Timestamp;
 
 /// An entry further in the future than this is treated as of now.
@@ -92,9 +93,9 @@ pub struct Tally {
     pub matches: BTreeMap<Arc<str>, u64>,
     /// Hits that were repeats.
     pub duplicates: u64,
-    /// Hits too old to decide anything.
+    /// Entries too old to decide anything.
     pub late: u64,
-    /// Hits from further in the future than ten minutes.
+    /// Entries from further in the future than ten minutes.
     pub future: u64,
     /// Keys evicted for want of room.
     pub keys_evicted: u64,
@@ -104,6 +105,17 @@ pub struct Tally {
     pub identities_evicted: u64,
     /// Batches of tenants beyond the bound, which decided nothing.
     pub tenants_refused: u64,
+}
+
+/// How much a detector holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// Keys of all rules.
+    pub keys: usize,
+    /// Remembered identities of entries.
+    pub identities: usize,
+    /// Open findings by severity.
+    pub open: [(Severity, usize); 3],
 }
 
 /// Applies hits to windows and findings. The only owner of that state; pure: it is told the time and does no I/O.
@@ -225,6 +237,16 @@ impl Detector {
         self.forget_identities();
     }
 
+    /// Lets the time of findings about trommel itself pass: it is the wall clock's, whatever is pushed.
+    pub fn tick_own(&mut self, now: Timestamp) {
+        let own: Arc<str> = OWN_TENANT.into();
+        if let Some(tenant) = self.tenants.get_mut(&own) {
+            // Not a change worth writing: after a restart it is told again.
+            tenant.clock.advance(now, None);
+            self.fire(&own, now, &Spoken::default());
+        }
+    }
+
     /// Lets wall-clock time pass: clocks that entries from the future have moved are no longer held back by it.
     pub fn tick(&mut self, now: Timestamp) {
         let tenants: Vec<_> = self
@@ -268,16 +290,22 @@ impl Detector {
         std::mem::take(&mut self.tally)
     }
 
-    /// Number of keys, of remembered identities, and of open findings.
+    /// How much it holds. Cost: linear in the number of keys.
     #[must_use]
-    pub fn sizes(&self) -> (usize, usize, usize) {
-        let keys = self.states.iter().map(|state| state.keys.len()).sum();
-        let open = self
-            .states
-            .iter()
-            .map(|state| state.keys.values().filter(|key| key.is_open()).count())
-            .sum();
-        (keys, self.identities, open)
+    pub fn sizes(&self) -> Sizes {
+        let mut sizes = Sizes {
+            keys: 0,
+            identities: self.identities,
+            open: [Severity::Info, Severity::Warning, Severity::Critical]
+                .map(|severity| (severity, 0)),
+        };
+        for key in self.states.iter().flat_map(|state| state.keys.values()) {
+            sizes.keys += 1;
+            if let Some(severity) = key.open_severity() {
+                sizes.open[severity as usize].1 += 1;
+            }
+        }
+        sizes
     }
 
     /// Takes everything that has changed since the last call: messages, and the state to be stored with them.
@@ -287,8 +315,8 @@ impl Detector {
             let rule = self.rules.rule(at.rule);
             let name = KeyName {
                 rule: rule.id.clone(),
-                tenant: at.tenant.to_string(),
-                by: at.key.to_vec(),
+                tenant: Arc::clone(&at.tenant),
+                by: Arc::clone(&at.key),
             };
             let saved = state.keys.get_mut(&(at.tenant, at.key)).map(|key| {
                 key.redact(&self.redactor, rule);
@@ -304,8 +332,18 @@ impl Detector {
         std::mem::take(&mut self.changes)
     }
 
+    fn is_too_old(&self, at: Timestamp, now: Timestamp) -> bool {
+        self.settings
+            .max_age
+            .is_some_and(|max_age| now.since(at) > max_age)
+    }
+
     /// Moves the tenant's clock on through the batch's entries.
     fn advance(&mut self, progress: &Progress, now: Timestamp) {
+        for at in &progress.times {
+            self.tally.late += u64::from(self.is_too_old(*at, now));
+            self.tally.future += u64::from(at.since(now) > FUTURE_MAX);
+        }
         let usable = |at: &Timestamp| if at.since(now) > FUTURE_MAX { now } else { *at };
         let (Some(oldest), Some(newest)) = (
             progress.times.iter().map(usable).min(),
@@ -380,12 +418,7 @@ impl Detector {
 
     /// Whether a hit counts: not too old, not a repeat. Brings one from the future to now.
     fn admit(&mut self, tenant: &Arc<str>, hit: &mut Hit, now: Timestamp) -> bool {
-        if self
-            .settings
-            .max_age
-            .is_some_and(|max_age| now.since(hit.at) > max_age)
-        {
-            self.tally.late += 1;
+        if self.is_too_old(hit.at, now) {
             return false;
         }
         let state = &mut self.states[hit.rule.0 as usize];
@@ -409,7 +442,6 @@ impl Detector {
                 .or_default() += 1;
         }
         if hit.at.since(now) > FUTURE_MAX {
-            self.tally.future += 1;
             hit.at = now;
         }
         true
@@ -536,7 +568,7 @@ impl Detector {
         &mut self,
         at: &KeyRef,
         spoken: &Spoken,
-        act: impl FnOnce(&mut KeyState, &Context<'_>, &mut Vec<Finding>),
+        act: impl FnOnce(&mut KeyState, &Context<'_>, &mut Told),
     ) {
         let place = (Arc::clone(&at.tenant), Arc::clone(&at.key));
         let Some(Tenant { clock, timers, .. }) = self.tenants.get_mut(&at.tenant) else {
@@ -573,7 +605,10 @@ impl Detector {
             spoke: &spoke,
         };
         let listened = key.listens();
-        act(key, &cx, &mut self.changes.findings);
+        let mut told = Told::default();
+        act(key, &cx, &mut told);
+        self.changes.findings.append(&mut told.findings);
+        self.changes.ended.append(&mut told.ended);
         key.trim(rule, clock.newest, self.settings.lateness());
         let wake = key
             .deadline(&cx)

@@ -40,6 +40,15 @@ pub(super) struct Context<'a> {
     pub(super) spoke: &'a dyn Fn(StreamId, Timestamp, Timestamp) -> bool,
 }
 
+/// What a step says.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// Revisions to send.
+    pub(super) findings: Vec<Finding>,
+    /// Findings that ended without a message.
+    pub(super) ended: Vec<Finding>,
+}
+
 /// All matches of one key at one time. They are applied together before the condition is looked at.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Group {
@@ -165,6 +174,12 @@ impl KeyState {
         self.phase == Phase::Open
     }
 
+    /// The severity of the open finding, if there is one.
+    pub(super) fn open_severity(&self) -> Option<Severity> {
+        let episode = self.episode.as_ref().filter(|_| self.is_open())?;
+        Some(episode.severity)
+    }
+
     /// The label sets that matched: a finding is quiet if one of them goes on without a match.
     pub(super) fn streams(&self) -> impl Iterator<Item = StreamId> {
         self.streams.iter().map(|(stream, _)| *stream)
@@ -272,7 +287,7 @@ impl KeyState {
     }
 
     /// Applies what came at one time.
-    pub(super) fn apply(&mut self, cx: &Context<'_>, group: Group, out: &mut Vec<Finding>) {
+    pub(super) fn apply(&mut self, cx: &Context<'_>, group: Group, out: &mut Told) {
         match self.deadline(cx) {
             Some(deadline) if group.at > deadline => self.hold_back(cx, group),
             _ => {
@@ -283,7 +298,7 @@ impl KeyState {
     }
 
     /// Settles what was due at [`KeyState::deadline`], then applies what was held back for it.
-    pub(super) fn settle(&mut self, cx: &Context<'_>, deadline: Timestamp, out: &mut Vec<Finding>) {
+    pub(super) fn settle(&mut self, cx: &Context<'_>, deadline: Timestamp, out: &mut Told) {
         match self.phase {
             Phase::Idle => self.begin(cx, deadline, out),
             Phase::Waiting { end, .. } => {
@@ -298,7 +313,7 @@ impl KeyState {
     }
 
     /// Applies what was held back for a deadline that is settled, or was put off.
-    fn take_held_back(&mut self, cx: &Context<'_>, out: &mut Vec<Finding>) {
+    fn take_held_back(&mut self, cx: &Context<'_>, out: &mut Told) {
         while let Some(group) = self.held_back.pop_front() {
             if self
                 .deadline(cx)
@@ -311,7 +326,7 @@ impl KeyState {
         }
     }
 
-    fn settle_open(&mut self, cx: &Context<'_>, deadline: Timestamp, out: &mut Vec<Finding>) {
+    fn settle_open(&mut self, cx: &Context<'_>, deadline: Timestamp, out: &mut Told) {
         let Some(episode) = &self.episode else { return };
         if episode.stopped.is_some() && self.few_from(cx).is_some_and(|few| few <= deadline) {
             if let Some(episode) = &mut self.episode {
@@ -323,8 +338,10 @@ impl KeyState {
         {
             if let Recover::Never = cx.rule.recover {
                 self.phase = Phase::Idle;
-                self.episode = None;
                 self.settled = self.settled.max(Some(deadline));
+                let told = self.episode.take().and_then(|episode| episode.told);
+                out.ended
+                    .extend(told.map(|told| report::ended(*told, deadline)));
             } else {
                 let from = self.last_match.unwrap_or(episode.observed_at);
                 let quiet = self.heard.is_some_and(|heard| heard <= deadline)
@@ -364,7 +381,7 @@ impl KeyState {
         }
     }
 
-    fn take(&mut self, cx: &Context<'_>, group: Group, out: &mut Vec<Finding>) {
+    fn take(&mut self, cx: &Context<'_>, group: Group, out: &mut Told) {
         let at = group.at;
         let count = group.matches.len() as u64 + group.more;
         self.count(cx, &group, count);
@@ -435,7 +452,7 @@ impl KeyState {
     }
 
     /// Looks at the condition after matches at `at`.
-    fn decide(&mut self, cx: &Context<'_>, at: Timestamp, out: &mut Vec<Finding>) {
+    fn decide(&mut self, cx: &Context<'_>, at: Timestamp, out: &mut Told) {
         let threshold = &cx.rule.threshold;
         let many = matches!(threshold.needs, Needs::AtLeast(_));
         // Where enough matches have come together; never at a time that is settled.
@@ -486,7 +503,7 @@ impl KeyState {
     }
 
     /// The condition is true from `at` on.
-    fn begin(&mut self, cx: &Context<'_>, at: Timestamp, out: &mut Vec<Finding>) {
+    fn begin(&mut self, cx: &Context<'_>, at: Timestamp, out: &mut Told) {
         if cx.rule.hold.is_zero() {
             self.open(cx, at, out);
         } else {
@@ -498,7 +515,7 @@ impl KeyState {
         }
     }
 
-    fn open(&mut self, cx: &Context<'_>, at: Timestamp, out: &mut Vec<Finding>) {
+    fn open(&mut self, cx: &Context<'_>, at: Timestamp, out: &mut Told) {
         let threshold = &cx.rule.threshold;
         let lines = cx.rule.evidence.lines;
         self.phase = Phase::Open;
@@ -595,7 +612,7 @@ impl KeyState {
         }
     }
 
-    fn recover_by_match(&mut self, cx: &Context<'_>, at: Timestamp, out: &mut Vec<Finding>) {
+    fn recover_by_match(&mut self, cx: &Context<'_>, at: Timestamp, out: &mut Told) {
         self.window.clear_through(at);
         self.emptied = self.emptied.max(Some(at));
         self.armed = self.armed.map(|armed| armed.max(at));
@@ -620,7 +637,7 @@ impl KeyState {
         }
     }
 
-    fn recover(&mut self, cx: &Context<'_>, at: Timestamp, reason: Reason, out: &mut Vec<Finding>) {
+    fn recover(&mut self, cx: &Context<'_>, at: Timestamp, reason: Reason, out: &mut Told) {
         self.phase = Phase::Idle;
         self.settled = self.settled.max(Some(at));
         if let Some(episode) = &mut self.episode {
@@ -630,13 +647,7 @@ impl KeyState {
     }
 
     /// Makes the next revision.
-    fn announce(
-        &mut self,
-        cx: &Context<'_>,
-        reason: Reason,
-        at: Timestamp,
-        out: &mut Vec<Finding>,
-    ) {
+    fn announce(&mut self, cx: &Context<'_>, reason: Reason, at: Timestamp, out: &mut Told) {
         let Some(episode) = &mut self.episode else {
             return;
         };
@@ -660,7 +671,7 @@ impl KeyState {
         episode.last_message = at;
         episode.since_message = 0;
         episode.told = Some(Box::new(finding.clone()));
-        out.push(finding);
+        out.findings.push(finding);
     }
 
     /// The rule has changed: what was counted under its old meaning is gone, an open finding goes on.

@@ -20,7 +20,7 @@ mod report;
 mod window;
 
 pub use changes::{Changes, KeyName, RestoreError, Saved};
-pub use detector::{Detector, Settings, Tally};
+pub use detector::{Detector, Settings, Sizes, Tally};
 pub use report::OWN_TENANT;
 
 #[cfg(test)]

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use super::changes::{RestoreError, Restored, Saved};
 use super::detector::{Detector, KeyRef, RuleState, Spoken, Tenant};
 use super::lifecycle::KeyState;
-use crate::hit::RuleIndex;
+use crate::hit::{Key, RuleIndex};
 use crate::rules::RuleSet;
 use crate::time::Timestamp;
 
 /// A key's state with the meaning and the `by` of the rule that it was made under.
 struct Kept {
     tenant: Arc<str>,
-    by_values: Arc<[Box<str>]>,
+    by_values: Key,
     meaning: u64,
     by: Vec<String>,
     state: KeyState,
@@ -103,8 +103,8 @@ impl Detector {
         for (name, saved) in keys {
             let place = self.rules.find(&name.rule).map(|(index, _)| index);
             let kept = Kept {
-                tenant: name.tenant.into(),
-                by_values: name.by.into(),
+                tenant: name.tenant,
+                by_values: name.by,
                 meaning: saved.meaning,
                 by: saved.by,
                 state: saved.state,

@@ -173,6 +173,17 @@ fn rule_ref(rule: &Rule) -> RuleRef {
     }
 }
 
+/// A finding that ended unannounced at `at`: for the record, not for sending.
+pub(super) fn ended(told: Finding, at: Timestamp) -> Finding {
+    Finding {
+        state: State::Recovered,
+        reason: Reason::Quiet,
+        recovered_at: Some(at),
+        time: at,
+        ..told
+    }
+}
+
 /// The last revision of a finding whose rule is gone.
 pub(super) fn rule_removed(told: Finding, at: Timestamp, cluster: &str, tenant: &str) -> Finding {
     let tenant = if tenant == OWN_TENANT { "" } else { tenant };

@@ -59,7 +59,9 @@ impl Kind {
         }
     }
 
-    fn of(finding: &Finding) -> Self {
+    /// What the message of this revision tells.
+    #[must_use]
+    pub fn of(finding: &Finding) -> Self {
         match (finding.state, finding.reason) {
             (State::Recovered, _) => Self::Recovered,
             (State::Open, Reason::Opened) => Self::Observed,

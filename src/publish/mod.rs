@@ -13,20 +13,11 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::finding::Message;
+use crate::telemetry;
 use crate::time::Timestamp;
 
 pub use nats::{Create, NatsError, NatsSettings, publish_to_nats};
 pub use stdout::publish_to_writer;
-
-/// Counter with `outcome`: messages that were stored (`acked`), were there already because an ack had been lost (`duplicate`),
-/// or were held back because the receiver refuses them for what they are (`refused`, once for each attempt).
-pub const PUBLISH_TOTAL: &str = "trommel_publish_total";
-/// Histogram: seconds from the first attempt to send a message until it was in the stream.
-pub const PUBLISH_SECONDS: &str = "trommel_publish_seconds";
-/// Counter: attempts that failed; each is made again.
-pub const PUBLISH_RETRIES_TOTAL: &str = "trommel_publish_retries_total";
-/// Gauge: 1 while connected to NATS.
-pub const NATS_CONNECTED: &str = "trommel_nats_connected";
 
 /// A message that waits to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -195,7 +186,7 @@ impl Status {
     }
 }
 
-/// How the sending of a message ended: the values of `outcome` in [`PUBLISH_TOTAL`].
+/// How the sending of a message ended: the values of `outcome` in [`telemetry::PUBLISH_TOTAL`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     /// It was stored, or written.
@@ -213,7 +204,7 @@ impl Outcome {
             Self::Duplicate => "duplicate",
             Self::Refused => "refused",
         };
-        metrics::counter!(PUBLISH_TOTAL, "outcome" => outcome).increment(1);
+        metrics::counter!(telemetry::PUBLISH_TOTAL, "outcome" => outcome).increment(1);
     }
 }
 

@@ -17,12 +17,10 @@ use super::budget::Claim;
 use super::decode::{DecodeError, Encoded, Form};
 use super::inspect::{Inspected, held_bytes, inspect_in_time};
 use super::limits::Limits;
-use super::server::{
-    ANSWER_SECONDS, BODY_BYTES, BYTES_SHED, ENTRIES, ENTRIES_EARLY, ENTRIES_SHED, LABELS_INVALID,
-    LINES_CUT, REJECTED, REQUESTS, REQUESTS_SHED, STREAMS_FORGOTTEN, Server, text,
-};
+use super::server::{Server, text};
 use crate::hit::Scanned;
 use crate::owner::Submission;
+use crate::telemetry;
 use crate::time::Timestamp;
 
 /// Room for a body is taken in steps of this many bytes as it arrives; the first, or all of a shorter body, before any of it is read.
@@ -128,7 +126,7 @@ impl Server {
         let received = Timestamp::wall_clock();
         let by = arrived + patience;
         let body_bytes = buffer.len();
-        metrics::histogram!(BODY_BYTES).record(body_bytes as f64);
+        metrics::histogram!(telemetry::PUSH_BODY_BYTES).record(body_bytes as f64);
 
         // Decompressing has room of its own, and it is given back before the owner is waited for: a request that holds room never
         // waits for another that waits for it, so under overload some are served rather than all shed.
@@ -165,7 +163,7 @@ impl Server {
                 self.conclude(inspected, inspecting, received, by).await
             }
         };
-        metrics::histogram!(ANSWER_SECONDS).record(arrived.elapsed().as_secs_f64());
+        metrics::histogram!(telemetry::PUSH_ANSWER_SECONDS).record(arrived.elapsed().as_secs_f64());
         response
     }
 
@@ -178,7 +176,8 @@ impl Server {
     ) -> Response<Full<Bytes>> {
         let by = Instant::now() + self.limits.body_read;
         discard(&mut request.into_body(), by).await;
-        metrics::counter!(REQUESTS, "code" => code(refusal.status())).increment(1);
+        metrics::counter!(telemetry::PUSH_REQUESTS_TOTAL, "code" => code(refusal.status()))
+            .increment(1);
         refusal
     }
 
@@ -320,12 +319,12 @@ impl Server {
             Fate::Early => (entries - inspected, inspected),
             Fate::Shed => (entries, 0),
         };
-        count(ENTRIES, entries);
-        count(ENTRIES_SHED, shed);
-        count(ENTRIES_EARLY, early);
-        count(LABELS_INVALID, notes.labels_invalid);
-        count(LINES_CUT, notes.lines_cut);
-        metrics::counter!(STREAMS_FORGOTTEN).absolute(self.interner.forgotten());
+        count(telemetry::ENTRIES_TOTAL, entries);
+        count(telemetry::ENTRIES_SHED_TOTAL, shed);
+        count(telemetry::ENTRIES_EARLY_TOTAL, early);
+        count(telemetry::LABELS_INVALID_TOTAL, notes.labels_invalid);
+        count(telemetry::LINES_CUT_TOTAL, notes.lines_cut);
+        metrics::counter!(telemetry::STREAMS_FORGOTTEN_TOTAL).absolute(self.interner.forgotten());
         let pressure = &self.pressure;
         pressure.shed_entries.fetch_add(shed, Ordering::Relaxed);
         pressure.early_entries.fetch_add(early, Ordering::Relaxed);
@@ -350,8 +349,8 @@ impl Server {
     }
 
     fn count_unread(&self, bytes: usize) {
-        count(REQUESTS_SHED, 1);
-        count(BYTES_SHED, bytes as u64);
+        count(telemetry::REQUESTS_SHED_TOTAL, 1);
+        count(telemetry::BYTES_SHED_TOTAL, bytes as u64);
         self.pressure.shed_requests.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -377,7 +376,7 @@ fn header(headers: &HeaderMap, name: hyper::header::HeaderName) -> Option<&[u8]>
 }
 
 fn no_content() -> Response<Full<Bytes>> {
-    metrics::counter!(REQUESTS, "code" => "204").increment(1);
+    metrics::counter!(telemetry::PUSH_REQUESTS_TOTAL, "code" => "204").increment(1);
     let mut response = Response::new(Full::default());
     *response.status_mut() = StatusCode::NO_CONTENT;
     response
@@ -385,8 +384,8 @@ fn no_content() -> Response<Full<Bytes>> {
 
 fn rejected(reason: &'static str, status: StatusCode, refusal: &str) -> Response<Full<Bytes>> {
     tracing::debug!(reason, refusal, "push rejected");
-    metrics::counter!(REJECTED, "reason" => reason).increment(1);
-    metrics::counter!(REQUESTS, "code" => code(status)).increment(1);
+    metrics::counter!(telemetry::PUSH_REJECTED_TOTAL, "reason" => reason).increment(1);
+    metrics::counter!(telemetry::PUSH_REQUESTS_TOTAL, "code" => code(status)).increment(1);
     let mut response = text(status, refusal);
     if status == StatusCode::REQUEST_TIMEOUT {
         let close = HeaderValue::from_static("close");

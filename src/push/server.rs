@@ -36,22 +36,7 @@ use super::interner::Interner;
 use super::limits::Limits;
 use super::pool::Pool;
 use crate::owner::Submission;
-
-pub(super) const REQUESTS: &str = "trommel_push_requests_total";
-pub(super) const REJECTED: &str = "trommel_push_rejected_total";
-pub(super) const ANSWER_SECONDS: &str = "trommel_push_answer_seconds";
-pub(super) const BODY_BYTES: &str = "trommel_push_body_bytes";
-pub(super) const ENTRIES: &str = "trommel_entries_total";
-pub(super) const ENTRIES_SHED: &str = "trommel_entries_shed_total";
-pub(super) const ENTRIES_EARLY: &str = "trommel_entries_early_total";
-pub(super) const REQUESTS_SHED: &str = "trommel_requests_shed_total";
-pub(super) const BYTES_SHED: &str = "trommel_bytes_shed_total";
-pub(super) const LINES_CUT: &str = "trommel_lines_cut_total";
-pub(super) const LABELS_INVALID: &str = "trommel_labels_invalid_total";
-pub(super) const STREAMS_FORGOTTEN: &str = "trommel_streams_forgotten_total";
-const CONNECTIONS: &str = "trommel_connections";
-const CONNECTIONS_REFUSED: &str = "trommel_connections_refused_total";
-const CONNECTIONS_TIMED_OUT: &str = "trommel_connections_timed_out_total";
+use crate::telemetry;
 
 /// What load made us do, for the finding about ourselves.
 #[derive(Debug, Default)]
@@ -142,14 +127,14 @@ impl Server {
             while let Some(ended) = connections.try_join_next() {
                 log_panic(ended);
             }
-            metrics::gauge!(CONNECTIONS).set(connections.len() as f64);
+            metrics::gauge!(telemetry::CONNECTIONS).set(connections.len() as f64);
             let to_come = phase.clone();
             tokio::select! {
                 by = stopping(&mut phase) => break by,
                 Some(ended) = connections.join_next() => log_panic(ended),
                 accepted = listener.accept() => match accepted {
                     Ok(_) if connections.len() >= self.limits.connections_max => {
-                        metrics::counter!(CONNECTIONS_REFUSED).increment(1);
+                        metrics::counter!(telemetry::CONNECTIONS_REFUSED_TOTAL).increment(1);
                     }
                     Ok((socket, _)) => {
                         connections.spawn(self.clone().serve_connection(socket, to_come));
@@ -172,7 +157,7 @@ impl Server {
             tracing::warn!(connections = connections.len(), "cutting off connections");
         }
         connections.shutdown().await;
-        metrics::gauge!(CONNECTIONS).set(0.0);
+        metrics::gauge!(telemetry::CONNECTIONS).set(0.0);
     }
 
     async fn serve_connection(
@@ -204,7 +189,7 @@ impl Server {
         let ended = tokio::select! {
             ended = &mut connection => ended,
             stage = activity.out_of_time(self.limits.header_read, self.limits.idle) => {
-                metrics::counter!(CONNECTIONS_TIMED_OUT, "stage" => stage.word()).increment(1);
+                metrics::counter!(telemetry::CONNECTIONS_TIMED_OUT_TOTAL, "stage" => stage.word()).increment(1);
                 return;
             }
             _ = stopping(&mut phase) => {

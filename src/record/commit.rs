@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use crate::finding::State;
-use crate::hit::Key;
+use crate::detect::KeyName;
+use crate::finding::{Kind, State};
 use crate::rules::Severity;
 use crate::time::Timestamp;
 
@@ -67,62 +67,25 @@ fn keep_last<T, N: Hash + Eq>(rows: &mut Vec<T>, name: impl Fn(&T) -> N) {
     rows.reverse();
 }
 
-/// Which key of which rule, of which tenant.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyName {
-    /// The rule's id.
-    pub rule: String,
-    /// The tenant, empty when none was sent.
-    pub tenant: Arc<str>,
-    /// The values of the rule's `by`.
-    pub by: Key,
+/// `["rule","tenant",["value",…]]`: unambiguous, whatever characters the values hold, and legible in `sqlite3`.
+pub(super) fn key_to_text(name: &KeyName) -> String {
+    serde_json::to_string(&(&name.rule, &name.tenant, &name.by)).expect("strings are always JSON")
 }
 
-impl KeyName {
-    /// `["rule","tenant",["value",…]]`: unambiguous, whatever characters the values hold, and legible in `sqlite3`.
-    pub(super) fn to_text(&self) -> String {
-        serde_json::to_string(&(&self.rule, &self.tenant, &self.by))
-            .expect("strings are always JSON")
-    }
-
-    pub(super) fn from_text(text: &str) -> Option<Self> {
-        let (rule, tenant, by): (String, Arc<str>, Vec<Box<str>>) =
-            serde_json::from_str(text).ok()?;
-        Some(Self {
-            rule,
-            tenant,
-            by: by.into(),
-        })
-    }
+pub(super) fn key_from_text(text: &str) -> Option<KeyName> {
+    let (rule, tenant, by): (String, Arc<str>, Vec<Box<str>>) = serde_json::from_str(text).ok()?;
+    Some(KeyName {
+        rule,
+        tenant,
+        by: by.into(),
+    })
 }
 
-/// What a message tells of a finding. It decides what may be left out when messages wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// A finding opened.
-    Observed,
-    /// An open finding changed; a newer one makes this one dispensable.
-    Updated,
-    /// A finding is over.
-    Recovered,
-}
-
-impl Kind {
-    /// As it is stored: `observed`, `updated`, `recovered`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Observed => "observed",
-            Self::Updated => "updated",
-            Self::Recovered => "recovered",
-        }
-    }
-
-    pub(super) fn from_text(text: &str) -> Option<Self> {
-        [Self::Observed, Self::Updated, Self::Recovered]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-    }
+/// A kind as it is stored: `observed`, `updated`, `recovered`.
+pub(super) fn kind_from_text(text: &str) -> Option<Kind> {
+    [Kind::Observed, Kind::Updated, Kind::Recovered]
+        .into_iter()
+        .find(|kind| kind.as_str() == text)
 }
 
 /// A message to send.
@@ -314,10 +277,10 @@ mod tests {
             name("r", "a", &["b\",\"c"]),
             name("r", "a", &["\0", "\u{1F525}", "\n"]),
         ];
-        let texts: HashSet<_> = names.iter().map(KeyName::to_text).collect();
+        let texts: HashSet<_> = names.iter().map(key_to_text).collect();
         assert_eq!(texts.len(), names.len());
         for name in names {
-            assert_eq!(KeyName::from_text(&name.to_text()), Some(name));
+            assert_eq!(key_from_text(&key_to_text(&name)), Some(name));
         }
     }
 

@@ -33,8 +33,8 @@ mod store;
 mod testing;
 
 pub use commit::{
-    Commit, CommitOutcome, Dropped, FindingFilter, FindingRow, KeyName, Kind, Limits, NewMessage,
-    OutboxRow, Saved, Sizes,
+    Commit, CommitOutcome, Dropped, FindingFilter, FindingRow, Limits, NewMessage, OutboxRow,
+    Saved, Sizes,
 };
 pub use error::StoreError;
 pub use store::Store;

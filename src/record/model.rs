@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::commit::{Commit, FindingFilter, FindingRow, KeyName, Kind, Limits, OutboxRow, Saved};
+use crate::detect::KeyName;
+use crate::finding::Kind;
+
+use super::commit::{Commit, FindingFilter, FindingRow, Limits, OutboxRow, Saved, key_to_text};
 use super::store::Store;
 use super::testing::{TempDir, finding, key, message};
 use crate::finding::State;
@@ -66,8 +69,8 @@ impl Model {
             match value {
                 Some(value) => self
                     .keys
-                    .insert(name.to_text(), (name.clone(), value.clone())),
-                None => self.keys.remove(&name.to_text()),
+                    .insert(key_to_text(name), (name.clone(), value.clone())),
+                None => self.keys.remove(&key_to_text(name)),
             };
         }
         for (name, value) in &commit.state {

@@ -5,7 +5,9 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::commit::{CommitOutcome, Kind, NewMessage, OutboxRow};
+use crate::finding::Kind;
+
+use super::commit::{CommitOutcome, NewMessage, OutboxRow, kind_from_text};
 
 /// How much waits.
 #[derive(Debug, Clone, Copy, Default)]
@@ -167,7 +169,7 @@ pub(super) fn read(
 
 fn kind(row: &Row<'_>, column: usize) -> rusqlite::Result<Kind> {
     let text: String = row.get(column)?;
-    Kind::from_text(&text).ok_or_else(|| super::store::unknown(column, &text))
+    kind_from_text(&text).ok_or_else(|| super::store::unknown(column, &text))
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::commit::{
-    Commit, CommitOutcome, FindingFilter, FindingRow, KeyName, Limits, OutboxRow, Saved, Sizes,
+    Commit, CommitOutcome, FindingFilter, FindingRow, Limits, OutboxRow, Saved, Sizes,
+    key_from_text, key_to_text,
 };
 use super::error::StoreError;
 use super::file::{self, Opened};
@@ -146,7 +147,7 @@ fn load(connection: &Connection) -> rusqlite::Result<Saved> {
         .prepare("SELECT name, value FROM keys ORDER BY name")?
         .query_map([], |row| {
             let text: String = row.get(0)?;
-            let name = KeyName::from_text(&text).ok_or_else(|| unknown(0, &text))?;
+            let name = key_from_text(&text).ok_or_else(|| unknown(0, &text))?;
             Ok((name, row.get(1)?))
         })?
         .collect::<Result<_, _>>()?;
@@ -186,7 +187,7 @@ fn apply(
     write_blobs(
         &transaction,
         "keys",
-        keys.map(|(name, value)| (name.to_text(), value)),
+        keys.map(|(name, value)| (key_to_text(name), value)),
     )?;
     let state = commit.state.iter();
     write_blobs(
@@ -287,9 +288,9 @@ fn give_back_pages(connection: &Connection) -> rusqlite::Result<()> {
 mod tests {
     use std::fs;
 
-    use super::super::commit::Kind;
     use super::super::testing::{TempDir, finding, key, message};
     use super::*;
+    use crate::finding::Kind;
     use crate::finding::State;
 
     fn open(dir: &TempDir) -> Store {

@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::commit::{FindingRow, KeyName, Kind, NewMessage};
+use crate::detect::KeyName;
+use crate::finding::Kind;
+
+use super::commit::{FindingRow, NewMessage};
 use crate::finding::State;
 use crate::rules::Severity;
 use crate::time::Timestamp;

@@ -7,6 +7,7 @@ use super::hash;
 use super::keys::nearest;
 use super::lint;
 use super::model::{Exclude, Recover, Rule, RuleSet};
+use super::own;
 use super::problem::{Code, Fault, Level, Problem, SourceText};
 use super::read::{self, Draft, FAULTS_MAX};
 use super::yaml;
@@ -150,6 +151,17 @@ impl Rules {
             let id = &draft.rule.id;
             if id.is_empty() {
                 continue;
+            }
+            if id.starts_with(own::PREFIX) {
+                let fault = Fault::new(
+                    Code::DuplicateId,
+                    draft.id_span.clone(),
+                    format!("`{id}` is the name of a finding about trommel itself"),
+                );
+                self.fault(
+                    *file,
+                    fault.help("choose an id that does not begin with `trommel_`"),
+                );
             }
             let Some(&first) = self.by_id.get(id) else {
                 self.by_id.insert(id.clone(), place);

@@ -10,12 +10,14 @@
 //! `keys` is the one table of the language: it drives reading, suggestions and the JSON Schema. `report` shows problems.
 //! Nothing here executes, fetches or templates anything that a rule says.
 
+mod exclusion;
 mod files;
 mod hash;
 mod keys;
 mod lint;
 mod load;
 mod model;
+mod own;
 mod pattern;
 mod problem;
 mod read;
@@ -29,12 +31,14 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub use exclusion::Exclusion;
 pub use files::{FilesRead, builtin, read_paths};
 pub use load::{Example, Loaded, RULES_MAX, load};
 pub use model::{
     Comparison, Confidence, EvidenceRules, Exclude, FieldCondition, FieldTest, Item, Match, Needs,
     Parse, Pattern, Recover, Rule, RuleSet, Severity, Source, Summary, SummaryPart, Threshold,
 };
+pub use own::OVERLOADED;
 pub use problem::{Code, Level, Problem, SourceText};
 pub use schema::schema;
 pub use selector::{Matcher, Selector, Test};

@@ -9,6 +9,7 @@ use regex_automata::meta::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::own;
 use super::selector::Selector;
 use crate::hit::RuleIndex;
 use crate::time::format_duration;
@@ -23,6 +24,14 @@ pub struct RuleSet {
 }
 
 impl RuleSet {
+    /// This set with the rules of findings about trommel itself. No rule that was loaded has an id of theirs.
+    #[must_use]
+    pub fn with_own(mut self) -> Self {
+        self.rules.extend(own::all().into_iter().map(Arc::new));
+        self.rules.sort_by(|a, b| a.id.cmp(&b.id));
+        self
+    }
+
     /// The rule at `index`.
     ///
     /// # Panics
@@ -108,6 +117,17 @@ pub struct Rule {
     pub meaning: String,
     /// Where it was written, for people: file and line.
     pub source: Source,
+}
+
+impl Rule {
+    /// Whether no line can match it: a rule about trommel itself, whose hits come from within.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.matches
+            .fields
+            .iter()
+            .any(|field| field.accepts.is_empty())
+    }
 }
 
 /// Where something was written.

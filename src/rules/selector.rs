@@ -58,7 +58,12 @@ impl Selector {
     #[must_use]
     pub fn selects(&self, labels: &Labels) -> bool {
         self.0.iter().all(|matcher| {
-            let value = labels.get(&matcher.name).unwrap_or_default();
+            let value = match labels.get(&matcher.name) {
+                Some(value) => value,
+                // Loki adds it when it stores; the tee does not carry it yet.
+                None if matcher.name == "service_name" => labels.service_name(),
+                None => "",
+            };
             match &matcher.test {
                 Test::Equal(wanted) => value == wanted,
                 Test::NotEqual(unwanted) => value != unwanted,

@@ -61,7 +61,7 @@ impl<'a> Line<'a> {
     /// What Loki's distributor would have added under `name`. Rules may call `detected_level` just `level`.
     pub(super) fn derived(&self, name: &str) -> Option<&'a [u8]> {
         match name {
-            "service_name" => Some(self.stream.service_name().as_bytes()),
+            "service_name" => Some(self.stream.labels.service_name().as_bytes()),
             "level" | "detected_level" => {
                 Some(level::level(&self.stream.labels, self.metadata, self.bytes))
             }

@@ -132,6 +132,12 @@ impl Pass<'_> {
         let Some((role, wanted)) = verdict else {
             return;
         };
+        if self
+            .scanner
+            .leaves_out(stream, &line, &mut self.scratch.concerned)
+        {
+            return;
+        }
         let raw = self.batch.bytes(entry.line);
         self.hits.push(Hit {
             rule: RuleIndex(rule as u32),

@@ -108,6 +108,11 @@ impl Tier {
         let mut long = FxHashMap::default();
         let mut short = FxHashMap::default();
         for (place, rule) in rules.rules.iter().enumerate() {
+            if rule.is_own() {
+                // No line matches it, so none is looked at for it.
+                costs.push(Cost::LongLiterals);
+                continue;
+            }
             let Some(literals) = literals::of_rule(rule) else {
                 costs.push(Cost::EveryLine);
                 continue;

@@ -12,11 +12,12 @@ use std::sync::Arc;
 
 use super::confirm::{SearcherCount, Work};
 use super::hits::Keys;
+use super::line::Line;
 use super::pass::Pass;
 use super::plan::{Cost, Plan, Tier};
 use crate::batch::Batch;
 use crate::hit::{Hit, RuleIndex};
-use crate::rules::RuleSet;
+use crate::rules::{Exclusion, RuleSet};
 
 /// The rules of a set, prepared for finding their hits in batches. Immutable: all workers share one.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ pub struct Scanner {
     pub(super) tiers: Vec<Tier>,
     /// Places of the rules without literals.
     pub(super) every_line: Vec<usize>,
+    exclusions: Vec<Exclusion>,
 }
 
 impl Scanner {
@@ -45,7 +47,33 @@ impl Scanner {
             tiers,
             costs,
             rules,
+            exclusions: Vec::new(),
         }
+    }
+
+    /// The same, but no rule reads what one of `exclusions` leaves out.
+    #[must_use]
+    pub fn excluding(mut self, exclusions: Vec<Exclusion>) -> Self {
+        self.exclusions = exclusions;
+        self
+    }
+
+    /// Whether `line`, of the batch's stream number `stream`, is left out. Asked about hits only: they are rare.
+    pub(super) fn leaves_out(
+        &self,
+        stream: usize,
+        line: &Line<'_>,
+        concerned: &mut Concerned,
+    ) -> bool {
+        if concerned.stream != Some(stream) {
+            concerned.stream = Some(stream);
+            concerned.by.clear();
+            let by = self.exclusions.iter().enumerate();
+            let by = by.filter(|(_, exclusion)| exclusion.concerns(&line.stream.labels));
+            concerned.by.extend(by.map(|(place, _)| place));
+        }
+        let mut by = concerned.by.iter();
+        by.any(|place| self.exclusions[*place].leaves_out(line.bytes))
     }
 
     /// The rules that are looked for.
@@ -114,8 +142,16 @@ pub struct Scratch {
     pub(super) asked: Vec<usize>,
     pub(super) work: Work,
     pub(super) keys: Keys,
+    pub(super) concerned: Concerned,
     /// For each rule how many lines it was asked about.
     pub(super) candidates: Vec<u64>,
+}
+
+/// Which exclusions concern the stream that was last hit.
+#[derive(Debug, Default)]
+pub(super) struct Concerned {
+    pub(super) stream: Option<usize>,
+    by: Vec<usize>,
 }
 
 /// What is known about a rule within a batch. Places are counted from one; zero is none.
@@ -153,5 +189,6 @@ impl Scratch {
         self.by_rule
             .resize(scanner.plans.len(), RuleState::default());
         self.keys.begin(scanner.plans.len());
+        self.concerned = Concerned::default();
     }
 }

@@ -140,6 +140,13 @@ fn order_forms_and_files_make_no_difference() {
 }
 
 #[test]
+fn streams_that_are_left_out_live_are_left_out_here() {
+    let text = jsonl(&incident());
+    let labels = ["--labels", r#"{container="trommel"}"#];
+    assert_eq!(replayed(&[JSONL, &labels].concat(), &text), [""; 0]);
+}
+
+#[test]
 fn the_cluster_is_part_of_ids() {
     let text = jsonl(&incident());
     let here = replayed(JSONL, &text);

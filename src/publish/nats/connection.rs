@@ -8,7 +8,8 @@ use tokio::sync::Notify;
 
 use super::jetstream::Complaint;
 use super::{NatsError, NatsSettings};
-use crate::publish::{NATS_CONNECTED, Status};
+use crate::publish::Status;
+use crate::telemetry::NATS_CONNECTED;
 
 /// What the connection's task tells the publisher.
 #[derive(Default)]

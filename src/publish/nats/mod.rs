@@ -25,7 +25,8 @@ use async_nats::Client;
 use async_nats::connection::State;
 use tokio::time::Instant;
 
-use super::{Gone, Outbox, Outcome, PUBLISH_RETRIES_TOTAL, PUBLISH_SECONDS, Pending, Status};
+use super::{Gone, Outbox, Outcome, Pending, Status};
+use crate::telemetry;
 use connection::{News, connect, set_connected};
 use jetstream::{JetStream, Trouble};
 
@@ -241,13 +242,13 @@ impl Publisher<'_> {
             match self.attempt(pending).await {
                 Ok(outcome) => {
                     outcome.count();
-                    metrics::histogram!(PUBLISH_SECONDS).record(started.elapsed());
+                    metrics::histogram!(telemetry::PUBLISH_SECONDS).record(started.elapsed());
                     self.status.acked();
                     return Ok(());
                 }
                 Err(trouble @ Trouble::Refused(_)) => return Err(trouble),
                 Err(trouble) => {
-                    metrics::counter!(PUBLISH_RETRIES_TOTAL).increment(1);
+                    metrics::counter!(telemetry::PUBLISH_RETRIES_TOTAL).increment(1);
                     // That somebody else published on the subject is no trouble, only a reason to look again.
                     if !matches!(trouble, Trouble::Raced) {
                         self.report(&trouble);

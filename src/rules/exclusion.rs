@@ -1,0 +1,83 @@
+//! What no rule reads: trommel's own streams, and lines of other programs that only quote what somebody searched for.
+
+use super::selector::Selector;
+use crate::batch::Labels;
+
+/// Streams, or those of their lines that contain a text: `service_name="loki" |= "query="`, as in LogQL.
+#[derive(Debug, Clone)]
+pub struct Exclusion {
+    streams: Selector,
+    containing: Option<String>,
+}
+
+impl Exclusion {
+    /// Reads a stream selector, with or without one `|= "text"` behind it.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (selector, containing) = match text.split_once("|=") {
+            None => (text, None),
+            Some((selector, quoted)) => (selector, Some(unquote(quoted.trim())?)),
+        };
+        let streams = Selector::parse(selector.trim()).map_err(|fault| fault.message)?;
+        if streams.0.is_empty() {
+            return Err("an empty selector would exclude every stream".to_owned());
+        }
+        Ok(Self {
+            streams,
+            containing,
+        })
+    }
+
+    /// Whether it says anything of streams with `labels`.
+    #[must_use]
+    pub fn concerns(&self, labels: &Labels) -> bool {
+        self.streams.selects(labels)
+    }
+
+    /// Whether it leaves out `line`, of a stream that it concerns.
+    #[must_use]
+    pub fn leaves_out(&self, line: &[u8]) -> bool {
+        self.containing
+            .as_ref()
+            .is_none_or(|text| memchr::memmem::find(line, text.as_bytes()).is_some())
+    }
+}
+
+fn unquote(quoted: &str) -> Result<String, String> {
+    let text = ['"', '`']
+        .iter()
+        .find_map(|quote| quoted.strip_prefix(*quote)?.strip_suffix(*quote));
+    match text {
+        Some(text) if !text.is_empty() => Ok(text.to_owned()),
+        _ => Err(format!("write `|= \"text\"` in place of `|= {quoted}`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(service: &str) -> Labels {
+        Labels::new([("app".into(), service.into())])
+    }
+
+    #[test]
+    fn a_selector_leaves_out_whole_streams_and_a_text_only_lines() {
+        let whole = Exclusion::parse("service_name=\"trommel\"").expect("a selector");
+        assert!(whole.concerns(&labels("trommel")) && whole.leaves_out(b"x"));
+        assert!(!whole.concerns(&labels("api")));
+        let quoting = Exclusion::parse("{app=~\"loki|grafana\"} |= \"query=\"").expect("both");
+        assert!(quoting.concerns(&labels("loki")));
+        assert!(quoting.leaves_out(b"caller=metrics.go query=\"{a=1}\""));
+        assert!(!quoting.leaves_out(b"no space left on device"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told() {
+        for text in ["", "{}", "app=\"x\" |= y", "app=\"x\" |= \"\"", "app"] {
+            assert!(Exclusion::parse(text).is_err(), "{text}");
+        }
+    }
+}

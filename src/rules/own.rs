@@ -1,0 +1,81 @@
+//! The rules of findings about trommel itself. No line matches them: their hits come from trommel's own shell.
+
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use super::hash;
+use super::model::{
+    Confidence, EvidenceRules, FieldTest, Match, Needs, Parse, Recover, Rule, Severity, Source,
+    Threshold,
+};
+use super::selector::Selector;
+
+/// Entries were answered before they were inspected or recorded.
+pub const OVERLOADED: &str = "trommel_overloaded";
+
+/// What ids of rules about trommel itself begin with; no rule in a file may have such an id.
+pub(super) const PREFIX: &str = "trommel_";
+
+/// Every rule about trommel itself.
+pub(super) fn all() -> Vec<Rule> {
+    vec![Rule {
+        name: Some("trommel is overloaded".to_owned()),
+        description: Some(
+            "Entries were answered 204 without having been inspected (shed), or before their effect was on disk (early), so that \
+             Loki's own ingestion is not held back. Findings of that time may be missing or incomplete. Give trommel more CPU or a \
+             faster disk, or send it fewer streams."
+                .to_owned(),
+        ),
+        ..rule(OVERLOADED, Severity::Warning)
+    }]
+}
+
+fn rule(id: &str, severity: Severity) -> Rule {
+    let mut rule = Rule {
+        id: id.to_owned(),
+        name: None,
+        description: None,
+        owner: None,
+        version: None,
+        selector: Selector::default(),
+        unless: None,
+        parse: Parse::None,
+        matches: Match {
+            // A field that accepts nothing: see `Rule::is_own`.
+            fields: vec![FieldTest {
+                name: PREFIX.to_owned(),
+                accepts: Vec::new(),
+            }],
+            ..Match::default()
+        },
+        threshold: Threshold {
+            needs: Needs::AtLeast(NonZeroU64::MIN),
+            window: Duration::from_secs(300),
+        },
+        by: Vec::new(),
+        hold: Duration::ZERO,
+        severity,
+        confidence: Confidence::High,
+        recover: Recover::Quiet(Duration::from_secs(600)),
+        cooldown: Duration::from_secs(900),
+        incident_type: "detector_impaired".to_owned(),
+        domain: "operator_channels".to_owned(),
+        summary: None,
+        runbook: None,
+        evidence: EvidenceRules {
+            lines: EvidenceRules::LINES_DEFAULT,
+            redact: Vec::new(),
+        },
+        catches: Vec::new(),
+        passes: Vec::new(),
+        hash: String::new(),
+        meaning: String::new(),
+        source: Source {
+            file: "trommel".to_owned(),
+            line: 0,
+        },
+    };
+    let matches = hash::of_match(&rule.matches, |_| String::new());
+    hash::fill(&mut rule, &matches, "");
+    rule
+}

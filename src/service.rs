@@ -1,0 +1,394 @@
+//! A running trommel: the rooms joined by channels, from the push port to the publishers.
+
+use std::io;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+use tracing::{error, info, warn};
+
+use crate::batch::Batch;
+use crate::config::{self, Config};
+use crate::detect::{Detector, Settings};
+use crate::finding::{MessageSettings, Redactor};
+use crate::hit::Scanned;
+use crate::owner::{Inbox, Owner, OwnerError, Surroundings, WallClock};
+use crate::publish::{
+    Create, NatsError, NatsSettings, Outbox, OutboxRequest, Status, publish_to_nats,
+    publish_to_writer,
+};
+use crate::push::{Inspect, Limits, Phase, Pressure, Server};
+use crate::record::{self, Store, StoreError};
+use crate::rules::RuleSet;
+use crate::scan::{Scanner, Scratch};
+use crate::telemetry::{self, Telemetry};
+use crate::web::{self, Admin};
+
+/// Most scanned requests that wait for the owner. They hold hits, not blocks; what does not fit is shed at the deadline.
+const SUBMISSIONS_MAX: usize = 256;
+
+/// How often histograms are folded, so that samples nobody scrapes do not pile up.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// How long publishers may go on with what waits once trommel stops.
+const FLUSH: Duration = Duration::from_secs(3);
+
+/// Why a trommel could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} ({key}): {error}")]
+    Listen {
+        /// The setting.
+        key: &'static str,
+        /// Its value.
+        address: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What it holds cannot be used.
+    #[error(transparent)]
+    Owner(#[from] OwnerError),
+    /// A thread or runtime cannot be made.
+    #[error("cannot start the detector's thread: {0}")]
+    Thread(io::Error),
+}
+
+/// A running trommel.
+pub struct Service {
+    push: SocketAddr,
+    admin: SocketAddr,
+    phase: watch::Sender<Phase>,
+    ready: watch::Sender<bool>,
+    stop_owner: watch::Sender<bool>,
+    stop_web: watch::Sender<bool>,
+    serving: tokio::task::JoinHandle<()>,
+    beside: JoinSet<()>,
+    publishing: JoinSet<()>,
+    newest: watch::Receiver<i64>,
+    outbox: mpsc::Sender<OutboxRequest>,
+    owner: JoinHandle<()>,
+}
+
+impl Service {
+    /// Starts everything: when this returns, pushes are taken.
+    ///
+    /// # Errors
+    /// [`StartError`] for an address, a directory or state that cannot be used. NATS need not be there.
+    pub async fn start(
+        config: Config,
+        rules: RuleSet,
+        clock: WallClock,
+    ) -> Result<Self, StartError> {
+        let telemetry = telemetry::install();
+        let rules = Arc::new(rules.with_own());
+        let scanner = Scanner::new(Arc::clone(&rules)).excluding(config.exclude.clone());
+        measure_rules(&rules, clock().0);
+
+        let push_listener = listen("listen", config.listen).await?;
+        let admin_listener = listen("admin_listen", config.admin_listen).await?;
+        let (push, admin) = (
+            local(&push_listener, config.listen),
+            local(&admin_listener, config.admin_listen),
+        );
+
+        let store = Store::open(
+            config.data.as_deref(),
+            record::Limits {
+                outbox_bytes_max: config.outbox_bytes_max,
+                ..record::Limits::default()
+            },
+        )?;
+        let detector = Detector::new(
+            detect_settings(&config),
+            Redactor::new(config.redact.clone()),
+            Arc::clone(&rules),
+        );
+        let pressure = Arc::new(Pressure::default());
+        let (newest_sender, newest) = watch::channel(0);
+        let (submissions, submissions_inbox) = mpsc::channel(SUBMISSIONS_MAX);
+        let (questions, questions_inbox) = mpsc::channel(16);
+        let (outbox, outbox_inbox) = mpsc::channel(64);
+        let (stop_owner, owner_stop) = watch::channel(false);
+        let subject_prefix = config.nats.as_ref().map(|nats| nats.subject_prefix.clone());
+        let mut messages = MessageSettings::default();
+        messages.subject_prefix = subject_prefix.unwrap_or(messages.subject_prefix);
+        let owner = Owner::new(
+            detector,
+            store,
+            Surroundings {
+                origin: config.origin.clone(),
+                messages,
+                clock,
+                pressure: Arc::clone(&pressure),
+                publishers: usize::from(config.nats.is_some()) + usize::from(config.stdout),
+                newest: newest_sender,
+            },
+        )?;
+        let inbox = Inbox {
+            submissions: submissions_inbox,
+            questions: questions_inbox,
+            outbox: outbox_inbox,
+            stop: owner_stop,
+        };
+        let owner = spawn_owner(owner, inbox)?;
+
+        let publishing = publish(&config, &outbox, &newest);
+        let (ready, readiness) = watch::channel(true);
+        let (stop_web, web_stop) = watch::channel(false);
+        let (_, rules_in_use) = watch::channel(Arc::clone(&rules));
+        let mut beside = JoinSet::new();
+        beside.spawn(web::serve(
+            admin_listener,
+            Arc::new(Admin {
+                telemetry: telemetry.clone(),
+                findings: questions,
+                rules: rules_in_use,
+                ready: readiness,
+            }),
+            web_stop,
+        ));
+        beside.spawn(keep_up(telemetry));
+
+        let inspector = Arc::new(Inspector::new(scanner));
+        let server = Server::new(
+            push_limits(&config.limits),
+            inspector,
+            submissions,
+            pressure,
+        );
+        let (phase, phases) = watch::channel(Phase::Serving);
+        let serving = tokio::spawn(Arc::new(server).serve(push_listener, phases));
+        info!(push = %push, admin = %admin, "listening");
+        Ok(Self {
+            push,
+            admin,
+            phase,
+            ready,
+            stop_owner,
+            stop_web,
+            serving,
+            beside,
+            publishing,
+            newest,
+            outbox,
+            owner,
+        })
+    }
+
+    /// Where pushes are taken.
+    #[must_use]
+    pub fn push_address(&self) -> SocketAddr {
+        self.push
+    }
+
+    /// Where metrics, health and the API are.
+    #[must_use]
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Stops in order: no new requests, those under way are recorded and answered, what waits is published as far as possible
+    /// within `grace`, then everything ends.
+    pub async fn stop(mut self, grace: Duration) {
+        let by = Instant::now() + grace;
+        // Receivers may have gone already; then there is nothing to stop.
+        let _ = self.ready.send(false);
+        let _ = self.phase.send(Phase::Stopping { by });
+        if (&mut self.serving).await.is_err() {
+            error!("the push server ended in a panic");
+        }
+        let flushed = timeout_at(Instant::now() + FLUSH, self.flush()).await;
+        if flushed.is_err() && !self.publishing.is_empty() {
+            warn!(
+                "messages are left unsent; they are sent after the next start if there is a data directory"
+            );
+        }
+        let _ = self.stop_owner.send(true);
+        let _ = self.stop_web.send(true);
+        let owner = self.owner;
+        match tokio::task::spawn_blocking(move || owner.join()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => error!("the detector's thread ended in a panic"),
+        }
+        self.publishing.shutdown().await;
+        self.beside.shutdown().await;
+    }
+
+    /// Returns when nothing waits to be sent any more.
+    async fn flush(&mut self) {
+        loop {
+            let (reply, answer) = tokio::sync::oneshot::channel();
+            let request = OutboxRequest::Next { after: 0, reply };
+            if self.outbox.send(request).await.is_err() || matches!(answer.await, Ok(None) | Err(_))
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// The place of the newest message on disk, and every change of it.
+    #[must_use]
+    pub fn newest(&self) -> watch::Receiver<i64> {
+        self.newest.clone()
+    }
+}
+
+async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| StartError::Listen {
+            key,
+            address,
+            error,
+        })
+}
+
+/// The port that was picked, where 0 was asked for.
+fn local(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
+    listener.local_addr().unwrap_or(asked)
+}
+
+fn spawn_owner(owner: Owner, inbox: Inbox) -> Result<JoinHandle<()>, StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(StartError::Thread)?;
+    std::thread::Builder::new()
+        .name("owner".to_owned())
+        .spawn(move || runtime.block_on(owner.drive(inbox)))
+        .map_err(StartError::Thread)
+}
+
+fn publish(
+    config: &Config,
+    outbox: &mpsc::Sender<OutboxRequest>,
+    newest: &watch::Receiver<i64>,
+) -> JoinSet<()> {
+    let mut publishing = JoinSet::new();
+    if let Some(nats) = &config.nats {
+        let settings = nats_settings(nats);
+        let outbox = Outbox::new(outbox.clone(), newest.clone());
+        publishing.spawn(async move {
+            let ended: Result<(), NatsError> =
+                publish_to_nats(outbox, &settings, Arc::new(Status::default())).await;
+            if let Err(error) = ended {
+                error!(%error, "NATS can never be reached with these settings; findings wait in the outbox");
+            }
+        });
+    }
+    if config.stdout {
+        let outbox = Outbox::new(outbox.clone(), newest.clone());
+        publishing.spawn(async move {
+            let status = Arc::new(Status::default());
+            if let Err(error) = publish_to_writer(outbox, io::stdout(), status).await {
+                error!(%error, "findings can no longer be written to stdout; they wait in the outbox");
+            }
+        });
+    }
+    publishing
+}
+
+async fn keep_up(telemetry: Telemetry) {
+    let mut tick = tokio::time::interval(UPKEEP);
+    loop {
+        tick.tick().await;
+        telemetry.upkeep();
+    }
+}
+
+fn measure_rules(rules: &RuleSet, now_nanos: i64) {
+    metrics::gauge!(telemetry::RULES_LOADED).set(rules.rules.len() as f64);
+    metrics::gauge!(telemetry::RULES_LAST_RELOAD_SUCCESSFUL).set(1.0);
+    metrics::gauge!(telemetry::RULES_LAST_RELOAD_TIMESTAMP_SECONDS).set(now_nanos as f64 / 1e9);
+}
+
+fn detect_settings(config: &Config) -> Settings {
+    let detect = &config.detect;
+    Settings {
+        late_by: detect.late_by,
+        max_age: Some(detect.max_age),
+        keys_max: count(detect.keys_max),
+        identities_max: count(detect.identities_max),
+        ..Settings::live(config.origin.clone())
+    }
+}
+
+fn push_limits(limits: &config::Limits) -> Limits {
+    Limits {
+        body_bytes_max: count(limits.body_bytes_max),
+        decompressed_bytes_max: count(limits.decompressed_bytes_max),
+        labels_bytes_max: count(limits.labels_bytes_max),
+        line_bytes_max: count(limits.line_bytes_max),
+        streams_interned_max: count(limits.streams_max),
+        connections_max: count(limits.connections_max),
+        header_read: limits.header_timeout,
+        body_read: limits.body_timeout,
+        answer_within: limits.answer_deadline,
+        bytes_in_flight_max: count(limits.in_flight_bytes_max),
+        ..Limits::default()
+    }
+}
+
+fn nats_settings(nats: &config::Nats) -> NatsSettings {
+    NatsSettings {
+        credentials: nats.creds.clone(),
+        stream: nats.stream.clone(),
+        subject_prefix: nats.subject_prefix.clone(),
+        create: match nats.create {
+            config::Create::IfMissing => Create::IfMissing,
+            config::Create::Never => Create::Never,
+        },
+        ..NatsSettings::new(nats.url.clone())
+    }
+}
+
+/// A checked setting as a count of things in memory; what does not fit there is no bound.
+fn count(setting: u64) -> usize {
+    usize::try_from(setting).unwrap_or(usize::MAX)
+}
+
+/// The scanner as the push server calls it: a scratch for each worker that is at it.
+struct Inspector {
+    scanner: Scanner,
+    scratches: Mutex<Vec<Scratch>>,
+}
+
+impl Inspector {
+    fn new(scanner: Scanner) -> Self {
+        Self {
+            scanner,
+            scratches: Mutex::default(),
+        }
+    }
+
+    fn scratches(&self) -> std::sync::MutexGuard<'_, Vec<Scratch>> {
+        self.scratches
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inspect for Inspector {
+    fn inspect(&self, batch: &Batch, entries: Range<usize>, out: &mut Scanned) {
+        // As many as there are workers: each takes one and brings it back.
+        let mut scratch = self.scratches().pop().unwrap_or_default();
+        self.scanner
+            .scan(batch, entries, &mut scratch, &mut out.hits);
+        scratch.take_candidates(|rule, candidates| {
+            let id = self.scanner.rules().rule(rule).id.clone();
+            metrics::counter!(telemetry::RULE_CANDIDATES_TOTAL, "rule" => id).increment(candidates);
+        });
+        self.scratches().push(scratch);
+    }
+}
