@@ -3,8 +3,10 @@
 //! stdout is the result and nothing else; diagnostics go to stderr. Exit codes are part of the contract: see [`Exit`].
 
 mod check;
+mod compile;
 mod completions;
 mod input;
+mod output;
 mod replay;
 mod rules;
 mod run;
@@ -13,10 +15,12 @@ mod scan;
 mod schema;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use output::Output;
 
 pub use check::{CheckArgs, CheckFormat};
 pub use completions::CompletionsArgs;
@@ -43,6 +47,10 @@ Colours are left out when NO_COLOR is set. TROMMEL_LOG sets the level of logs: e
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(Box<RunArgs>),
+    Check(CheckArgs),
+    Scan(ScanArgs),
+    Replay(ReplayArgs),
+    Rules(RulesArgs),
     Schema(SchemaArgs),
     Completions(CompletionsArgs),
 }
@@ -78,8 +86,8 @@ pub fn main() -> ExitCode {
 /// Runs the command that `arguments` name, the program's own name first.
 fn execute(
     arguments: impl IntoIterator<Item = OsString>,
-    out: &mut impl Write,
-    diagnostics: &mut impl Write,
+    out: &mut impl Output,
+    diagnostics: &mut impl Output,
 ) -> Exit {
     let command = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli.command,
@@ -87,6 +95,10 @@ fn execute(
     };
     let ended = match command {
         Command::Run(arguments) => run::run(&arguments, diagnostics),
+        Command::Check(arguments) => check::run(&arguments, out, diagnostics),
+        Command::Scan(arguments) => scan::run(&arguments, out, diagnostics),
+        Command::Replay(arguments) => replay::run(&arguments, out, diagnostics),
+        Command::Rules(arguments) => rules::run(&arguments, out, diagnostics),
         Command::Schema(arguments) => schema::run(&arguments, out),
         Command::Completions(arguments) => completions::run(&arguments, out),
     };
@@ -125,6 +137,10 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use clap::{Args, CommandFactory};
 
     use super::*;
@@ -139,12 +155,49 @@ mod tests {
             .map_err(|error| error.to_string())
     }
 
-    fn trommel(line: &[&str]) -> (Exit, String, String) {
+    /// Runs a command and gives its exit, its result and its diagnostics.
+    pub(super) fn trommel(line: &[&str]) -> (Exit, String, String) {
         let (mut out, mut diagnostics) = (Vec::new(), Vec::new());
         let arguments = std::iter::once(&"trommel").chain(line).map(OsString::from);
         let exit = execute(arguments, &mut out, &mut diagnostics);
         let text = |bytes| String::from_utf8(bytes).expect("text");
         (exit, text(out), text(diagnostics))
+    }
+
+    /// A directory of its own that goes away again.
+    pub(super) struct Scratch(PathBuf);
+
+    impl Scratch {
+        pub(super) fn new() -> Self {
+            static COUNT: AtomicU32 = AtomicU32::new(0);
+            let place = COUNT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("trommel-cli-{}-{place}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            std::fs::create_dir_all(&path).expect("a temporary directory");
+            Self(path)
+        }
+
+        /// Writes a file and gives its path.
+        pub(super) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
+            std::fs::write(self.0.join(name), bytes).expect("a file");
+            self.path(name)
+        }
+
+        /// The path of `name`, whether it is there or not.
+        pub(super) fn path(&self, name: &str) -> String {
+            self.0.join(name).to_str().expect("ASCII").to_owned()
+        }
+
+        /// `text` without the directory, which differs from run to run.
+        pub(super) fn strip(&self, text: &str) -> String {
+            text.replace(&format!("{}/", self.0.display()), "")
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
     }
 
     #[test]
@@ -203,6 +256,12 @@ mod tests {
 
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
+        }
+    }
+
+    impl Output for Fails {
+        fn shows_color(&self) -> bool {
+            false
         }
     }
 

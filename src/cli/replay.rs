@@ -1,32 +1,233 @@
 //! `trommel replay`: the whole detector on recorded logs, in their own time.
 
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::Arc;
+
 use clap::Args;
 
-use super::input::InputArgs;
+use super::input::{Input, InputArgs, Recorded, Times};
+use super::output::{Output, write_table};
+use super::{Exit, compile};
+use crate::batch::Batch;
+use crate::config::{Config, RawConfig};
+use crate::detect::{Detector, Settings, Tally};
+use crate::finding::{Finding, Kind, Message, MessageSettings, Redactor, State};
+use crate::hit::{Progress, Scanned};
+use crate::rules::RuleSet;
+use crate::scan::{Scanner, Scratch};
 
 /// Run the detector over recorded logs, in their own time
 ///
-/// Writes the messages that a live run would have published, one CloudEvent per line.
+/// Writes the messages that a live run would have published, one CloudEvent per line. Lines of all files are put in order
+/// of time first, in memory. Findings have the ids that they had live if cluster and labels are the same. What a
+/// live run leaves out by default, such as trommel's own streams, is left out here too.
 #[derive(Debug, Clone, Args)]
 pub struct ReplayArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "its fields are the arguments' help")]
     pub input: InputArgs,
+    /// Name of the cluster: part of every finding's id [default: default]
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
+    /// Name of the environment
+    #[arg(long, value_name = "NAME")]
+    pub environment: Option<String>,
     /// A table of what each rule found, in place of messages
     #[arg(long)]
     pub summary: bool,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::input::Input;
-    use super::super::tests::parse;
-    use super::*;
+/// Prints the messages, or the table.
+pub(super) fn run(
+    arguments: &ReplayArgs,
+    out: &mut impl Output,
+    diagnostics: &mut impl Output,
+) -> anyhow::Result<Exit> {
+    let config = Config::check(RawConfig {
+        cluster: arguments.cluster.clone(),
+        environment: arguments.environment.clone(),
+        ..RawConfig::default()
+    })?;
+    let rules = compile::compile(&arguments.input.rules, diagnostics)?;
+    let mut entries = Vec::new();
+    let mut keep = |entry| {
+        entries.push(entry);
+        Ok(())
+    };
+    arguments
+        .input
+        .read(&rules, Times::Needed, diagnostics, &mut keep)?;
+    // Stable: lines of one time stay in the order of their files. What `logcli` prints newest first is turned with this, too.
+    entries.sort_by_key(|entry: &Recorded| entry.at);
 
-    #[test]
-    fn what_logcli_prints_can_be_replayed() {
-        let arguments: ReplayArgs = parse(&["--input", "logcli", "--summary", "x"]).expect("fine");
-        assert_eq!(arguments.input.input, Input::Logcli);
-        assert!(arguments.summary);
+    let settings = Settings::replay(config.origin);
+    let scanner = Scanner::new(Arc::clone(&rules)).excluding(config.exclude);
+    let mut summary = Summary::default();
+    let tally = replay(&scanner, settings, &entries, |finding, message| {
+        if arguments.summary {
+            summary.count(finding, message);
+            return Ok(());
+        }
+        out.write_all(&message.body)?;
+        out.write_all(b"\n")
+    })?;
+    if arguments.summary {
+        summary.write(&rules, &tally, out)?;
+    }
+    notes(&tally, arguments.input.input, diagnostics)?;
+    Ok(Exit::Fine)
+}
+
+/// Text of a batch, in bytes, after which the next one begins with the next time.
+const BATCH_BYTES: usize = 1 << 20;
+/// Text of a batch that is never passed, however many lines have one time: its places are 32 bits wide.
+const BATCH_BYTES_MAX: usize = 1 << 30;
+
+/// Applies the scanner's rules to `entries`, which are in order of time, and tells `each` of every revision, in order.
+fn replay(
+    scanner: &Scanner,
+    settings: Settings,
+    entries: &[Recorded],
+    mut each: impl FnMut(&Finding, &Message) -> io::Result<()>,
+) -> io::Result<Tally> {
+    let origin = settings.origin.clone();
+    let messages = MessageSettings::default();
+    let mut send = |detector: &mut Detector| {
+        detector
+            .take_changes()
+            .findings
+            .iter()
+            .try_for_each(|finding| {
+                let message = Message::new(finding, &finding.finding_key, &origin, &messages);
+                each(finding, &message)
+            })
+    };
+    let rules = Arc::clone(scanner.rules());
+    let mut detector = Detector::new(settings, Redactor::new(Vec::new()), rules);
+    let mut scratch = Scratch::default();
+    let mut batch = Batch::default();
+    let mut newest = None;
+    for (place, entry) in entries.iter().enumerate() {
+        entry.add_to(&mut batch);
+        newest = entry.at;
+        // All lines of one time belong together: their order within it is not known.
+        let next = entries.get(place + 1);
+        let goes_on =
+            next.is_some_and(|next| next.at == entry.at || batch.block.len() < BATCH_BYTES);
+        if goes_on && batch.block.len() < BATCH_BYTES_MAX {
+            continue;
+        }
+        let mut scanned = Scanned {
+            progress: progress(&batch),
+            ..Scanned::default()
+        };
+        let all = 0..batch.entries.len();
+        scanner.scan(&batch, all, &mut scratch, &mut scanned.hits);
+        detector.apply(scanned, newest.unwrap_or_default());
+        send(&mut detector)?;
+        batch.clear();
+    }
+    if let Some(newest) = newest {
+        detector.finish(newest);
+        send(&mut detector)?;
+    }
+    Ok(detector.take_tally())
+}
+
+fn progress(batch: &Batch) -> Progress {
+    let streams = batch.streams.iter();
+    Progress {
+        tenant: Arc::from(""),
+        streams: streams
+            .map(|stream| (stream.stream.id, stream.entries.len() as u32))
+            .collect(),
+        times: batch.entries.iter().map(|entry| entry.at).collect(),
     }
 }
+
+/// What each rule found.
+#[derive(Debug, Default)]
+struct Summary {
+    by_rule: BTreeMap<String, RuleSummary>,
+}
+
+#[derive(Debug, Default)]
+struct RuleSummary {
+    observed: u64,
+    updated: u64,
+    recovered: u64,
+    /// Every finding, and whether it is open.
+    open: BTreeMap<String, bool>,
+}
+
+impl Summary {
+    fn count(&mut self, finding: &Finding, message: &Message) {
+        let rule = self.by_rule.entry(message.rule.clone()).or_default();
+        match message.kind {
+            Kind::Observed => rule.observed += 1,
+            Kind::Updated => rule.updated += 1,
+            Kind::Recovered => rule.recovered += 1,
+        }
+        // A finding may come back after it was over.
+        let is_open = finding.state == State::Open;
+        rule.open.insert(finding.finding_id.clone(), is_open);
+    }
+
+    fn write(&self, rules: &RuleSet, tally: &Tally, out: &mut impl Write) -> io::Result<()> {
+        let none = RuleSummary::default();
+        let rows: Vec<_> = rules
+            .rules
+            .iter()
+            .map(|rule| {
+                let found = self.by_rule.get(&rule.id).unwrap_or(&none);
+                let open = found.open.values().filter(|open| **open).count();
+                [
+                    rule.id.clone(),
+                    tally.matches.get(&*rule.id).unwrap_or(&0).to_string(),
+                    found.observed.to_string(),
+                    found.updated.to_string(),
+                    found.recovered.to_string(),
+                    open.to_string(),
+                ]
+            })
+            .collect();
+        let heading = [
+            "RULE",
+            "MATCHES",
+            "OBSERVED",
+            "UPDATED",
+            "RECOVERED",
+            "OPEN",
+        ];
+        write_table(out, heading, &rows)
+    }
+}
+
+/// Tells what made the replay count less than there is.
+fn notes(tally: &Tally, input: Input, diagnostics: &mut impl Write) -> io::Result<()> {
+    if tally.duplicates > 0 {
+        let hint = if input == Input::Logcli {
+            "; `logcli --output=jsonl` writes times in full, where lines of one second differ"
+        } else {
+            ""
+        };
+        let count = tally.duplicates;
+        writeln!(
+            diagnostics,
+            "note: left out {count} matches of lines that repeat another of the same stream and time{hint}"
+        )?;
+    }
+    let keys = tally.keys_evicted + tally.keys_refused;
+    if keys > 0 {
+        let limit = Settings::KEYS_MAX;
+        writeln!(
+            diagnostics,
+            "note: {keys} keys had no room; a rule has at most {limit} at once"
+        )?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

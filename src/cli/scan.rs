@@ -1,10 +1,22 @@
 //! `trommel scan`: like grep, with rules.
 
-use clap::{Args, ValueEnum};
+use std::collections::BTreeMap;
+use std::io::{self, Write};
 
-use super::input::InputArgs;
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::input::{InputArgs, Recorded, Times};
+use super::output::{Output, visible};
+use super::{Exit, compile};
+use crate::batch::Batch;
+use crate::hit::Role;
+use crate::scan::{Scanner, Scratch};
 
 /// Show which rules match which lines; windows are ignored
+///
+/// Exit code 0 whether lines match or not, and 2 when nothing could be read. A rule with a `selector` matches only lines
+/// with fitting labels.
 #[derive(Debug, Clone, Args)]
 pub struct ScanArgs {
     #[command(flatten)]
@@ -23,6 +35,77 @@ pub enum ScanFormat {
     Text,
     /// One object each: {"file","n","rules":[…],"labels","line"}
     Json,
+}
+
+/// Prints the lines that match.
+pub(super) fn run(
+    arguments: &ScanArgs,
+    out: &mut impl Output,
+    diagnostics: &mut impl Output,
+) -> anyhow::Result<Exit> {
+    let rules = compile::compile(&arguments.input.rules, diagnostics)?;
+    let scanner = Scanner::new(rules.clone());
+    let mut scratch = Scratch::default();
+    let mut batch = Batch::default();
+    let mut hits = Vec::new();
+    let color = out.shows_color();
+    // One line at a time: whoever looks at a log that is still being written sees a match when it comes.
+    let mut each = |entry: Recorded| {
+        batch.clear();
+        hits.clear();
+        entry.add_to(&mut batch);
+        scanner.scan(&batch, 0..1, &mut scratch, &mut hits);
+        let matches = hits.iter().filter(|hit| hit.role == Role::Match);
+        let mut matching: Vec<&str> = matches.map(|hit| &*rules.rule(hit.rule).id).collect();
+        matching.sort_unstable();
+        if !matching.is_empty() {
+            match arguments.format {
+                ScanFormat::Text => text(out, &entry, &matching, color),
+                ScanFormat::Json => json(out, &entry, &matching),
+            }?;
+        }
+        Ok(())
+    };
+    arguments
+        .input
+        .read(&rules, Times::Optional, diagnostics, &mut each)?;
+    Ok(Exit::Fine)
+}
+
+fn text(out: &mut impl Write, entry: &Recorded, rules: &[&str], color: bool) -> io::Result<()> {
+    let file = visible(&entry.file);
+    let rules = rules.join(",");
+    let line = visible(&String::from_utf8_lossy(&entry.line));
+    if color {
+        // As grep does: file magenta, number green; what we add is cyan.
+        let n = entry.n;
+        writeln!(
+            out,
+            "\x1b[35m{file}\x1b[0m:\x1b[32m{n}\x1b[0m: \x1b[36m[{rules}]\x1b[0m {line}"
+        )
+    } else {
+        writeln!(out, "{file}:{}: [{rules}] {line}", entry.n)
+    }
+}
+
+fn json(out: &mut impl Write, entry: &Recorded, rules: &[&str]) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct MatchingLine<'a> {
+        file: &'a str,
+        n: u64,
+        rules: &'a [&'a str],
+        labels: BTreeMap<&'a str, &'a str>,
+        line: &'a str,
+    }
+    let line = MatchingLine {
+        file: &entry.file,
+        n: entry.n,
+        rules,
+        labels: entry.stream.labels.iter().collect(),
+        line: &String::from_utf8_lossy(&entry.line),
+    };
+    let line = serde_json::to_string(&line).map_err(io::Error::from)?;
+    writeln!(out, "{line}")
 }
 
 #[cfg(test)]

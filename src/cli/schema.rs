@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::{Args, ValueEnum};
 
 use super::Exit;
-use crate::config;
+use crate::{config, finding, rules};
 
 /// Print a JSON Schema
 #[derive(Debug, Clone, Copy, Args)]
@@ -18,6 +18,10 @@ pub struct SchemaArgs {
 /// What has a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SchemaOf {
+    /// The messages that are published: CloudEvents with a finding in their data
+    Finding,
+    /// Rule files
+    Rules,
     /// The settings file of `trommel run`
     Config,
 }
@@ -25,8 +29,37 @@ pub enum SchemaOf {
 /// Prints the schema that was asked for.
 pub(super) fn run(arguments: &SchemaArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
     let schema = match arguments.of {
+        SchemaOf::Finding => finding::finding_schema(),
+        SchemaOf::Rules => rules::schema(),
         SchemaOf::Config => config::schema(),
     };
     writeln!(out, "{schema:#}")?;
     Ok(Exit::Fine)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::trommel;
+    use super::*;
+
+    #[test]
+    fn everything_that_has_a_schema_prints_one() {
+        for (of, property) in [
+            ("finding", "data"),
+            ("rules", "rules"),
+            ("config", "cluster"),
+        ] {
+            let (exit, out, diagnostics) = trommel(&["schema", of]);
+            assert_eq!((exit, &*diagnostics), (Exit::Fine, ""), "{of}");
+            let schema: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+            assert!(schema["$schema"].is_string(), "{of}");
+            assert!(schema["properties"][property].is_object(), "{of}");
+        }
+    }
+
+    #[test]
+    fn the_printed_schema_of_findings_is_the_committed_one() {
+        let (_, out, _) = trommel(&["schema", "finding"]);
+        assert_eq!(out, include_str!("../../schema/finding/1.json"));
+    }
 }

@@ -1,0 +1,251 @@
+use serde_json::{Value, json};
+
+use super::super::tests::{Scratch, parse, trommel};
+use super::*;
+use crate::push::{self, Encoded, Form, Interner, Limits};
+use crate::time::Timestamp;
+
+const RULES: &str = r#"
+rules:
+  - id: ldap_timeout
+    selector: namespace=image-factory
+    match: LDAP Result Code 200
+    threshold: 5 in 10m
+    by: [namespace]
+    severity: warning
+    recover: 10m
+    incident_type: identity_provider_unreachable
+    catches: ['LDAP Result Code 200 "Network Error"']
+  - {id: other, match: never written anywhere, incident_type: test}
+"#;
+
+/// Minutes and lines: five failures within ten minutes, then quiet for long enough.
+fn incident() -> Vec<(i64, &'static str)> {
+    let failures = (0..5).map(|minute| (minute, r#"LDAP Result Code 200 "Network Error""#));
+    let quiet = (3..=8).map(|pair| (2 * pair, "GET /api/projects 200"));
+    failures.chain(quiet).collect()
+}
+
+const BEGIN: i64 = 1_767_607_200_000_000_000;
+
+fn time(minute: i64) -> String {
+    Timestamp(BEGIN + minute * 60_000_000_000).to_string()
+}
+
+fn jsonl(lines: &[(i64, &str)]) -> String {
+    lines
+        .iter()
+        .map(|(minute, line)| {
+            let labels = json!({"namespace": "image-factory"});
+            json!({"labels": labels, "line": line, "ts": time(*minute)}).to_string() + "\n"
+        })
+        .collect()
+}
+
+/// Type, time, id and total of each message that the replay of `text` writes.
+#[track_caller]
+fn replayed(arguments: &[&str], text: &str) -> Vec<String> {
+    let files = Scratch::new();
+    let (rules, file) = (files.write("rules.yaml", RULES), files.write("log", text));
+    let line = [&["replay", "--rules", &rules], arguments, &[&file]].concat();
+    let (exit, out, diagnostics) = trommel(&line);
+    assert_eq!(exit, Exit::Fine, "{diagnostics}");
+    out.lines()
+        .map(|line| {
+            let event: Value = serde_json::from_str(line).expect("a message is JSON");
+            let kind = event["type"]
+                .as_str()
+                .and_then(|kind| kind.rsplit('.').next());
+            let kind = kind.expect("a type").to_owned();
+            let total = &event["data"]["counts"]["total"];
+            let text = |name: &str| event[name].as_str().expect("a text").to_owned();
+            format!("{kind} {} {} {total}", text("time"), text("id"))
+        })
+        .collect()
+}
+
+const JSONL: &[&str] = &["--input", "jsonl"];
+
+#[test]
+fn an_incident_opens_with_its_fifth_line_and_recovers_after_ten_quiet_minutes() {
+    let messages = replayed(JSONL, &jsonl(&incident()));
+    let [observed, recovered] = &messages[..] else {
+        panic!("{messages:#?}");
+    };
+    assert!(
+        observed.starts_with(&format!("observed {} ", time(4))),
+        "{observed}"
+    );
+    assert!(observed.ends_with(":1 5"), "{observed}");
+    assert!(
+        recovered.starts_with(&format!("recovered {} ", time(14))),
+        "{recovered}"
+    );
+    assert!(recovered.ends_with(":2 5"), "{recovered}");
+}
+
+#[test]
+fn four_lines_are_not_enough_and_an_incident_that_goes_on_stays_open() {
+    assert_eq!(replayed(JSONL, &jsonl(&incident()[1..])), [""; 0]);
+    assert_eq!(replayed(JSONL, &jsonl(&incident()[..9])).len(), 1);
+}
+
+#[test]
+fn order_forms_and_files_make_no_difference() {
+    let lines = incident();
+    let expected = replayed(JSONL, &jsonl(&lines));
+
+    let mut backwards = lines.clone();
+    backwards.reverse();
+    assert_eq!(replayed(JSONL, &jsonl(&backwards)), expected);
+
+    let logcli: String = backwards
+        .iter()
+        .map(|(minute, line)| format!("{} {{}}   {line}\n", time(*minute)))
+        .collect();
+    let labels = ["--labels", r#"{namespace="image-factory"}"#];
+    let arguments = [&["--input", "logcli"], &labels[..]].concat();
+    assert_eq!(replayed(&arguments, &logcli), expected);
+
+    let push = json!({"streams": [{
+        "stream": {"namespace": "image-factory"},
+        "values": lines.iter().map(|(minute, line)| {
+            json!([(BEGIN + minute * 60_000_000_000).to_string(), line])
+        }).collect::<Vec<_>>(),
+    }]});
+    assert_eq!(replayed(&["--input", "push"], &push.to_string()), expected);
+
+    let raw: String = lines
+        .iter()
+        .map(|(minute, line)| format!("{} {line}\n", time(*minute)))
+        .collect();
+    // The time is part of a raw line, and of nothing that makes the finding's id.
+    assert_eq!(replayed(&labels, &raw), expected);
+
+    let files = Scratch::new();
+    let rules = files.write("rules.yaml", RULES);
+    let (even, odd): (Vec<_>, Vec<_>) = lines.iter().partition(|(minute, _)| minute % 2 == 0);
+    let (even, odd) = (
+        files.write("a", jsonl(&even)),
+        files.write("b", jsonl(&odd)),
+    );
+    let line = ["replay", "--rules", &rules, "--input", "jsonl", &even, &odd];
+    let (_, out, _) = trommel(&line);
+    let both: Vec<_> = out.lines().collect();
+    assert_eq!(both.len(), expected.len());
+    for (message, expected) in both.iter().zip(&expected) {
+        let id = expected.split(' ').nth(2).expect("an id");
+        assert!(message.contains(id), "{message}");
+    }
+}
+
+#[test]
+fn streams_that_are_left_out_live_are_left_out_here() {
+    let text = jsonl(&incident());
+    let labels = ["--labels", r#"{container="trommel"}"#];
+    assert_eq!(replayed(&[JSONL, &labels].concat(), &text), [""; 0]);
+}
+
+#[test]
+fn the_cluster_is_part_of_ids() {
+    let text = jsonl(&incident());
+    let here = replayed(JSONL, &text);
+    let default = replayed(
+        &[JSONL, &["--cluster", "default", "--environment", "e"]].concat(),
+        &text,
+    );
+    let there = replayed(&[JSONL, &["--cluster", "c1"]].concat(), &text);
+    assert_eq!(default, here);
+    assert_ne!(there, here);
+    let (exit, _, diagnostics) = trommel(&["replay", "--cluster", "a b", "nowhere"]);
+    assert_eq!(exit, Exit::CouldNotRun);
+    assert!(diagnostics.contains("cluster"), "{diagnostics}");
+}
+
+#[test]
+fn the_summary_counts_what_each_rule_found() {
+    let files = Scratch::new();
+    let rules = files.write("rules.yaml", RULES);
+    let repeated = jsonl(&incident()) + &jsonl(&incident()[..2]);
+    let file = files.write("log", repeated);
+    let line = [
+        "replay",
+        "--summary",
+        "--rules",
+        &rules,
+        "--input",
+        "jsonl",
+        &file,
+    ];
+    let (exit, out, diagnostics) = trommel(&line);
+    assert_eq!(exit, Exit::Fine);
+    expect_test::expect![[r#"
+        RULE          MATCHES  OBSERVED  UPDATED  RECOVERED  OPEN
+        ldap_timeout        5         1        0          1     0
+        other               0         0        0          0     0
+    "#]]
+    .assert_eq(&out);
+    assert_eq!(
+        diagnostics,
+        "note: left out 2 matches of lines that repeat another of the same stream and time\n"
+    );
+}
+
+#[test]
+fn lines_without_a_time_are_refused_with_what_to_do() {
+    let files = Scratch::new();
+    let file = files.write("log", "no time\n");
+    let (exit, out, diagnostics) = trommel(&["replay", &file]);
+    assert_eq!((exit, &*out), (Exit::CouldNotRun, ""));
+    expect_test::expect![[r#"
+        log:1: no time: an RFC 3339 time must begin the line, or be the `ts` of --input jsonl
+        trommel: nothing could be read
+    "#]]
+    .assert_eq(&files.strip(&diagnostics));
+}
+
+#[test]
+fn entries_have_the_identity_that_they_have_when_they_are_pushed() {
+    let pushed = r#"{"streams":[{"stream":{"a":"b"},"values":[["1767607200000000000","2026-01-05T10:00:00Z stdout F x"]]}]}"#;
+    let request = Encoded {
+        tenant: &Arc::from(""),
+        form: Form::V1,
+        content_type: Some(b"application/json"),
+        content_encoding: None,
+        body: pushed.as_bytes(),
+    };
+    let mut scratch = push::Scratch::default();
+    scratch
+        .decode(&request, &Limits::default(), &Interner::new(9), &mut |_| {
+            true
+        })
+        .expect("valid");
+
+    let files = Scratch::new();
+    let file = files.write("log", "2026-01-05T10:00:00Z stdout F x\n");
+    let arguments: ReplayArgs = parse(&["--labels", r#"{a="b"}"#, &file]).expect("fine");
+    let mut batch = Batch::default();
+    let mut add = |entry: Recorded| {
+        entry.add_to(&mut batch);
+        Ok(())
+    };
+    let (rules, mut diagnostics) = (RuleSet::default(), Vec::new());
+    arguments
+        .input
+        .read(&rules, Times::Needed, &mut diagnostics, &mut add)
+        .expect("it is there");
+
+    let identity = |batch: &Batch| {
+        let (stream, entry) = (&batch.streams[0].stream, &batch.entries[0]);
+        (stream.id, entry.id(stream, batch.bytes(entry.line)))
+    };
+    assert_eq!(identity(&batch), identity(scratch.batch()));
+    assert_eq!(batch.line(&batch.entries[0]), b"x");
+}
+
+#[test]
+fn what_logcli_prints_can_be_replayed() {
+    let arguments: ReplayArgs = parse(&["--input", "logcli", "--summary", "x"]).expect("fine");
+    assert_eq!(arguments.input.input, Input::Logcli);
+    assert!(arguments.summary);
+}
