@@ -308,6 +308,9 @@ impl KeyState {
                 self.phase = Phase::Idle;
                 if deadline < end {
                     self.open(cx, deadline, out);
+                } else {
+                    // Matches that came before a late one may begin a stretch of their own.
+                    self.decide(cx, deadline, out);
                 }
             }
             Phase::Open => self.settle_open(cx, deadline, out),
@@ -472,11 +475,17 @@ impl KeyState {
                 }
             }
             Phase::Waiting { since, end } if many => {
-                // A match in time lengthens the stretch; a late one may let it begin earlier.
-                if let Some(held) = held {
+                let Some(held) = held else { return };
+                let further = self.window.stretch(held, threshold).1;
+                if further >= since {
+                    // A match in time lengthens the stretch; a late one may let it begin earlier.
+                    let (since, end) = (since.min(held), end.max(further));
+                    self.phase = Phase::Waiting { since, end };
+                } else if cx.clock.after(held, cx.rule.hold) < further {
+                    // Late matches made a stretch before it that is long enough by itself.
                     self.phase = Phase::Waiting {
-                        since: since.min(held),
-                        end: end.max(self.window.stretch(held, threshold).1),
+                        since: held,
+                        end: further,
                     };
                 }
             }
@@ -487,11 +496,13 @@ impl KeyState {
                 if many {
                     self.extend(cx, at);
                 } else if let Some(episode) = &mut self.episode
-                    && let Some(too_many) = self.window.first_when(false, at, threshold)
+                    && let from = episode.stopped.map_or(at, |stopped| stopped.min(at))
+                    && let Some(too_many) =
+                        self.window
+                            .last_when(false, from, Timestamp::MAX, threshold)
                 {
-                    // A late match may show that there were too many already before.
-                    let stopped = episode.stopped.unwrap_or(too_many);
-                    episode.stopped = Some(self.window.too_many_since(stopped, threshold));
+                    // A late match may show that there were too many already before, or again after a pause.
+                    episode.stopped = Some(self.window.too_many_since(too_many, threshold));
                 }
                 if self
                     .episode
@@ -587,7 +598,7 @@ impl KeyState {
             // After `for`, and for late entries, the condition may have held at entries around `at`.
             if let (Some(held), Some(episode)) = (
                 self.window
-                    .last_hold(at.minus(threshold.window), at, threshold),
+                    .last_when(true, at.minus(threshold.window), at, threshold),
                 &mut self.episode,
             ) {
                 episode.held = held;
@@ -603,7 +614,7 @@ impl KeyState {
             let over = self.over_at(cx, episode).unwrap_or(Timestamp::MAX);
             match self
                 .window
-                .last_hold(at.max(episode.held), over, &cx.rule.threshold)
+                .last_when(true, at.max(episode.held), over, &cx.rule.threshold)
             {
                 Some(held) if held > episode.held => {
                     if let Some(episode) = &mut self.episode {

@@ -96,9 +96,10 @@ impl Window {
             .find(|at| self.holds(*at, threshold) == holds)
     }
 
-    /// The newest entry in `[from, to]` at whose time the condition is true. `AtLeast` only.
-    pub(super) fn last_hold(
+    /// The newest entry in `[from, to]` at whose time the condition is true, or is not: as `holds` says.
+    pub(super) fn last_when(
         &self,
+        holds: bool,
         from: Timestamp,
         to: Timestamp,
         threshold: &Threshold,
@@ -110,7 +111,7 @@ impl Window {
             .range(self.before(from)..self.upto(to))
             .rev()
             .copied()
-            .find(|at| self.holds(*at, threshold))
+            .find(|at| self.holds(*at, threshold) == holds)
     }
 
     /// The stretch `[start, end)` around `at`, at which the condition is true, without a moment in between at which it is not.
@@ -273,7 +274,7 @@ mod tests {
             let first = sorted.iter().copied().find(|time| (at..at + span).contains(time) && holds(*time));
             prop_assert_eq!(window.first_when(true, Timestamp(at), &threshold), first.map(Timestamp));
             let last = sorted.iter().rev().copied().find(|time| (at..=at + 7).contains(time) && holds(*time));
-            prop_assert_eq!(window.last_hold(Timestamp(at), Timestamp(at + 7), &threshold), last.map(Timestamp));
+            prop_assert_eq!(window.last_when(true, Timestamp(at), Timestamp(at + 7), &threshold), last.map(Timestamp));
 
             if times.contains(&at) && holds(at) {
                 let start = (-5..=at).rev().take_while(|t| holds(*t)).last().expect("holds at `at`");
