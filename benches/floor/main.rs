@@ -69,13 +69,6 @@ fn main() {
     for row in &mut rows {
         row.check();
     }
-    if let Ok(which) = std::env::var("ROW") {
-        let row = &mut rows[which.parse::<usize>().unwrap()];
-        let mut best = Duration::MAX; let mut floor = Duration::MAX;
-        for _ in 0..200 { best = best.min(row.scan()); floor = floor.min(row.decompress()); }
-        println!("{} {:?} floor {:?} {:.2}", row.name, best, floor, best.div_duration_f64(floor));
-        return;
-    }
 
     let mut floor = Vec::new();
     let mut walk = Vec::new();
