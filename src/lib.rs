@@ -25,6 +25,8 @@
 //! - Raw lines never leave, save the few redacted ones that a finding quotes.
 
 pub mod batch;
+pub mod cli;
+pub mod config;
 pub mod detect;
 pub mod finding;
 pub mod hit;
@@ -34,4 +36,6 @@ pub mod push;
 pub mod record;
 pub mod rules;
 pub mod scan;
+pub mod telemetry;
 pub mod time;
+pub mod web;

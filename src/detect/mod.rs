@@ -1,1 +1,27 @@
-//! TBD
+//! Hits in, changes to findings out. Pure: it is told the time and does no I/O.
+//!
+//! - `window`: how many entries there were, exactly, in event time.
+//! - `coverage`: how far a tenant's log has come, and where it was not seen.
+//! - `identities`: which entries were counted already.
+//! - `lifecycle`: one key's life: waiting, open, recovered, open again.
+//! - `evidence`, `report`: what a finding says.
+//! - `detector`: all keys of all rules, in order, within bounds.
+//! - `reload`: what a new rule set keeps, and what a restart brings back.
+//! - `changes`: what has to be stored and sent.
+
+mod changes;
+mod coverage;
+mod detector;
+mod evidence;
+mod identities;
+mod lifecycle;
+mod reload;
+mod report;
+mod window;
+
+pub use changes::{Changes, KeyName, RestoreError, Saved};
+pub use detector::{Detector, Settings, Tally};
+pub use report::OWN_TENANT;
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,20 @@
 //! What a finding is: its fields, its message form, and what must never be in it.
 
+mod fit;
+mod id;
+mod logql;
+mod message;
 mod model;
+mod redact;
+mod schema;
+mod summary;
 
+pub use id::{dedupe_key, finding_id, finding_key};
+pub use message::{CONTENT_TYPE, DATA_SCHEMA, Kind, Message, MessageSettings};
 pub use model::{
     Counts, Coverage, Detector, Evidence, EvidenceLine, Finding, Grafana, LogsLink, Origin, Policy,
     Reason, Related, RuleRef, State,
 };
+pub use redact::Redactor;
+pub use schema::finding_schema;
+pub use summary::{SUMMARY_CHARS_MAX, SummaryValues, summarize};

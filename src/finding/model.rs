@@ -14,16 +14,20 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// Version of this structure: 1.
+    #[schemars(extend("const" = 1))]
     pub schema_version: u32,
-    /// 16 hex digits, fixed at opening: see [`super::finding_id`].
+    /// 16 hex digits, fixed at opening: a hash of cluster, tenant, dedupe key and `observed_at`.
+    #[schemars(extend("pattern" = "^[0-9a-f]{16}$"))]
     pub finding_id: String,
     /// 1 for the first message, one more for each that follows.
+    #[schemars(extend("minimum" = 1))]
     pub revision: u64,
     /// Whether it is open.
     pub state: State,
     /// Why this revision was made.
     pub reason: Reason,
     /// What it was found in: always `logs`.
+    #[schemars(extend("const" = "logs"))]
     pub source: String,
     /// Taxonomy domain.
     pub domain: String,
@@ -46,19 +50,19 @@ pub struct Finding {
     /// How often.
     pub counts: Counts,
     /// Time of the oldest entry counted in it.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     #[serde(with = "rfc3339")]
     pub first_seen: Timestamp,
     /// Time of the newest entry counted in it.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     #[serde(with = "rfc3339")]
     pub last_seen: Timestamp,
     /// When it opened.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     #[serde(with = "rfc3339")]
     pub observed_at: Timestamp,
     /// When it recovered, if it has.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     #[serde(with = "rfc3339::option")]
     pub recovered_at: Option<Timestamp>,
     /// Lines that show it, redacted.
@@ -81,6 +85,10 @@ pub struct Finding {
     #[serde(skip)]
     #[schemars(skip)]
     pub time: Timestamp,
+    /// 16 hex digits: a hash of cluster, tenant and dedupe key, the last token of the NATS subject.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub finding_key: String,
 }
 
 /// Whether a finding is open.
@@ -161,6 +169,7 @@ pub struct Counts {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
     /// Always true: no line leaves without redaction.
+    #[schemars(extend("const" = true))]
     pub redacted: bool,
     /// Whether a line was cut or left out for want of room.
     pub truncated: bool,
@@ -172,7 +181,7 @@ pub struct Evidence {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct EvidenceLine {
     /// The entry's time.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     #[serde(with = "rfc3339")]
     pub time: Timestamp,
     /// The labels of its stream.
@@ -188,11 +197,11 @@ pub struct LogsLink {
     /// A LogQL query that shows them.
     pub logql: String,
     /// Start of the time range worth showing, RFC 3339.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     #[serde(with = "rfc3339")]
     pub from: Timestamp,
     /// End of it.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     #[serde(with = "rfc3339")]
     pub to: Timestamp,
     /// Link to Grafana Explore, when a base URL is configured.
@@ -296,7 +305,8 @@ mod rfc3339 {
             serializer: S,
         ) -> Result<S::Ok, S::Error> {
             match time {
-                Some(time) => serializer.collect_str(time),
+                // `serialize_some`, or formats that do not describe themselves could not read it back.
+                Some(time) => serializer.serialize_some(&time.to_string()),
                 None => serializer.serialize_none(),
             }
         }

@@ -1,11 +1,40 @@
 //! From YAML to a [`RuleSet`]: everything wrong with all files is reported at once, and a set is valid or refused as a whole.
+//!
+//! ```text
+//! files ──▶ yaml ──▶ read ──▶ load ──▶ RuleSet
+//! texts     nodes    drafts   checks across rules, hashes, warnings
+//!           with     (threshold, selector, pattern, summary: a text each)
+//!           places
+//! ```
+//!
+//! `keys` is the one table of the language: it drives reading, suggestions and the JSON Schema. `report` shows problems.
+//! Nothing here executes, fetches or templates anything that a rule says.
 
+mod files;
+mod hash;
+mod keys;
+mod lint;
+mod load;
 mod model;
 mod pattern;
+mod problem;
+mod read;
+pub mod report;
+mod schema;
 mod selector;
+mod summary;
+mod threshold;
+mod yaml;
 
+#[cfg(test)]
+mod tests;
+
+pub use files::{FilesRead, builtin, read_paths};
+pub use load::{Example, Loaded, RULES_MAX, load};
 pub use model::{
     Comparison, Confidence, EvidenceRules, Exclude, FieldCondition, FieldTest, Item, Match, Needs,
     Parse, Pattern, Recover, Rule, RuleSet, Severity, Source, Summary, SummaryPart, Threshold,
 };
+pub use problem::{Code, Level, Problem, SourceText};
+pub use schema::schema;
 pub use selector::{Matcher, Selector, Test};

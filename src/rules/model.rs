@@ -170,7 +170,7 @@ pub enum Exclude {
 }
 
 /// A regular expression as written and compiled: bytes, linear time, bounded size. `ignore_case` is already in it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Pattern {
     /// As written.
     pub source: String,
@@ -178,6 +178,14 @@ pub struct Pattern {
     pub ignore_case: bool,
     /// Compiled, unanchored.
     pub regex: Regex,
+}
+
+/// Without the automaton, which would fill pages.
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let flag = if self.ignore_case { "i" } else { "" };
+        write!(f, "/{}/{flag}", self.source)
+    }
 }
 
 /// One name of `fields` and what its value must be.

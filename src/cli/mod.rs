@@ -1,0 +1,224 @@
+//! The command line: arguments in, exit code out. Each command is one file, read from top to bottom.
+//!
+//! stdout is the result and nothing else; diagnostics go to stderr. Exit codes are part of the contract: see [`Exit`].
+
+mod check;
+mod completions;
+mod input;
+mod replay;
+mod rules;
+mod run;
+mod scan;
+mod schema;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use check::{CheckArgs, CheckFormat};
+pub use completions::CompletionsArgs;
+pub use input::{Input, InputArgs};
+pub use replay::ReplayArgs;
+pub use rules::RulesArgs;
+pub use run::RunArgs;
+pub use scan::{ScanArgs, ScanFormat};
+pub use schema::{SchemaArgs, SchemaOf};
+
+/// A log detector beside Grafana Alloy and Loki.
+///
+/// It takes a tee of the Loki push stream, matches every line against rules, and publishes findings, each once, to NATS JetStream or stdout.
+#[derive(Debug, Parser)]
+#[command(name = "trommel", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 fine; 1 problems, or findings where they were asked for; 2 could not run.
+Colours are left out when NO_COLOR is set. TROMMEL_LOG sets the level of logs: error, warn, info, debug.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Schema(SchemaArgs),
+    Completions(CompletionsArgs),
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: it did what it should and found nothing to complain about.
+    Fine,
+    /// 1: rules have problems, or there are findings where the question was whether there are any.
+    Problems,
+    /// 2: it could not run: wrong arguments, unreadable files, an address in use.
+    CouldNotRun,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Fine => 0,
+            Exit::Problems => 1,
+            Exit::CouldNotRun => 2,
+        })
+    }
+}
+
+/// The whole program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let (mut out, mut diagnostics) = (io::stdout(), io::stderr());
+    execute(std::env::args_os(), &mut out, &mut diagnostics).into()
+}
+
+/// Runs the command that `arguments` name, the program's own name first.
+fn execute(
+    arguments: impl IntoIterator<Item = OsString>,
+    out: &mut impl Write,
+    diagnostics: &mut impl Write,
+) -> Exit {
+    let command = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli.command,
+        Err(answer) => return explain(&answer),
+    };
+    let ended = match command {
+        Command::Schema(arguments) => schema::run(&arguments, out),
+        Command::Completions(arguments) => completions::run(&arguments, out),
+    };
+    let written = ended.and_then(|exit| {
+        out.flush()?;
+        Ok(exit)
+    });
+    match written {
+        Ok(exit) => exit,
+        // Whoever reads our output has seen enough, as `head` does.
+        Err(error) if is_broken_pipe(&error) => Exit::Fine,
+        Err(error) => {
+            // With stderr gone there is nobody left to tell.
+            let _ = writeln!(diagnostics, "trommel: {error:#}");
+            Exit::CouldNotRun
+        }
+    }
+}
+
+/// Shows help and version on stdout, misuse on stderr, coloured where wanted.
+fn explain(answer: &clap::Error) -> Exit {
+    // With the stream gone there is nobody left to tell.
+    let _ = answer.print();
+    if answer.use_stderr() {
+        Exit::CouldNotRun
+    } else {
+        Exit::Fine
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, CommandFactory};
+
+    use super::*;
+
+    /// What a command's arguments are read as.
+    pub(super) fn parse<A: Args>(line: &[&str]) -> Result<A, String> {
+        let command = A::augment_args(clap::Command::new("trommel"));
+        command.clone().debug_assert();
+        command
+            .try_get_matches_from(std::iter::once(&"trommel").chain(line))
+            .and_then(|matches| A::from_arg_matches(&matches))
+            .map_err(|error| error.to_string())
+    }
+
+    fn trommel(line: &[&str]) -> (Exit, String, String) {
+        let (mut out, mut diagnostics) = (Vec::new(), Vec::new());
+        let arguments = std::iter::once(&"trommel").chain(line).map(OsString::from);
+        let exit = execute(arguments, &mut out, &mut diagnostics);
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        (exit, text(out), text(diagnostics))
+    }
+
+    #[test]
+    fn the_definition_of_the_arguments_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_and_version_are_fine_and_misuse_could_not_run() {
+        for line in [&["--help"][..], &["schema", "--help"], &["--version"]] {
+            assert_eq!(trommel(line).0, Exit::Fine, "{line:?}");
+        }
+        for line in [
+            &[][..],
+            &["nonsense"],
+            &["schema"],
+            &["schema", "config", "--nonsense"],
+        ] {
+            assert_eq!(trommel(line).0, Exit::CouldNotRun, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn help_states_the_exit_codes() {
+        let help = Cli::command().render_long_help().to_string();
+        assert!(
+            help.contains("0 fine; 1 problems") && help.contains("2 could not run"),
+            "{help}"
+        );
+    }
+
+    #[test]
+    fn the_schema_of_settings_is_json_on_stdout() {
+        let (exit, out, diagnostics) = trommel(&["schema", "config"]);
+        assert_eq!((exit, &*diagnostics), (Exit::Fine, ""));
+        let schema: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+        assert_eq!(schema["properties"]["cluster"]["default"], "default");
+    }
+
+    #[test]
+    fn every_shell_gets_completions() {
+        for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+            let (exit, out, _) = trommel(&["completions", shell]);
+            assert_eq!(exit, Exit::Fine, "{shell}");
+            assert!(out.contains("schema"), "{shell}");
+        }
+    }
+
+    /// An output that fails with `kind`.
+    struct Fails(io::ErrorKind);
+
+    impl Write for Fails {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_leaves_is_fine_and_a_full_disk_is_not() {
+        let line = ["trommel", "schema", "config"].map(OsString::from);
+        let mut diagnostics = Vec::new();
+        let exit = execute(
+            line.clone(),
+            &mut Fails(io::ErrorKind::BrokenPipe),
+            &mut diagnostics,
+        );
+        assert_eq!((exit, diagnostics.len()), (Exit::Fine, 0));
+        let exit = execute(
+            line,
+            &mut Fails(io::ErrorKind::StorageFull),
+            &mut diagnostics,
+        );
+        assert_eq!(exit, Exit::CouldNotRun);
+        assert_eq!(diagnostics, b"trommel: no storage space\n");
+    }
+}

@@ -1,0 +1,343 @@
+//! Settings of `trommel run`: what was written becomes what was checked.
+//!
+//! [`RawConfig`] is what a file, the environment and flags may say; [`Config`] is what passed, and nothing after it checks
+//! again. A flag goes before a `TROMMEL_…` variable, that before the file, that before the default.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::finding::Origin;
+use crate::record;
+use crate::rules::Pattern;
+use crate::telemetry::LogFormat;
+
+mod check;
+mod raw;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+pub use raw::{
+    RawConfig, RawDetect, RawEvidence, RawGrafana, RawLimits, RawLog, RawNats, Size, Span,
+};
+pub use settings::{LOG_VARIABLE, Setting, schema, settings};
+
+/// Settings that passed every check.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Address for log pushes.
+    pub listen: SocketAddr,
+    /// Address for metrics, health and the API.
+    pub admin_listen: SocketAddr,
+    /// Directory for state; in memory without it.
+    pub data: Option<PathBuf>,
+    /// Rule files and directories.
+    pub rules: Vec<PathBuf>,
+    /// Whether the shipped rules are used.
+    pub builtin: bool,
+    /// Cluster, environment, instance and Grafana: what all messages have in common.
+    pub origin: Origin,
+    /// Where findings are published; nowhere without it.
+    pub nats: Option<Nats>,
+    /// Whether findings are written to stdout.
+    pub stdout: bool,
+    /// How windows and keys are kept.
+    pub detect: Detect,
+    /// What a push may cost.
+    pub limits: Limits,
+    /// Size of waiting messages.
+    pub outbox_bytes_max: u64,
+    /// What is redacted beside the built-in patterns.
+    pub redact: Vec<Pattern>,
+    /// Selectors, as written, of streams that no rule reads. The rules' compiler reads them.
+    pub exclude: Vec<String>,
+    /// Trommel's own logs.
+    pub log: Log,
+}
+
+impl Config {
+    /// One above Loki's 3100, and inside the host: nobody pushes from elsewhere without being let in.
+    pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3101);
+    /// Beside the push port, and inside the host: it shows findings to whoever asks.
+    pub const ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3102);
+    /// A first start finds something without a rule written.
+    pub const BUILTIN: bool = true;
+    /// Ids need a cluster; one cluster needs no name.
+    pub const CLUSTER: &str = "default";
+    /// One trommel in a cluster needs no name.
+    pub const INSTANCE: &str = "default";
+    /// Trommel quotes what it matched, and the query logs of Loki, Alloy and Grafana quote what somebody searched for:
+    /// a rule would match its own echo.
+    pub const EXCLUDE: [&str; 4] = [
+        r#"app=~"trommel|loki|alloy|grafana""#,
+        r#"app_kubernetes_io_name=~"trommel|loki|alloy|grafana""#,
+        r#"container=~"trommel|loki|alloy|grafana""#,
+        r#"service_name=~"trommel|loki|alloy|grafana""#,
+    ];
+
+    /// Reads `file`, the environment and `flags`, and checks what comes of it.
+    ///
+    /// # Errors
+    /// [`ConfigError::File`] and [`ConfigError::Yaml`] for the file, [`ConfigError::Variable`] for a variable's text, and
+    /// [`ConfigError::Invalid`] with everything that is out of range, wherever it came from.
+    pub fn load(
+        file: Option<&Path>,
+        variable: impl Fn(&str) -> Option<String>,
+        flags: &RawConfig,
+    ) -> Result<Self, ConfigError> {
+        let mut layers = settings::Layers::default();
+        if let Some(path) = file {
+            let text = std::fs::read_to_string(path).map_err(|source| ConfigError::File {
+                path: path.to_owned(),
+                source,
+            })?;
+            layers.add(&parse(path, &text)?)?;
+        }
+        layers.add_variables(variable)?;
+        layers.add(flags)?;
+        Self::check(layers.into_raw())
+    }
+
+    /// Checks what was written and fills in what was not.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] with everything that is wrong.
+    pub fn check(raw: RawConfig) -> Result<Self, ConfigError> {
+        let mut check = check::Check::default();
+        let nats = check.nats(raw.nats);
+        let config = Self {
+            listen: check.address("listen", raw.listen, Self::LISTEN),
+            admin_listen: check.address("admin_listen", raw.admin_listen, Self::ADMIN_LISTEN),
+            data: raw.data,
+            rules: raw.rules.unwrap_or_default(),
+            builtin: raw.builtin.unwrap_or(Self::BUILTIN),
+            origin: Origin {
+                cluster: check.name("cluster", raw.cluster, Self::CLUSTER),
+                environment: check.name("environment", raw.environment, ""),
+                instance: check.name("instance", raw.instance, Self::INSTANCE),
+                grafana: check.grafana(raw.grafana),
+            },
+            stdout: raw.stdout.unwrap_or(nats.is_none()),
+            nats,
+            detect: check.detect(&raw.detect),
+            limits: check.limits(&raw.limits),
+            outbox_bytes_max: check.size(
+                "outbox_bytes_max",
+                raw.outbox_bytes_max,
+                record::Limits::OUTBOX_BYTES_MAX,
+                1 << 20..=64 << 30,
+            ),
+            redact: check.patterns("evidence.redact", raw.evidence.redact.unwrap_or_default()),
+            exclude: raw
+                .exclude
+                .unwrap_or_else(|| Self::EXCLUDE.map(str::to_owned).to_vec()),
+            log: check.log(raw.log),
+        };
+        if check.0.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError::Invalid(check.0))
+        }
+    }
+}
+
+/// Reads the text of a settings file.
+fn parse(path: &Path, text: &str) -> Result<RawConfig, ConfigError> {
+    // A file with nothing but comments says nothing, and that is fine.
+    serde_saphyr::from_str::<Option<RawConfig>>(text)
+        .map(Option::unwrap_or_default)
+        .map_err(|error| {
+            let (line, column) = error
+                .location()
+                .map_or((1, 1), |place| (place.line(), place.column()));
+            ConfigError::Yaml {
+                path: path.to_owned(),
+                line,
+                column,
+                problem: without_place(&error),
+            }
+        })
+}
+
+/// The message alone: its place is told in front, and the text around it may hold a password.
+fn without_place(error: &serde_saphyr::Error) -> String {
+    let problem = error.without_snippet().to_string();
+    match problem.rsplit_once(" at line ") {
+        Some((problem, _)) => problem.to_owned(),
+        None => problem,
+    }
+}
+
+/// Where findings are published.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Nats {
+    /// Server, or several separated by commas. May hold a password.
+    pub url: String,
+    /// JetStream stream that findings go to.
+    pub stream: String,
+    /// First part of every subject.
+    pub subject_prefix: String,
+    /// Whether the stream is made.
+    pub create: Create,
+    /// Credentials file.
+    pub creds: Option<PathBuf>,
+}
+
+impl Nats {
+    /// The stream that consumers of findings look for.
+    pub const STREAM: &str = "OPS_FINDINGS";
+    /// What that stream captures begins so.
+    pub const SUBJECT_PREFIX: &str = "ops.findings";
+}
+
+/// Without the url's user and password.
+impl fmt::Debug for Nats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Nats")
+            .field("stream", &self.stream)
+            .field("subject_prefix", &self.subject_prefix)
+            .field("create", &self.create)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether the stream is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Create {
+    /// When it is absent.
+    #[default]
+    IfMissing,
+    /// Never.
+    Never,
+}
+
+/// How windows and keys are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Detect {
+    /// How much entries may be out of order.
+    pub late_by: Duration,
+    /// Age beyond which an entry decides nothing.
+    pub max_age: Duration,
+    /// Keys per rule.
+    pub keys_max: u64,
+    /// Remembered entries.
+    pub identities_max: u64,
+}
+
+impl Detect {
+    /// Alloy sends a batch each second; retries and slow nodes take a few more.
+    pub const LATE_BY: Duration = Duration::from_secs(10);
+    /// The age at which the documented Alloy configuration drops entries of the tee.
+    pub const MAX_AGE: Duration = Duration::from_secs(3600);
+    /// More things wrong at once, under one rule, than anybody looks at.
+    pub const KEYS_MAX: u64 = 10_000;
+    /// A hundred matches a second for nearly three hours.
+    pub const IDENTITIES_MAX: u64 = 1_000_000;
+}
+
+/// What a push may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a body as sent.
+    pub body_bytes_max: u64,
+    /// Bytes of a body when decompressed.
+    pub decompressed_bytes_max: u64,
+    /// Open connections.
+    pub connections_max: u64,
+    /// Time for headers.
+    pub header_timeout: Duration,
+    /// Time for a body.
+    pub body_timeout: Duration,
+    /// Bytes of one label set as text.
+    pub labels_bytes_max: u64,
+    /// Bytes of a line that are inspected.
+    pub line_bytes_max: u64,
+    /// Bytes of all requests that are being worked on.
+    pub in_flight_bytes_max: u64,
+    /// Time after which a request is answered in any case.
+    pub answer_deadline: Duration,
+    /// Label sets remembered.
+    pub streams_max: u64,
+}
+
+impl Limits {
+    /// Sixteen times a batch of Alloy's before compression.
+    pub const BODY_BYTES_MAX: u64 = 16 << 20;
+    /// Four times that: text compresses to a third, and what inflates more is no log.
+    pub const DECOMPRESSED_BYTES_MAX: u64 = 64 << 20;
+    /// One for each node of a large cluster, at some 20 KiB each.
+    pub const CONNECTIONS_MAX: u64 = 1024;
+    /// Ends clients that open connections and say nothing.
+    pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+    /// Half a megabyte a second for the largest body.
+    pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+    /// Loki's own limits allow 15 labels of 1 KiB names and 2 KiB values; real ones have a few hundred bytes.
+    pub const LABELS_BYTES_MAX: u64 = 16 << 10;
+    /// Loki's `max_line_size`.
+    pub const LINE_BYTES_MAX: u64 = 256 << 10;
+    /// One largest request, or fifty usual ones.
+    pub const IN_FLIGHT_BYTES_MAX: u64 = 64 << 20;
+    /// Alloy's time-out for the tee is two seconds; Loki's own logs wait for no more than this.
+    pub const ANSWER_DEADLINE: Duration = Duration::from_millis(500);
+    /// The streams of a large cluster, at some 500 bytes each.
+    pub const STREAMS_MAX: u64 = 65_536;
+}
+
+/// Trommel's own logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// A filter that [`crate::telemetry::check_log_filter`] accepts.
+    pub level: String,
+    /// How lines are written.
+    pub format: LogFormat,
+}
+
+impl Log {
+    /// Starts, stops, reloads and what is wrong.
+    pub const LEVEL: &str = "info";
+}
+
+/// What can be wrong with settings.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file is no YAML, or says something that is no setting.
+    #[error("{}:{line}:{column}: {problem}", path.display())]
+    Yaml {
+        /// The file.
+        path: PathBuf,
+        /// One-based line.
+        line: u64,
+        /// One-based column.
+        column: u64,
+        /// What is wrong there.
+        problem: String,
+    },
+    /// A variable's text is not what its setting takes.
+    #[error("{variable}: {problem}")]
+    Variable {
+        /// The variable.
+        variable: String,
+        /// What is wrong with its text.
+        problem: String,
+    },
+    /// A flag cannot be represented, such as a path that is no UTF-8.
+    #[error("{0}")]
+    Unreadable(String),
+    /// Values that are out of range: one line for each, with key, value and limit.
+    #[error("{}", .0.join("\n"))]
+    Invalid(Vec<String>),
+}

@@ -1,0 +1,353 @@
+//! Settings as people write them.
+
+use expect_test::{Expect, expect};
+
+use super::*;
+
+fn load(yaml: &str, variables: &[(&str, &str)], flags: &RawConfig) -> Result<Config, ConfigError> {
+    let mut layers = settings::Layers::default();
+    layers.add(&parse(Path::new("trommel.yaml"), yaml)?)?;
+    layers.add_variables(|name| {
+        let (_, text) = variables.iter().find(|(variable, _)| *variable == name)?;
+        Some((*text).to_owned())
+    })?;
+    layers.add(flags)?;
+    Config::check(layers.into_raw())
+}
+
+/// What a file, and the same under a variable's name, is refused with.
+#[track_caller]
+fn refused(yaml: &str, variables: &[(&str, &str)], expected: Expect) {
+    let error = load(yaml, variables, &RawConfig::default()).expect_err("refused");
+    expected.assert_eq(&error.to_string());
+}
+
+#[test]
+fn a_file_with_nothing_in_it_means_the_defaults() {
+    for yaml in [
+        "",
+        "# listen: 1.2.3.4:5\n",
+        "{}",
+        "limits:\n  # body_bytes_max: 1MiB\nnats:\n",
+    ] {
+        let config = load(yaml, &[], &RawConfig::default()).expect("fine");
+        assert_eq!(config.listen, Config::LISTEN, "{yaml:?}");
+        assert_eq!(config.limits.body_bytes_max, 16 << 20, "{yaml:?}");
+        assert!(config.stdout && config.nats.is_none(), "{yaml:?}");
+    }
+}
+
+#[test]
+fn a_flag_goes_before_a_variable_that_before_the_file_and_that_before_the_default() {
+    let file = "cluster: file\ninstance: file\nenvironment: file\nlimits: {body_bytes_max: 1MiB, line_bytes_max: 2048}\n";
+    let variables = [
+        ("TROMMEL_CLUSTER", "variable"),
+        ("TROMMEL_ENVIRONMENT", "variable"),
+        ("TROMMEL_INSTANCE", ""),
+        ("TROMMEL_LIMITS_BODY_BYTES_MAX", "2MiB"),
+    ];
+    let flags = RawConfig {
+        environment: Some("flag".to_owned()),
+        ..RawConfig::default()
+    };
+    let config = load(file, &variables, &flags).expect("fine");
+    assert_eq!(config.origin.instance, "file");
+    assert_eq!(config.origin.cluster, "variable");
+    assert_eq!(config.origin.environment, "flag");
+    assert_eq!(config.limits.body_bytes_max, 2 << 20);
+    assert_eq!(config.limits.line_bytes_max, 2048);
+    assert_eq!(config.limits.streams_max, Limits::STREAMS_MAX);
+}
+
+#[test]
+fn every_kind_of_value_can_be_given_as_a_variable() {
+    let variables = [
+        ("TROMMEL_LISTEN", "[::]:0"),
+        ("TROMMEL_RULES", "a.yaml; dir/b ;"),
+        ("TROMMEL_BUILTIN", "false"),
+        ("TROMMEL_NATS_URL", "nats://a:4222,tls://b:4222"),
+        ("TROMMEL_NATS_CREATE", "never"),
+        ("TROMMEL_DETECT_LATE_BY", "0"),
+        ("TROMMEL_DETECT_KEYS_MAX", "7"),
+        ("TROMMEL_LIMITS_LABELS_BYTES_MAX", "1000"),
+        ("TROMMEL_EVIDENCE_REDACT", r"card \d{4,}; pin=\S+"),
+        ("TROMMEL_LOG", "debug"),
+        ("TROMMEL_LOG_FORMAT", "json"),
+        // Kubernetes adds these for a service of this name.
+        ("TROMMEL_PORT", "tcp://10.0.0.1:3101"),
+    ];
+    let config = load("", &variables, &RawConfig::default()).expect("fine");
+    assert_eq!(config.listen.to_string(), "[::]:0");
+    assert_eq!(config.rules, [Path::new("a.yaml"), Path::new("dir/b")]);
+    assert!(!config.builtin && !config.stdout);
+    let nats = config.nats.expect("given");
+    assert_eq!(
+        (nats.create, &*nats.stream),
+        (Create::Never, "OPS_FINDINGS")
+    );
+    assert_eq!(
+        (config.detect.late_by, config.detect.keys_max),
+        (Duration::ZERO, 7)
+    );
+    assert_eq!(config.limits.labels_bytes_max, 1000);
+    assert_eq!(config.redact.len(), 2);
+    assert_eq!(
+        config.log,
+        Log {
+            level: "debug".to_owned(),
+            format: LogFormat::Json
+        }
+    );
+}
+
+#[test]
+fn each_default_in_the_table_is_what_leaving_it_out_means() {
+    let bare = load("", &[], &RawConfig::default()).expect("fine");
+    for setting in settings() {
+        assert!(!setting.doc.is_empty(), "{}", setting.key);
+        if let Some(default) = &setting.default {
+            let text = default.replace("\n", ";");
+            let config =
+                load("", &[(&setting.variable, &text)], &RawConfig::default()).expect("fine");
+            assert_eq!(
+                format!("{config:?}"),
+                format!("{bare:?}"),
+                "{}",
+                setting.key
+            );
+        }
+    }
+}
+
+#[test]
+fn the_table_holds_every_key() {
+    let table: String = settings()
+        .iter()
+        .map(|setting| {
+            format!(
+                "{} {} {}\n",
+                setting.key,
+                setting.variable,
+                setting.default.as_deref().unwrap_or("-")
+            )
+        })
+        .collect();
+    expect![[r#"
+            admin_listen TROMMEL_ADMIN_LISTEN 127.0.0.1:3102
+            builtin TROMMEL_BUILTIN true
+            cluster TROMMEL_CLUSTER default
+            data TROMMEL_DATA -
+            detect.identities_max TROMMEL_DETECT_IDENTITIES_MAX 1000000
+            detect.keys_max TROMMEL_DETECT_KEYS_MAX 10000
+            detect.late_by TROMMEL_DETECT_LATE_BY 10s
+            detect.max_age TROMMEL_DETECT_MAX_AGE 1h
+            environment TROMMEL_ENVIRONMENT -
+            evidence.redact TROMMEL_EVIDENCE_REDACT -
+            exclude TROMMEL_EXCLUDE app=~"trommel|loki|alloy|grafana"; app_kubernetes_io_name=~"trommel|loki|alloy|grafana"; container=~"trommel|loki|alloy|grafana"; service_name=~"trommel|loki|alloy|grafana"
+            grafana.datasource TROMMEL_GRAFANA_DATASOURCE -
+            grafana.url TROMMEL_GRAFANA_URL -
+            instance TROMMEL_INSTANCE default
+            limits.answer_deadline TROMMEL_LIMITS_ANSWER_DEADLINE 500ms
+            limits.body_bytes_max TROMMEL_LIMITS_BODY_BYTES_MAX 16MiB
+            limits.body_timeout TROMMEL_LIMITS_BODY_TIMEOUT 30s
+            limits.connections_max TROMMEL_LIMITS_CONNECTIONS_MAX 1024
+            limits.decompressed_bytes_max TROMMEL_LIMITS_DECOMPRESSED_BYTES_MAX 64MiB
+            limits.header_timeout TROMMEL_LIMITS_HEADER_TIMEOUT 10s
+            limits.in_flight_bytes_max TROMMEL_LIMITS_IN_FLIGHT_BYTES_MAX 64MiB
+            limits.labels_bytes_max TROMMEL_LIMITS_LABELS_BYTES_MAX 16KiB
+            limits.line_bytes_max TROMMEL_LIMITS_LINE_BYTES_MAX 256KiB
+            limits.streams_max TROMMEL_LIMITS_STREAMS_MAX 65536
+            listen TROMMEL_LISTEN 127.0.0.1:3101
+            log.format TROMMEL_LOG_FORMAT auto
+            log.level TROMMEL_LOG info
+            nats.create TROMMEL_NATS_CREATE if_missing
+            nats.creds TROMMEL_NATS_CREDS -
+            nats.stream TROMMEL_NATS_STREAM OPS_FINDINGS
+            nats.subject_prefix TROMMEL_NATS_SUBJECT_PREFIX ops.findings
+            nats.url TROMMEL_NATS_URL -
+            outbox_bytes_max TROMMEL_OUTBOX_BYTES_MAX 64MiB
+            rules TROMMEL_RULES -
+            stdout TROMMEL_STDOUT -
+        "#]].assert_eq(&table);
+}
+
+#[test]
+fn the_schema_describes_the_file() {
+    let schema = schema();
+    let valid = jsonschema::validator_for(&schema).expect("a schema");
+    for (written, fine) in [
+        (serde_json::json!({}), true),
+        (
+            serde_json::json!({"listen": "0.0.0.0:3101", "limits": {"body_bytes_max": "16MiB", "line_bytes_max": 1024}}),
+            true,
+        ),
+        (
+            serde_json::json!({"rules": ["a.yaml"], "detect": {"late_by": "1m30s"}, "nats": {"create": "never"}}),
+            true,
+        ),
+        (
+            serde_json::json!({"limits": {"body_bytes_max": "16MB"}}),
+            false,
+        ),
+        (serde_json::json!({"limits": {"body_byte_max": 1}}), false),
+        (serde_json::json!({"detect": {"late_by": "10"}}), false),
+        (serde_json::json!({"nats": {"create": "always"}}), false),
+    ] {
+        assert_eq!(valid.is_valid(&written), fine, "{written}");
+        let yaml = written.to_string();
+        assert_eq!(parse(Path::new("x"), &yaml).is_ok(), fine, "{written}");
+    }
+}
+
+#[test]
+fn what_is_no_setting_is_refused_with_its_place() {
+    refused(
+        "cluster: a\nlimits:\n  body_byte_max: 1\n",
+        &[],
+        expect![
+            "trommel.yaml:3:3: unknown field `body_byte_max`, expected one of body_bytes_max, decompressed_bytes_max, connections_max, header_timeout, body_timeout, labels_bytes_max, line_bytes_max, in_flight_bytes_max, answer_deadline, streams_max"
+        ],
+    );
+    refused(
+        "cluster: a\nclustr: b\n",
+        &[],
+        expect![
+            "trommel.yaml:2:1: unknown field `clustr`, expected one of listen, admin_listen, data, rules, builtin, environment, cluster, instance, nats, stdout, detect, limits, outbox_bytes_max, evidence, exclude, grafana, log"
+        ],
+    );
+    refused(
+        "listen: nowhere\n",
+        &[],
+        expect![
+            "listen: `nowhere` is no address; write an IP address and a port, such as 0.0.0.0:3101"
+        ],
+    );
+    refused(
+        "limits:\n  body_bytes_max: 16MB\n",
+        &[],
+        expect![
+            "trommel.yaml:2:19: `16MB` is not a size; write a number of bytes, or 16KiB, 16MiB, 16GiB"
+        ],
+    );
+    refused(
+        "limits: {body_bytes_max: -1}\n",
+        &[],
+        expect!["trommel.yaml:1:10: invalid type: integer `-1`, expected a size such as 16MiB"],
+    );
+    refused(
+        "detect:\n  late_by: 10\n",
+        &[],
+        expect![
+            "trommel.yaml:2:12: `10` is not a duration; write it as in Prometheus: 30s, 10m, 1h30m, 1d"
+        ],
+    );
+    refused(
+        "builtin: perhaps\n",
+        &[],
+        expect!["trommel.yaml:1:10: invalid boolean"],
+    );
+    refused(
+        "rules: a.yaml\n",
+        &[],
+        expect!["trommel.yaml:1:8: expected sequence start"],
+    );
+    refused(
+        "rules: [a.yaml\n",
+        &[],
+        expect!["trommel.yaml:1:8: unclosed bracket '['"],
+    );
+    refused(
+        "nats: {url: 'nats://me:secret@host', create: always}\n",
+        &[],
+        expect!["trommel.yaml:1:46: unknown variant `always`, expected one of if_missing, never"],
+    );
+}
+
+#[test]
+fn a_variable_that_cannot_be_read_is_named() {
+    refused(
+        "",
+        &[("TROMMEL_BUILTIN", "yes")],
+        expect!["TROMMEL_BUILTIN: `yes` is neither true nor false"],
+    );
+    refused(
+        "",
+        &[("TROMMEL_LIMITS_STREAMS_MAX", "many")],
+        expect!["TROMMEL_LIMITS_STREAMS_MAX: `many` is not a number"],
+    );
+    refused(
+        "",
+        &[("TROMMEL_DETECT_MAX_AGE", "soon")],
+        expect![
+            "TROMMEL_DETECT_MAX_AGE: `soon` is not a duration; write it as in Prometheus: 30s, 10m, 1h30m, 1d"
+        ],
+    );
+    refused(
+        "",
+        &[("TROMMEL_ADMIN_LISTEN", "localhost")],
+        expect![
+            "admin_listen: `localhost` is no address; write an IP address and a port, such as 0.0.0.0:3102"
+        ],
+    );
+    refused(
+        "",
+        &[("TROMMEL_LOG_FORMAT", "xml")],
+        expect![
+            "TROMMEL_LOG_FORMAT: unknown variant `xml`, expected one of `auto`, `text`, `json`"
+        ],
+    );
+}
+
+#[test]
+fn everything_out_of_range_is_told_at_once() {
+    refused(
+        "cluster: my cluster
+instance: ''
+nats: {url: 'http://me:secret@host', stream: ops.findings, subject_prefix: ops.*}
+detect: {late_by: 2m, max_age: 1m, keys_max: 0}
+limits: {body_bytes_max: 1, answer_deadline: 1m, decompressed_bytes_max: 1GiB}
+outbox_bytes_max: 10
+evidence: {redact: ['(']}
+grafana: {url: grafana.example}
+log: {level: loud=loud}
+",
+        &[],
+        expect![[r#"
+                nats.stream: `ops.findings` is no stream name: no blanks, `.`, `*`, `>`, `/`, `\`
+                nats.subject_prefix: `ops.*` is no subject: words without blanks or wildcards, separated by `.`
+                nats.url: every server must be written as nats://host:port or tls://host:port
+                cluster: `my cluster` is not 1 to 64 letters, digits, `.`, `_` or `-`
+                instance: `` is not 1 to 64 letters, digits, `.`, `_` or `-`
+                grafana.datasource: missing: a link needs the uid of the Loki data source beside grafana.url
+                detect.keys_max: 0 is not between 1 and 1000000
+                detect.late_by: 2m is more than detect.max_age, 1m
+                limits.body_bytes_max: 1B is not between 1KiB and 1GiB
+                limits.answer_deadline: 1m is not between 10ms and 30s
+                limits.in_flight_bytes_max: 64MiB is less than limits.decompressed_bytes_max, 1GiB: such a request would never be inspected
+                outbox_bytes_max: 10B is not between 1MiB and 64GiB
+                evidence.redact: `(`: regex parse error:
+                    (
+                    ^
+                error: unclosed group
+                log.level: `loud=loud`: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5"#]],
+    );
+    refused(
+        "grafana: {url: grafana.example, datasource: x}",
+        &[],
+        expect!["grafana.url: `grafana.example` does not begin with http:// or https://"],
+    );
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let error = Config::load(
+        Some(Path::new("/nonexistent/trommel.yaml")),
+        |_| None,
+        &RawConfig::default(),
+    )
+    .expect_err("missing");
+    assert!(
+        error.to_string().starts_with("/nonexistent/trommel.yaml: "),
+        "{error}"
+    );
+}

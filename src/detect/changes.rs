@@ -1,0 +1,183 @@
+//! What leaves the detector: messages to send, and the state that a restart needs.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::coverage::Clock;
+use super::identities::Identity;
+use super::lifecycle::KeyState;
+use crate::batch::EntryId;
+use crate::finding::Finding;
+use crate::time::Timestamp;
+
+/// The name of a key as it is stored: it outlives rule sets and processes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyName {
+    /// The rule's id.
+    pub rule: String,
+    /// The tenant.
+    pub tenant: String,
+    /// The `by` values.
+    pub by: Vec<Box<str>>,
+}
+
+/// What has changed since it was last taken. State is opaque bytes, in a form that only the same schema version reads.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    /// Keys and their state; `None` for one that is gone.
+    pub keys: BTreeMap<KeyName, Option<Vec<u8>>>,
+    /// Clocks and what has been forgotten, by name.
+    pub state: BTreeMap<String, Vec<u8>>,
+    /// Identities that were counted.
+    identities: Vec<Identity>,
+    /// Identities whose newest time is before this are of no more use.
+    pub forget_identities_before: Option<Timestamp>,
+    /// New revisions of findings, in the order in which they must be sent.
+    pub findings: Vec<Finding>,
+}
+
+impl Changes {
+    /// Whether there is nothing to store.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+            && self.state.is_empty()
+            && self.identities.is_empty()
+            && self.findings.is_empty()
+    }
+
+    /// Adds what changed after `self`.
+    pub fn extend(&mut self, later: Self) {
+        self.keys.extend(later.keys);
+        self.state.extend(later.state);
+        self.identities.extend(later.identities);
+        self.findings.extend(later.findings);
+        self.forget_identities_before = later
+            .forget_identities_before
+            .or(self.forget_identities_before);
+    }
+
+    /// The counted identities as one compact row, with their newest time; `None` when there are none.
+    #[must_use]
+    pub fn identities(&self) -> Option<(Timestamp, Vec<u8>)> {
+        let newest = self.identities.iter().map(|identity| identity.at).max()?;
+        Some((newest, encode(&self.identities)))
+    }
+
+    pub(super) fn remember(&mut self, meaning: u64, at: Timestamp, entry: EntryId) {
+        self.identities.push(Identity { meaning, at, entry });
+    }
+
+    /// A key is gone.
+    pub(super) fn forget_key(&mut self, rule: &str, tenant: &str, by: &[Box<str>]) {
+        let name = KeyName {
+            rule: rule.to_owned(),
+            tenant: tenant.to_owned(),
+            by: by.to_vec(),
+        };
+        self.keys.insert(name, None);
+    }
+
+    pub(super) fn save_clock(&mut self, tenant: &str, clock: &Clock) {
+        self.state.insert(format!("{CLOCK}{tenant}"), encode(clock));
+    }
+
+    pub(super) fn save_forgotten(&mut self, meaning: u64, forgotten: Option<Timestamp>) {
+        self.state
+            .insert(format!("{FORGOTTEN}{meaning:016x}"), encode(&forgotten));
+    }
+}
+
+const CLOCK: &str = "clock:";
+const FORGOTTEN: &str = "forgotten:";
+
+/// A key's state with what tells whether it still means the same.
+#[derive(Deserialize)]
+pub(super) struct SavedKey {
+    pub(super) meaning: u64,
+    pub(super) by: Vec<String>,
+    pub(super) state: KeyState,
+}
+
+/// All state of a detector, as it was stored.
+#[derive(Debug, Clone, Default)]
+pub struct Saved {
+    /// Keys and their state.
+    pub keys: Vec<(KeyName, Vec<u8>)>,
+    /// Named pieces of state.
+    pub state: Vec<(String, Vec<u8>)>,
+    /// Rows of identities, oldest first.
+    pub identities: Vec<Vec<u8>>,
+}
+
+/// Stored state that cannot be read: written by another version, or damaged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "stored state of {what} cannot be read ({cause}); it was written by another version or is damaged"
+)]
+pub struct RestoreError {
+    what: String,
+    cause: String,
+}
+
+/// What was restored, readable.
+pub(super) struct Restored {
+    pub(super) keys: Vec<(KeyName, SavedKey)>,
+    pub(super) clocks: Vec<(String, Clock)>,
+    pub(super) forgotten: Vec<(u64, Option<Timestamp>)>,
+    pub(super) identities: Vec<Identity>,
+}
+
+impl Saved {
+    pub(super) fn read(self) -> Result<Restored, RestoreError> {
+        let mut restored = Restored {
+            keys: Vec::new(),
+            clocks: Vec::new(),
+            forgotten: Vec::new(),
+            identities: Vec::new(),
+        };
+        for (name, bytes) in self.keys {
+            let key = decode(&bytes, || {
+                format!("key {} {:?} of rule {}", name.tenant, name.by, name.rule)
+            })?;
+            restored.keys.push((name, key));
+        }
+        for (name, bytes) in self.state {
+            if let Some(tenant) = name.strip_prefix(CLOCK) {
+                restored
+                    .clocks
+                    .push((tenant.to_owned(), decode(&bytes, || name.clone())?));
+            } else if let Some(meaning) = name.strip_prefix(FORGOTTEN) {
+                let meaning = u64::from_str_radix(meaning, 16).unwrap_or_default();
+                restored
+                    .forgotten
+                    .push((meaning, decode(&bytes, || name.clone())?));
+            }
+        }
+        for bytes in self.identities {
+            let row: Vec<Identity> = decode(&bytes, || "identities".to_owned())?;
+            restored.identities.extend(row);
+        }
+        Ok(restored)
+    }
+}
+
+pub(super) fn save_key(meaning: u64, by: &[String], state: &KeyState) -> Vec<u8> {
+    // Borrowed twin of `SavedKey`: the state stays where it is.
+    encode(&(meaning, by, state))
+}
+
+fn encode(value: &impl Serialize) -> Vec<u8> {
+    postcard::to_stdvec(value).expect("plain structures of known length always serialise")
+}
+
+fn decode<'a, T: Deserialize<'a>>(
+    bytes: &'a [u8],
+    what: impl Fn() -> String,
+) -> Result<T, RestoreError> {
+    postcard::from_bytes(bytes).map_err(|error| RestoreError {
+        what: what(),
+        cause: error.to_string(),
+    })
+}

@@ -1,0 +1,730 @@
+//! The detector: hits in, changes to findings out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+
+use super::changes::{self, Changes, KeyName};
+use super::coverage::Clock;
+use super::identities::Identities;
+use super::lifecycle::{Context, Group, KeyState};
+use crate::batch::StreamId;
+use crate::finding::{Finding, Origin, Redactor};
+use crate::hit::{Hit, Key, Progress, Role, RuleIndex, Scanned};
+use crate::rules::{Needs, Rule, RuleSet};
+use crate::time::Timestamp;
+
+/// An entry further in the future than this is treated as of now.
+const FUTURE_MAX: Duration = Duration::from_secs(600);
+
+/// Identities are remembered at least this long.
+const HORIZON_MIN: Duration = Duration::from_secs(3600);
+
+/// Most tenants: each has a clock of its own.
+const TENANTS_MAX: usize = 1024;
+
+/// How the detector decides what the rules leave open.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How far entries may be out of order without changing what opens.
+    pub late_by: Duration,
+    /// Entries older than this at receipt decide nothing; `None` where time is the log's alone (replay, tests).
+    pub max_age: Option<Duration>,
+    /// A longer stretch without any entry counts as not seen; `None` where nothing can be missed (replay, tests).
+    pub silence: Option<Duration>,
+    /// Most keys of one rule.
+    pub keys_max: usize,
+    /// Most remembered identities of entries, all rules together; 10 to 20 bytes each.
+    pub identities_max: usize,
+    /// Whose findings these are.
+    pub origin: Origin,
+}
+
+impl Settings {
+    /// How late an entry may come and still count, where `max_age` does not apply.
+    const LATENESS: Duration = Duration::from_secs(3600);
+    /// Longest pause of the tee that is no gap.
+    pub const SILENCE: Duration = Duration::from_secs(300);
+    /// Default of `late_by`: Alloy sends a batch at least every second and retries within a few.
+    pub const LATE_BY: Duration = Duration::from_secs(10);
+    /// Default of `max_age`.
+    pub const MAX_AGE: Duration = Duration::from_secs(3600);
+    /// Default of `keys_max`.
+    pub const KEYS_MAX: usize = 10_000;
+    /// Default of `identities_max`: at most 10 MB.
+    pub const IDENTITIES_MAX: usize = 500_000;
+
+    /// What a live detector uses.
+    #[must_use]
+    pub fn live(origin: Origin) -> Self {
+        Self {
+            late_by: Self::LATE_BY,
+            max_age: Some(Self::MAX_AGE),
+            silence: Some(Self::SILENCE),
+            keys_max: Self::KEYS_MAX,
+            identities_max: Self::IDENTITIES_MAX,
+            origin,
+        }
+    }
+
+    /// What replay and tests use: time is the log's, nothing is late, nothing is missed.
+    #[must_use]
+    pub fn replay(origin: Origin) -> Self {
+        Self {
+            late_by: Duration::ZERO,
+            max_age: None,
+            silence: None,
+            ..Self::live(origin)
+        }
+    }
+
+    fn lateness(&self) -> Duration {
+        self.max_age.unwrap_or(Self::LATENESS)
+    }
+}
+
+/// What happened besides findings, since it was last taken: for metrics.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Counted matches, by rule id.
+    pub matches: BTreeMap<Arc<str>, u64>,
+    /// Hits that were repeats.
+    pub duplicates: u64,
+    /// Hits too old to decide anything.
+    pub late: u64,
+    /// Hits from further in the future than ten minutes.
+    pub future: u64,
+    /// Keys evicted for want of room.
+    pub keys_evicted: u64,
+    /// New keys refused because all were open.
+    pub keys_refused: u64,
+    /// Identities forgotten before their time.
+    pub identities_evicted: u64,
+    /// Batches of tenants beyond the bound, which decided nothing.
+    pub tenants_refused: u64,
+}
+
+/// Applies hits to windows and findings. The only owner of that state; pure: it is told the time and does no I/O.
+///
+/// The same scanned batches in the same order give the same findings, byte for byte; entries of one batch may be in any order.
+pub struct Detector {
+    pub(super) settings: Settings,
+    redactor: Redactor,
+    pub(super) rules: Arc<RuleSet>,
+    pub(super) states: Vec<RuleState>,
+    pub(super) tenants: BTreeMap<Arc<str>, Tenant>,
+    /// Keys by the streams that they listen to.
+    pub(super) watchers: FxHashMap<StreamId, BTreeSet<KeyRef>>,
+    pub(super) identities: usize,
+    steps: u64,
+    changed: BTreeSet<KeyRef>,
+    changed_clocks: BTreeSet<Arc<str>>,
+    pub(super) changes: Changes,
+    tally: Tally,
+}
+
+/// A key's place: rule, tenant, `by` values. Its order is that of messages of one instant.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct KeyRef {
+    pub(super) rule: RuleIndex,
+    pub(super) tenant: Arc<str>,
+    pub(super) key: Key,
+}
+
+/// A tenant's time: how far its log has come, and what is due when.
+pub(super) struct Tenant {
+    pub(super) clock: Clock,
+    /// The newest entry before the batch at hand: what is `late_by` older than that came late.
+    pub(super) before: Timestamp,
+    pub(super) timers: BTreeSet<(Timestamp, KeyRef)>,
+}
+
+impl Tenant {
+    /// Takes the first timer that is due before `to`.
+    fn due_before(&mut self, to: Timestamp) -> Option<(Timestamp, KeyRef)> {
+        self.timers
+            .first()
+            .is_some_and(|(due, _)| *due < to)
+            .then(|| self.timers.pop_first())?
+    }
+}
+
+pub(super) struct RuleState {
+    name: Arc<str>,
+    pub(super) meaning: u64,
+    pub(super) keys: BTreeMap<(Arc<str>, Key), KeyState>,
+    /// Keys that are not open, longest untouched first.
+    idle: BTreeMap<u64, (Arc<str>, Key)>,
+    pub(super) identities: Identities,
+}
+
+/// When streams spoke in the batch at hand: times in order.
+pub(super) type Spoken = FxHashMap<StreamId, Vec<Timestamp>>;
+
+impl Detector {
+    /// A detector that has seen nothing.
+    #[must_use]
+    pub fn new(settings: Settings, redactor: Redactor, rules: Arc<RuleSet>) -> Self {
+        let states = rules
+            .rules
+            .iter()
+            .map(|rule| RuleState::new(rule, &settings))
+            .collect();
+        Self {
+            settings,
+            redactor,
+            rules,
+            states,
+            tenants: BTreeMap::new(),
+            watchers: FxHashMap::default(),
+            identities: 0,
+            steps: 0,
+            changed: BTreeSet::new(),
+            changed_clocks: BTreeSet::new(),
+            changes: Changes::default(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// The rules it applies.
+    #[must_use]
+    pub fn rules(&self) -> &Arc<RuleSet> {
+        &self.rules
+    }
+
+    /// Applies one batch that was received at the wall-clock time `now`.
+    ///
+    /// Cost: logarithmic in the number of keys for each hit; linear in the batch's streams for its progress.
+    pub fn apply(&mut self, scanned: Scanned, now: Timestamp) {
+        let Scanned { mut hits, progress } = scanned;
+        let tenant = Arc::clone(&progress.tenant);
+        self.advance(&progress, now);
+        let Some(newest) = self.tenants.get(&tenant).map(|tenant| tenant.clock.newest) else {
+            return;
+        };
+
+        hits.retain_mut(|hit| self.admit(&tenant, hit, now));
+        hits.sort_by(|a, b| {
+            (a.at, a.rule, &a.key)
+                .cmp(&(b.at, b.rule, &b.key))
+                .then_with(|| (&a.labels, &a.line).cmp(&(&b.labels, &b.line)))
+        });
+        let spoken = self.spoken(&hits, &progress, now);
+        let mut rest = hits.into_iter().peekable();
+        while let Some(at) = rest.peek().map(|hit| hit.at) {
+            // What was due before this time is settled before it, whatever other entries the batch has.
+            self.fire(&tenant, at.min(now), &spoken);
+            let together: Vec<Hit> =
+                std::iter::from_fn(|| rest.next_if(|hit| hit.at == at)).collect();
+            self.apply_together(&tenant, at, together, &spoken);
+        }
+        self.fire(&tenant, newest.min(now), &spoken);
+        self.watch(&spoken);
+        self.forget_identities();
+    }
+
+    /// Lets wall-clock time pass: clocks that entries from the future have moved are no longer held back by it.
+    pub fn tick(&mut self, now: Timestamp) {
+        let tenants: Vec<_> = self
+            .tenants
+            .iter()
+            .map(|(name, tenant)| (Arc::clone(name), tenant.clock.newest))
+            .collect();
+        for (tenant, newest) in tenants {
+            self.fire(&tenant, newest.min(now), &Spoken::default());
+        }
+    }
+
+    /// Ends a replay or a test at `until`: what is due then, or before, happens.
+    pub fn finish(&mut self, until: Timestamp) {
+        let tenants: Vec<_> = self.tenants.keys().cloned().collect();
+        for tenant in tenants {
+            if let Some(tenant) = self.tenants.get_mut(&tenant) {
+                tenant.clock.advance(until, None);
+            }
+            // `fire` settles what lies before a time; the next nanosecond is the first that has `until` behind it.
+            self.fire(
+                &tenant,
+                until
+                    .plus(self.settings.late_by)
+                    .plus(Duration::from_nanos(1)),
+                &Spoken::default(),
+            );
+        }
+    }
+
+    /// Entries were shed between `from` and `to`: findings of that time say so.
+    pub fn lose(&mut self, from: Timestamp, to: Timestamp) {
+        for (name, tenant) in &mut self.tenants {
+            tenant.clock.lose(from, to);
+            self.changed_clocks.insert(Arc::clone(name));
+        }
+    }
+
+    /// Takes what happened besides findings since the last call.
+    pub fn take_tally(&mut self) -> Tally {
+        std::mem::take(&mut self.tally)
+    }
+
+    /// Number of keys, of remembered identities, and of open findings.
+    #[must_use]
+    pub fn sizes(&self) -> (usize, usize, usize) {
+        let keys = self.states.iter().map(|state| state.keys.len()).sum();
+        let open = self
+            .states
+            .iter()
+            .map(|state| state.keys.values().filter(|key| key.is_open()).count())
+            .sum();
+        (keys, self.identities, open)
+    }
+
+    /// Takes everything that has changed since the last call: messages, and the state to be stored with them.
+    pub fn take_changes(&mut self) -> Changes {
+        for at in std::mem::take(&mut self.changed) {
+            let state = &mut self.states[at.rule.0 as usize];
+            let rule = self.rules.rule(at.rule);
+            let name = KeyName {
+                rule: rule.id.clone(),
+                tenant: at.tenant.to_string(),
+                by: at.key.to_vec(),
+            };
+            let saved = state.keys.get_mut(&(at.tenant, at.key)).map(|key| {
+                key.redact(&self.redactor, rule);
+                changes::save_key(state.meaning, &rule.by, key)
+            });
+            self.changes.keys.insert(name, saved);
+        }
+        for tenant in std::mem::take(&mut self.changed_clocks) {
+            if let Some(Tenant { clock, .. }) = self.tenants.get(&tenant) {
+                self.changes.save_clock(&tenant, clock);
+            }
+        }
+        std::mem::take(&mut self.changes)
+    }
+
+    /// Moves the tenant's clock on through the batch's entries.
+    fn advance(&mut self, progress: &Progress, now: Timestamp) {
+        let usable = |at: &Timestamp| if at.since(now) > FUTURE_MAX { now } else { *at };
+        let (Some(oldest), Some(newest)) = (
+            progress.times.iter().map(usable).min(),
+            progress.times.iter().map(usable).max(),
+        ) else {
+            return;
+        };
+        let Some(Tenant { clock, before, .. }) = self.tenants.get_mut(&progress.tenant) else {
+            self.start(&progress.tenant, oldest, newest);
+            return;
+        };
+        *before = clock.newest;
+        if self
+            .settings
+            .silence
+            .is_some_and(|silence| newest.since(*before) > silence)
+        {
+            let mut times: Vec<_> = progress
+                .times
+                .iter()
+                .map(usable)
+                .filter(|at| at > before)
+                .collect();
+            times.sort_unstable();
+            // What waits for quiet is due later by a silence; its timers ring at the old time and set themselves anew.
+            times
+                .into_iter()
+                .for_each(|at| clock.advance(at, self.settings.silence));
+        } else {
+            clock.advance(newest, None);
+        }
+        if newest > *before {
+            self.changed_clocks.insert(Arc::clone(&progress.tenant));
+        }
+    }
+
+    fn start(&mut self, tenant: &Arc<str>, oldest: Timestamp, newest: Timestamp) {
+        if self.tenants.len() >= TENANTS_MAX {
+            self.tally.tenants_refused += 1;
+            return;
+        }
+        let mut clock = Clock::starting(oldest);
+        clock.advance(newest, None);
+        self.tenants.insert(
+            Arc::clone(tenant),
+            Tenant {
+                clock,
+                before: oldest,
+                timers: BTreeSet::new(),
+            },
+        );
+        self.changed_clocks.insert(Arc::clone(tenant));
+        // A rule on few entries with only one key expects that key from the start.
+        let expected: Vec<_> = self
+            .rules
+            .iter()
+            .filter(|(_, rule)| {
+                rule.by.is_empty() && matches!(rule.threshold.needs, Needs::AtMost(_))
+            })
+            .map(|(index, _)| KeyRef {
+                rule: index,
+                tenant: Arc::clone(tenant),
+                key: Key::default(),
+            })
+            .collect();
+        for at in expected {
+            self.step(&at, &Spoken::default(), |key, _, _| {
+                *key = KeyState::armed(oldest)
+            });
+        }
+    }
+
+    /// Whether a hit counts: not too old, not a repeat. Brings one from the future to now.
+    fn admit(&mut self, tenant: &Arc<str>, hit: &mut Hit, now: Timestamp) -> bool {
+        if self
+            .settings
+            .max_age
+            .is_some_and(|max_age| now.since(hit.at) > max_age)
+        {
+            self.tally.late += 1;
+            return false;
+        }
+        let state = &mut self.states[hit.rule.0 as usize];
+        if !state.identities.remember(hit.at, hit.entry) {
+            self.tally.duplicates += 1;
+            if let Some(key) = state
+                .keys
+                .get_mut(&(Arc::clone(tenant), Arc::clone(&hit.key)))
+            {
+                key.count_duplicate();
+            }
+            return false;
+        }
+        self.identities += 1;
+        self.changes.remember(state.meaning, hit.at, hit.entry);
+        if hit.role == Role::Match {
+            *self
+                .tally
+                .matches
+                .entry(Arc::clone(&state.name))
+                .or_default() += 1;
+        }
+        if hit.at.since(now) > FUTURE_MAX {
+            self.tally.future += 1;
+            hit.at = now;
+        }
+        true
+    }
+
+    /// The times at which the streams that matter spoke in this batch.
+    fn spoken(&self, hits: &[Hit], progress: &Progress, now: Timestamp) -> Spoken {
+        let mut spoken = Spoken::default();
+        let mut first = 0;
+        for (stream, count) in &progress.streams {
+            let times = &progress.times[first..first + *count as usize];
+            first += *count as usize;
+            if self.watchers.contains_key(stream) || hits.iter().any(|hit| hit.stream == *stream) {
+                spoken
+                    .entry(*stream)
+                    .or_default()
+                    .extend(times.iter().map(|at| (*at).min(now)));
+            }
+        }
+        spoken.values_mut().for_each(|times| times.sort_unstable());
+        spoken
+    }
+
+    /// Applies all hits of one time, key by key in the order of rules and keys.
+    fn apply_together(
+        &mut self,
+        tenant: &Arc<str>,
+        at: Timestamp,
+        hits: Vec<Hit>,
+        spoken: &Spoken,
+    ) {
+        let late = self
+            .tenants
+            .get(tenant)
+            .is_some_and(|tenant| at.plus(self.settings.late_by) < tenant.before);
+        let mut groups: BTreeMap<KeyRef, Group> = BTreeMap::new();
+        let (matches, recoveries): (Vec<_>, Vec<_>) =
+            hits.into_iter().partition(|hit| hit.role == Role::Match);
+        let group = |rule: RuleIndex| {
+            Group::empty(
+                at,
+                self.states[rule.0 as usize].identities.uncertain(at),
+                late,
+            )
+        };
+        for hit in matches {
+            let place = KeyRef {
+                rule: hit.rule,
+                tenant: Arc::clone(tenant),
+                key: Arc::clone(&hit.key),
+            };
+            groups
+                .entry(place)
+                .or_insert_with(|| group(hit.rule))
+                .matches
+                .push(hit);
+        }
+        for recovery in recoveries {
+            let meant = |key: &KeyRef| key.rule == recovery.rule && covers(&recovery.key, &key.key);
+            let known = self.states[recovery.rule.0 as usize]
+                .keys
+                .keys()
+                .filter(|(of, _)| of == tenant);
+            let known = known.map(|(tenant, key)| KeyRef {
+                rule: recovery.rule,
+                tenant: Arc::clone(tenant),
+                key: Arc::clone(key),
+            });
+            for key in known.filter(meant) {
+                groups.entry(key).or_insert_with(|| group(recovery.rule));
+            }
+            groups
+                .iter_mut()
+                .filter(|(key, _)| meant(key))
+                .for_each(|(_, group)| group.recovered = true);
+        }
+        for (key, group) in groups {
+            self.step(&key, spoken, |state, cx, out| state.apply(cx, group, out));
+        }
+    }
+
+    /// Settles what is due before `to`, minus `late_by`, in order of time, rule and key.
+    fn fire(&mut self, tenant: &Arc<str>, to: Timestamp, spoken: &Spoken) {
+        let due_before = to.minus(self.settings.late_by);
+        while let Some((due, key)) = self
+            .tenants
+            .get_mut(tenant)
+            .and_then(|tenant| tenant.due_before(due_before))
+        {
+            self.ring(due, &key, spoken);
+        }
+    }
+
+    /// A key's timer rang: what is due is settled, and a key that nothing can touch any more is forgotten.
+    fn ring(&mut self, due: Timestamp, key: &KeyRef, spoken: &Spoken) {
+        let lateness = self.settings.lateness();
+        let state = &mut self.states[key.rule.0 as usize];
+        // The timer of a key that was evicted rings in vain.
+        if !state
+            .keys
+            .contains_key(&(Arc::clone(&key.tenant), Arc::clone(&key.key)))
+        {
+            return;
+        }
+        let mut expired = false;
+        self.step(key, spoken, |state, cx, out| {
+            state.timer = None;
+            match state.deadline(cx) {
+                Some(deadline) if deadline <= due => state.settle(cx, deadline, out),
+                _ => {
+                    expired = state
+                        .expires(cx, lateness)
+                        .is_some_and(|expires| expires <= due)
+                }
+            }
+        });
+        if expired {
+            self.remove(key);
+        }
+    }
+
+    /// Lets one key take one step and keeps everything around it true: timers, watchers, bounds, what has to be stored.
+    pub(super) fn step(
+        &mut self,
+        at: &KeyRef,
+        spoken: &Spoken,
+        act: impl FnOnce(&mut KeyState, &Context<'_>, &mut Vec<Finding>),
+    ) {
+        let place = (Arc::clone(&at.tenant), Arc::clone(&at.key));
+        let Some(Tenant { clock, timers, .. }) = self.tenants.get_mut(&at.tenant) else {
+            return;
+        };
+        let state = &mut self.states[at.rule.0 as usize];
+        if !state.keys.contains_key(&place)
+            && !state.make_room(&self.settings, &mut self.tally, |gone| {
+                self.changed.insert(KeyRef {
+                    rule: at.rule,
+                    tenant: gone.0,
+                    key: gone.1,
+                });
+            })
+        {
+            return;
+        }
+        let rule = self.rules.rule(at.rule);
+        let key = state.keys.entry(place).or_default();
+        let spoke = |stream: StreamId, from: Timestamp, to: Timestamp| {
+            spoken.get(&stream).is_some_and(|times| {
+                times
+                    .get(times.partition_point(|time| *time <= from))
+                    .is_some_and(|next| *next <= to)
+            })
+        };
+        let cx = Context {
+            rule,
+            tenant: &at.tenant,
+            key: &at.key,
+            clock,
+            origin: &self.settings.origin,
+            redactor: &self.redactor,
+            spoke: &spoke,
+        };
+        let listened = key.listens();
+        act(key, &cx, &mut self.changes.findings);
+        key.trim(rule, clock.newest, self.settings.lateness());
+        let wake = key
+            .deadline(&cx)
+            .into_iter()
+            .chain(key.expires(&cx, self.settings.lateness()))
+            .min();
+        // A timer that rings too early finds nothing due and is set anew, so only an earlier one has to be set now.
+        if wake.is_some_and(|wake| key.timer.is_none_or(|timer| wake < timer)) {
+            if let Some(timer) = key.timer {
+                timers.remove(&(timer, at.clone()));
+            }
+            key.timer = wake;
+            timers.extend(wake.map(|wake| (wake, at.clone())));
+        }
+        for stream in key.streams() {
+            if key.listens() {
+                self.watchers.entry(stream).or_default().insert(at.clone());
+            } else if listened && let Some(watchers) = self.watchers.get_mut(&stream) {
+                watchers.remove(at);
+            }
+        }
+        self.touched(at);
+    }
+
+    /// Notes that a key has changed.
+    fn touched(&mut self, at: &KeyRef) {
+        self.steps += 1;
+        let state = &mut self.states[at.rule.0 as usize];
+        let place = (Arc::clone(&at.tenant), Arc::clone(&at.key));
+        if let Some(key) = state.keys.get_mut(&place) {
+            state.idle.remove(&key.touched);
+            key.touched = self.steps;
+            if !key.is_open() {
+                state.idle.insert(self.steps, place);
+            }
+        }
+        self.changed.insert(at.clone());
+    }
+
+    fn remove(&mut self, at: &KeyRef) {
+        let state = &mut self.states[at.rule.0 as usize];
+        if let Some(key) = state
+            .keys
+            .remove(&(Arc::clone(&at.tenant), Arc::clone(&at.key)))
+        {
+            state.idle.remove(&key.touched);
+        }
+        self.changed.insert(at.clone());
+    }
+
+    /// Tells the keys that listen which of their streams spoke in this batch.
+    fn watch(&mut self, spoken: &Spoken) {
+        for (stream, times) in spoken {
+            let Some(watchers) = self.watchers.get_mut(stream) else {
+                continue;
+            };
+            // A key that was evicted no longer listens.
+            watchers.retain(|at| {
+                let place = (Arc::clone(&at.tenant), Arc::clone(&at.key));
+                let key = self.states[at.rule.0 as usize].keys.get_mut(&place);
+                let heard = key.map(|key| key.hear(times));
+                if heard == Some(true) {
+                    self.changed.insert(at.clone());
+                }
+                heard.is_some()
+            });
+            if watchers.is_empty() {
+                self.watchers.remove(stream);
+            }
+        }
+    }
+
+    /// Forgets identities that are past their horizon, and the oldest beyond the bound.
+    fn forget_identities(&mut self) {
+        // No tenant's entry that is still admitted is older than `max_age`, which no horizon is shorter than.
+        let Some(clock) = self
+            .tenants
+            .values()
+            .map(|tenant| tenant.clock.newest)
+            .max()
+        else {
+            return;
+        };
+        for state in &mut self.states {
+            self.identities -= state.identities.expire(clock);
+        }
+        while self.identities > self.settings.identities_max {
+            let oldest = self
+                .states
+                .iter_mut()
+                .filter(|state| state.identities.oldest().is_some());
+            let Some(state) = oldest.min_by_key(|state| state.identities.oldest()) else {
+                return;
+            };
+            let forgotten = state.identities.forget_oldest();
+            self.identities -= forgotten;
+            self.tally.identities_evicted += forgotten as u64;
+            self.changes
+                .save_forgotten(state.meaning, state.identities.forgotten());
+        }
+        let horizon = self
+            .states
+            .iter()
+            .map(|state| state.identities.horizon())
+            .max()
+            .unwrap_or(HORIZON_MIN);
+        self.changes.forget_identities_before = Some(clock.minus(horizon));
+    }
+}
+
+impl RuleState {
+    pub(super) fn new(rule: &Rule, settings: &Settings) -> Self {
+        let horizon = rule
+            .threshold
+            .window
+            .max(settings.lateness())
+            .max(HORIZON_MIN);
+        Self {
+            name: Arc::from(rule.id.as_str()),
+            meaning: u64::from_str_radix(&rule.meaning, 16).unwrap_or_default(),
+            keys: BTreeMap::new(),
+            idle: BTreeMap::new(),
+            identities: Identities::new(horizon),
+        }
+    }
+
+    /// Makes room for one more key: the one longest untouched and not open goes. False if all are open.
+    fn make_room(
+        &mut self,
+        settings: &Settings,
+        tally: &mut Tally,
+        gone: impl FnOnce((Arc<str>, Key)),
+    ) -> bool {
+        if self.keys.len() < settings.keys_max {
+            return true;
+        }
+        let Some((_, place)) = self.idle.pop_first() else {
+            tally.keys_refused += 1;
+            return false;
+        };
+        self.keys.remove(&place);
+        tally.keys_evicted += 1;
+        gone(place);
+        true
+    }
+}
+
+/// Whether a recovery's key means `key`: equal, part by part, where it has a value.
+fn covers(recovery: &Key, key: &Key) -> bool {
+    recovery
+        .iter()
+        .zip(key.iter())
+        .all(|(wanted, part)| wanted.is_empty() || wanted == part)
+}

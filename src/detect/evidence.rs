@@ -1,0 +1,130 @@
+//! The lines that a finding quotes: the first, and the last few.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::batch::Labels;
+use crate::finding::{EvidenceLine, Redactor};
+use crate::rules::{EvidenceRules, Needs, Rule};
+use crate::time::Timestamp;
+
+/// A line that may be quoted. Not redacted until it is stored or told: most quotes are replaced before that.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Quote {
+    pub(super) at: Timestamp,
+    pub(super) labels: Arc<Labels>,
+    pub(super) line: Line,
+}
+
+/// A line, before and after redaction.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) enum Line {
+    Raw(Box<[u8]>),
+    Redacted(Box<str>),
+}
+
+/// The quotes of one key, in order of time: bounded, redacted before they leave.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Quotes {
+    /// The finding's first line, once there is a finding.
+    first: Option<Quote>,
+    last: VecDeque<Quote>,
+}
+
+impl Quotes {
+    /// How many lines are kept while no finding is open: so many that its first one is at hand when it opens,
+    /// if the threshold is no more than a message may quote.
+    fn before_opening(rule: &Rule) -> usize {
+        let needed = match rule.threshold.needs {
+            Needs::AtLeast(needed) => usize::try_from(needed.get()).unwrap_or(usize::MAX),
+            Needs::AtMost(_) => 0,
+        };
+        needed.clamp(rule.evidence.lines, EvidenceRules::LINES_MAX)
+    }
+
+    /// Puts a quote in its place. `open` tells whether a finding is open.
+    pub(super) fn add(&mut self, quote: Quote, open: bool, rule: &Rule) {
+        let lines = rule.evidence.lines;
+        if lines == 0 {
+            return;
+        }
+        if self.first.as_ref().is_some_and(|first| quote < *first) && open {
+            let second = self.first.replace(quote);
+            self.last.extend(second);
+            self.last.make_contiguous().sort();
+        } else {
+            let place = match self.last.back() {
+                Some(newest) if *newest > quote => {
+                    self.last.partition_point(|other| *other <= quote)
+                }
+                _ => self.last.len(),
+            };
+            self.last.insert(place, quote);
+        }
+        let kept = if open {
+            lines.saturating_sub(usize::from(self.first.is_some()))
+        } else {
+            Self::before_opening(rule)
+        };
+        while self.last.len() > kept {
+            self.last.pop_front();
+        }
+    }
+
+    /// A finding opens whose oldest entry is of `first_seen`: its first line stays from now on.
+    pub(super) fn open(&mut self, first_seen: Timestamp, lines: usize) {
+        self.last.retain(|quote| quote.at >= first_seen);
+        self.first = self.last.pop_front();
+        self.reopen(lines);
+    }
+
+    /// A finding opens again: its first line is what it was.
+    pub(super) fn reopen(&mut self, lines: usize) {
+        while self.last.len() > lines.saturating_sub(1) {
+            self.last.pop_front();
+        }
+    }
+
+    /// Redacts what is kept. Done before it is stored or told; each line once.
+    pub(super) fn redact(&mut self, redactor: &Redactor, rules: &EvidenceRules) {
+        for quote in self.first.iter_mut().chain(&mut self.last) {
+            if let Line::Raw(raw) = &quote.line {
+                quote.line = Line::Redacted(redactor.redact(raw, &rules.redact).into());
+            }
+        }
+    }
+
+    /// The lines up to `until`, at most `lines`, redacted.
+    pub(super) fn told(
+        &mut self,
+        until: Timestamp,
+        redactor: &Redactor,
+        rules: &EvidenceRules,
+    ) -> Vec<EvidenceLine> {
+        self.redact(redactor, rules);
+        let mut told: Vec<EvidenceLine> = self
+            .first
+            .iter()
+            .chain(&self.last)
+            .filter(|quote| quote.at <= until)
+            .map(|quote| EvidenceLine {
+                time: quote.at,
+                labels: quote
+                    .labels
+                    .iter()
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                    .collect(),
+                line: match &quote.line {
+                    Line::Redacted(line) => line.to_string(),
+                    Line::Raw(raw) => redactor.redact(raw, &rules.redact),
+                },
+            })
+            .collect();
+        if told.len() > rules.lines {
+            told.drain(1..=told.len() - rules.lines);
+        }
+        told
+    }
+}

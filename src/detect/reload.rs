@@ -1,0 +1,150 @@
+//! What a new rule set keeps, and what a restart brings back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::changes::{RestoreError, Restored, Saved};
+use super::detector::{Detector, KeyRef, RuleState, Spoken, Tenant};
+use super::lifecycle::KeyState;
+use crate::hit::RuleIndex;
+use crate::rules::RuleSet;
+use crate::time::Timestamp;
+
+/// A key's state with the meaning and the `by` of the rule that it was made under.
+struct Kept {
+    tenant: Arc<str>,
+    by_values: Arc<[Box<str>]>,
+    meaning: u64,
+    by: Vec<String>,
+    state: KeyState,
+}
+
+impl Detector {
+    /// Changes to another rule set. State of a rule whose meaning is unchanged stays; a changed rule starts with empty windows and
+    /// its open findings go on, unless its `by` changed; those and the open findings of a removed rule end at their tenant's time.
+    pub fn set_rules(&mut self, rules: Arc<RuleSet>) {
+        let old_rules = std::mem::replace(&mut self.rules, Arc::clone(&rules));
+        let fresh = rules
+            .rules
+            .iter()
+            .map(|rule| RuleState::new(rule, &self.settings))
+            .collect();
+        let old_states: Vec<RuleState> = std::mem::replace(&mut self.states, fresh);
+        self.watchers.clear();
+        self.tenants
+            .values_mut()
+            .for_each(|tenant| tenant.timers.clear());
+
+        for (rule, old) in old_rules.rules.iter().zip(old_states) {
+            let meaning = old.meaning;
+            let place = rules.find(&rule.id).map(|(index, _)| index);
+            match place.map(|index| &mut self.states[index.0 as usize]) {
+                Some(new) if new.meaning == meaning => new.identities = old.identities,
+                _ => self.identities -= old.identities.len(),
+            }
+            for ((tenant, by_values), state) in old.keys {
+                self.keep(
+                    place,
+                    &rule.id,
+                    Kept {
+                        tenant,
+                        by_values,
+                        meaning,
+                        by: rule.by.clone(),
+                        state,
+                    },
+                );
+            }
+        }
+    }
+
+    /// Brings back what was stored, into a detector that has seen nothing.
+    ///
+    /// # Errors
+    /// If the stored state cannot be read; the detector is then unchanged.
+    pub fn restore(&mut self, saved: Saved) -> Result<(), RestoreError> {
+        let Restored {
+            keys,
+            clocks,
+            forgotten,
+            identities,
+        } = saved.read()?;
+        for (tenant, clock) in clocks {
+            let before = clock.newest;
+            self.tenants.insert(
+                tenant.into(),
+                Tenant {
+                    clock,
+                    before,
+                    timers: Default::default(),
+                },
+            );
+        }
+        let by_meaning: BTreeMap<u64, usize> = self
+            .states
+            .iter()
+            .enumerate()
+            .map(|(place, state)| (state.meaning, place))
+            .collect();
+        for (meaning, forgotten) in forgotten {
+            if let Some(place) = by_meaning.get(&meaning) {
+                self.states[*place].identities.set_forgotten(forgotten);
+            }
+        }
+        for identity in identities {
+            if let Some(place) = by_meaning.get(&identity.meaning)
+                && self.states[*place]
+                    .identities
+                    .remember(identity.at, identity.entry)
+            {
+                self.identities += 1;
+            }
+        }
+        for (name, saved) in keys {
+            let place = self.rules.find(&name.rule).map(|(index, _)| index);
+            let kept = Kept {
+                tenant: name.tenant.into(),
+                by_values: name.by.into(),
+                meaning: saved.meaning,
+                by: saved.by,
+                state: saved.state,
+            };
+            self.keep(place, &name.rule, kept);
+        }
+        Ok(())
+    }
+
+    /// Puts a key of the rule `id` in its place among the present rules, or ends it.
+    fn keep(&mut self, place: Option<RuleIndex>, id: &str, kept: Kept) {
+        let Kept {
+            tenant,
+            by_values,
+            meaning,
+            by,
+            mut state,
+        } = kept;
+        let Some(index) = place.filter(|index| self.rules.rule(*index).by == by) else {
+            let at = self
+                .tenants
+                .get(&tenant)
+                .map_or(Timestamp::MIN, |tenant| tenant.clock.newest);
+            self.changes.findings.extend(state.remove_rule(
+                at,
+                &self.settings.origin.cluster,
+                &tenant,
+            ));
+            self.changes.forget_key(id, &tenant, &by_values);
+            return;
+        };
+        if self.states[index.0 as usize].meaning != meaning {
+            state.restart_counting();
+        }
+        state.timer = None;
+        let at = KeyRef {
+            rule: index,
+            tenant,
+            key: by_values,
+        };
+        self.step(&at, &Spoken::default(), |key, _, _| *key = state);
+    }
+}

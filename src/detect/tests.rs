@@ -1,0 +1,792 @@
+//! The detector against a slow, obvious model of one rule, and against itself in other batchings.
+//!
+//! Time is in seconds from an epoch of its own, so that a case can be read; the model walks through every one of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use expect_test::{Expect, expect};
+use proptest::prelude::*;
+
+use super::{Changes, Detector, Saved, Settings};
+use crate::batch::{EntryId, Labels, StreamId};
+use crate::finding::{Finding, Origin, Redactor, State};
+use crate::hit::{Hit, Key, Progress, Role, RuleIndex, Scanned};
+use crate::rules::{
+    Confidence, EvidenceRules, Match, Needs, Parse, Recover, Rule, RuleSet, Selector, Severity,
+    Source, Threshold,
+};
+use crate::time::Timestamp;
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_parts(1_000_000 + seconds, 0)
+}
+
+fn origin() -> Origin {
+    Origin {
+        cluster: "c".into(),
+        environment: String::new(),
+        instance: "default".into(),
+        grafana: None,
+    }
+}
+
+/// `>= count in window`, recovering after `quiet`, without cooldown or `for`.
+fn rule(id: &str, count: u64, window: u64, quiet: u64) -> Rule {
+    let needs = Needs::AtLeast(count.try_into().expect("tests ask for at least one"));
+    Rule {
+        id: id.into(),
+        name: None,
+        description: None,
+        owner: None,
+        version: None,
+        selector: Selector::default(),
+        unless: None,
+        parse: Parse::Auto,
+        matches: Match::default(),
+        threshold: Threshold {
+            needs,
+            window: seconds(window),
+        },
+        by: vec!["pod".into()],
+        hold: Duration::ZERO,
+        severity: Severity::Warning,
+        confidence: Confidence::Medium,
+        recover: Recover::Quiet(seconds(quiet)),
+        cooldown: seconds(900),
+        incident_type: "t".into(),
+        domain: "d".into(),
+        summary: None,
+        runbook: None,
+        evidence: EvidenceRules {
+            lines: 4,
+            redact: Vec::new(),
+        },
+        catches: Vec::new(),
+        passes: Vec::new(),
+        hash: "0123456789abcdef".into(),
+        meaning: format!("{:016x}", count * 1_000_003 + window),
+        source: Source::default(),
+    }
+}
+
+fn set(rules: impl IntoIterator<Item = Rule>) -> Arc<RuleSet> {
+    Arc::new(RuleSet {
+        rules: rules.into_iter().map(Arc::new).collect(),
+        hash: String::new(),
+    })
+}
+
+/// One entry of a made-up log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
+    at: i64,
+    pod: u8,
+    /// Makes equal entries of one time different.
+    line: u8,
+    role: Option<Role>,
+}
+
+fn hit(at: i64, pod: u8, line: u8) -> Entry {
+    Entry {
+        at,
+        pod,
+        line,
+        role: Some(Role::Match),
+    }
+}
+
+/// An entry that matches nothing.
+fn other(at: i64, pod: u8) -> Entry {
+    Entry {
+        at,
+        pod,
+        line: 255,
+        role: None,
+    }
+}
+
+fn scanned(entries: &[Entry]) -> Scanned {
+    let mut scanned = Scanned {
+        hits: Vec::new(),
+        progress: Progress {
+            tenant: "".into(),
+            ..Progress::default()
+        },
+    };
+    for entry in entries {
+        let stream = StreamId(u64::from(entry.pod));
+        let pod: Box<str> = format!("p{}", entry.pod).into();
+        if let Some(role) = entry.role {
+            scanned.hits.push(Hit {
+                rule: RuleIndex(0),
+                role,
+                at: at(entry.at),
+                stream,
+                labels: Arc::new(Labels::new([("pod".into(), pod.clone())])),
+                entry: EntryId(
+                    entry.at as u64 * 65_536 + u64::from(entry.pod) * 256 + u64::from(entry.line),
+                ),
+                key: Key::from([pod]),
+                captures: Box::default(),
+                line: format!("line {}", entry.line).into_bytes().into(),
+            });
+        }
+        scanned.progress.streams.push((stream, 1));
+        scanned.progress.times.push(at(entry.at));
+    }
+    scanned
+}
+
+fn detector(settings: Settings, rules: &Arc<RuleSet>) -> Detector {
+    Detector::new(settings, Redactor::new(Vec::new()), Arc::clone(rules))
+}
+
+/// Feeds `batches` as they are and ends at `until`.
+fn run(
+    settings: Settings,
+    rules: &Arc<RuleSet>,
+    batches: &[Vec<Entry>],
+    until: i64,
+) -> Vec<Finding> {
+    let mut detector = detector(settings, rules);
+    for batch in batches {
+        detector.apply(scanned(batch), at(1_000_000));
+    }
+    detector.finish(at(until));
+    detector.take_changes().findings
+}
+
+fn replay(rules: &Arc<RuleSet>, entries: &[Entry], until: i64) -> Vec<Finding> {
+    run(
+        Settings::replay(origin()),
+        rules,
+        &[entries.to_vec()],
+        until,
+    )
+}
+
+fn printed(findings: &[Finding]) -> String {
+    let time = |time: Timestamp| (time.0 - at(0).0) / 1_000_000_000;
+    let line = |finding: &Finding| {
+        let state = match (finding.state, finding.revision) {
+            (State::Recovered, _) => "recovered",
+            (State::Open, 1) => "observed",
+            (State::Open, _) => "updated",
+        };
+        format!(
+            "{} {state} {} {:?} window={} total={} seen={}..{} flaps={} evidence={:?}\n",
+            time(finding.time),
+            finding.dedupe_key,
+            finding.reason,
+            finding.counts.window,
+            finding.counts.total,
+            time(finding.first_seen),
+            time(finding.last_seen),
+            finding.counts.flaps,
+            finding
+                .evidence
+                .lines
+                .iter()
+                .map(|line| time(line.time))
+                .collect::<Vec<_>>(),
+        )
+    };
+    findings.iter().map(line).collect()
+}
+
+#[track_caller]
+fn check(rule: Rule, entries: &[Entry], until: i64, expected: &Expect) {
+    expected.assert_eq(&printed(&replay(&set([rule]), entries, until)));
+}
+
+#[test]
+fn the_fifth_match_opens_one_finding_and_quiet_from_the_last_match_that_held_closes_it() {
+    let entries = [
+        hit(0, 1, 0),
+        hit(60, 1, 0),
+        hit(120, 1, 0),
+        hit(180, 1, 0),
+        hit(240, 1, 0),
+        other(700, 1),
+    ];
+    check(
+        rule("r", 5, 600, 600),
+        &entries,
+        839,
+        &expect![[r#"
+        240 observed r{pod=p1} Opened window=5 total=5 seen=0..240 flaps=0 evidence=[0, 120, 180, 240]
+    "#]],
+    );
+    check(
+        rule("r", 5, 600, 600),
+        &entries,
+        840,
+        &expect![[r#"
+            240 observed r{pod=p1} Opened window=5 total=5 seen=0..240 flaps=0 evidence=[0, 120, 180, 240]
+            840 recovered r{pod=p1} Quiet window=0 total=5 seen=0..240 flaps=0 evidence=[0, 120, 180, 240]
+        "#]],
+    );
+}
+
+#[test]
+fn four_matches_say_nothing() {
+    check(
+        rule("r", 5, 600, 600),
+        &[
+            hit(0, 1, 0),
+            hit(1, 1, 0),
+            hit(2, 1, 0),
+            hit(3, 1, 0),
+            hit(3, 1, 0),
+        ],
+        2000,
+        &expect![[""]],
+    );
+}
+
+#[test]
+fn a_stream_that_said_nothing_since_the_last_match_recovers_as_silent() {
+    check(
+        rule("r", 1, 60, 60),
+        &[hit(0, 1, 0), other(50, 2), other(100, 2)],
+        100,
+        &expect![[r#"
+        0 observed r{pod=p1} Opened window=1 total=1 seen=0..0 flaps=0 evidence=[0]
+        60 recovered r{pod=p1} Silent window=0 total=1 seen=0..0 flaps=0 evidence=[0]
+    "#]],
+    );
+}
+
+#[test]
+fn a_match_exactly_at_the_deadline_keeps_it_open_and_one_just_after_reopens_it() {
+    check(
+        rule("r", 1, 60, 60),
+        &[hit(0, 1, 0), hit(60, 1, 0), hit(121, 1, 0)],
+        150,
+        &expect![[r#"
+        0 observed r{pod=p1} Opened window=1 total=1 seen=0..0 flaps=0 evidence=[0]
+        120 recovered r{pod=p1} Silent window=0 total=2 seen=0..60 flaps=0 evidence=[0, 60]
+        121 updated r{pod=p1} Reopened window=1 total=3 seen=0..121 flaps=1 evidence=[0, 60, 121]
+    "#]],
+    );
+}
+
+#[test]
+fn a_match_a_cooldown_after_recovery_is_a_new_finding() {
+    let mut rule = rule("r", 1, 60, 60);
+    rule.cooldown = seconds(100);
+    check(
+        rule.clone(),
+        &[hit(0, 1, 0), hit(159, 1, 0)],
+        160,
+        &expect![[r#"
+        0 observed r{pod=p1} Opened window=1 total=1 seen=0..0 flaps=0 evidence=[0]
+        60 recovered r{pod=p1} Silent window=0 total=1 seen=0..0 flaps=0 evidence=[0]
+        159 updated r{pod=p1} Reopened window=1 total=2 seen=0..159 flaps=1 evidence=[0, 159]
+    "#]],
+    );
+    check(
+        rule,
+        &[hit(0, 1, 0), hit(160, 1, 0)],
+        160,
+        &expect![[r#"
+        0 observed r{pod=p1} Opened window=1 total=1 seen=0..0 flaps=0 evidence=[0]
+        60 recovered r{pod=p1} Silent window=0 total=1 seen=0..0 flaps=0 evidence=[0]
+        160 observed r{pod=p1} Opened window=1 total=1 seen=160..160 flaps=0 evidence=[160]
+    "#]],
+    );
+}
+
+#[test]
+fn an_open_finding_says_so_again_once_a_cooldown_has_passed() {
+    let mut rule = rule("r", 1, 60, 600);
+    rule.cooldown = seconds(100);
+    check(
+        rule,
+        &[hit(0, 1, 0), hit(99, 1, 0), hit(100, 1, 0), hit(199, 1, 0)],
+        300,
+        &expect![[r#"
+        0 observed r{pod=p1} Opened window=1 total=1 seen=0..0 flaps=0 evidence=[0]
+        100 updated r{pod=p1} StillMatching window=2 total=3 seen=0..100 flaps=0 evidence=[0, 99, 100]
+    "#]],
+    );
+}
+
+#[test]
+fn a_condition_must_hold_for_its_for_also_as_entries_leave() {
+    let entries = [
+        hit(0, 1, 0),
+        hit(60, 1, 0),
+        hit(120, 1, 0),
+        hit(180, 1, 0),
+        hit(240, 1, 0),
+    ];
+    let holding = |hold| Rule {
+        hold: seconds(hold),
+        ..rule("r", 5, 600, 900)
+    };
+    // It is true from 240 until the first entry leaves at 600.
+    check(
+        holding(359),
+        &entries,
+        700,
+        &expect![[r#"
+        599 observed r{pod=p1} Opened window=5 total=5 seen=0..240 flaps=0 evidence=[0, 120, 180, 240]
+    "#]],
+    );
+    check(holding(360), &entries, 2000, &expect![[""]]);
+}
+
+#[test]
+fn an_entry_that_says_so_ends_a_finding_and_empties_the_window() {
+    let mut rule = rule("r", 2, 600, 600);
+    rule.recover = Recover::Match {
+        after: None,
+        when: Box::default(),
+    };
+    let over = |at, pod| Entry {
+        at,
+        pod,
+        line: 9,
+        role: Some(Role::Recovery),
+    };
+    check(
+        rule,
+        &[
+            hit(0, 1, 0),
+            over(1, 1),
+            hit(2, 1, 0),
+            hit(3, 1, 0),
+            over(9, 2),
+            over(10, 1),
+        ],
+        9000,
+        &expect![[r#"
+        3 observed r{pod=p1} Opened window=2 total=2 seen=2..3 flaps=0 evidence=[2, 3]
+        10 recovered r{pod=p1} MatchedRecovery window=0 total=2 seen=2..3 flaps=0 evidence=[2, 3]
+    "#]],
+    );
+}
+
+#[test]
+fn a_one_shot_event_ends_unannounced_once_a_cooldown_has_passed_without_a_match() {
+    let mut rule = rule("r", 1, 60, 60);
+    rule.recover = Recover::Never;
+    rule.cooldown = seconds(100);
+    check(
+        rule,
+        &[hit(0, 1, 0), hit(99, 1, 0), hit(199, 1, 0), hit(300, 1, 0)],
+        90_000,
+        &expect![[r#"
+        0 observed r{pod=p1} Opened window=1 total=1 seen=0..0 flaps=0 evidence=[0]
+        199 updated r{pod=p1} StillMatching window=1 total=3 seen=0..199 flaps=0 evidence=[0, 99, 199]
+        300 observed r{pod=p1} Opened window=1 total=1 seen=300..300 flaps=0 evidence=[300]
+    "#]],
+    );
+}
+
+#[test]
+fn an_open_finding_is_told_of_once_a_day() {
+    let day = 24 * 3600;
+    let mut rule = rule("r", 1, 60, 60);
+    rule.recover = Recover::Match {
+        after: None,
+        when: Box::default(),
+    };
+    check(
+        rule,
+        &[hit(0, 1, 0)],
+        2 * day,
+        &expect![[r#"
+        0 observed r{pod=p1} Opened window=1 total=1 seen=0..0 flaps=0 evidence=[0]
+        86400 updated r{pod=p1} Reminder window=0 total=1 seen=0..0 flaps=0 evidence=[0]
+        172800 updated r{pod=p1} Reminder window=0 total=1 seen=0..0 flaps=0 evidence=[0]
+    "#]],
+    );
+}
+
+#[test]
+fn too_few_entries_are_told_a_window_after_the_first_and_when_the_last_one_too_many_leaves() {
+    let mut rule = rule("r", 1, 60, 30);
+    rule.threshold.needs = Needs::AtMost(1);
+    check(
+        rule,
+        &[
+            hit(0, 1, 0),
+            hit(50, 1, 0),
+            hit(59, 1, 0),
+            hit(200, 1, 0),
+            hit(201, 1, 0),
+        ],
+        500,
+        &expect![[r#"
+        110 observed r{pod=p1} Opened window=1 total=1 seen=59..59 flaps=0 evidence=[59]
+        231 recovered r{pod=p1} Silent window=2 total=3 seen=59..201 flaps=0 evidence=[59, 200, 201]
+        260 updated r{pod=p1} Reopened window=1 total=3 seen=59..201 flaps=1 evidence=[59, 200, 201]
+    "#]],
+    );
+}
+
+#[test]
+fn quiet_does_not_pass_while_the_tee_is_silent() {
+    let rules = set([rule("r", 1, 60, 600)]);
+    let batches = [
+        vec![hit(0, 1, 0)],
+        vec![other(300, 2)],
+        vec![other(2000, 2)],
+        vec![other(2299, 2)],
+        vec![other(2320, 2)],
+    ];
+    let live = Settings {
+        late_by: seconds(10),
+        ..Settings::live(origin())
+    };
+    // Four minutes of quiet were seen before the silence of 1700 s; the rest comes after it.
+    let settings = Settings {
+        max_age: None,
+        ..live
+    };
+    let found = run(settings, &rules, &batches, 2320);
+    expect![[r#"
+        0 observed r{pod=p1} Opened window=1 total=1 seen=0..0 flaps=0 evidence=[0]
+        2300 recovered r{pod=p1} Silent window=0 total=1 seen=0..0 flaps=0 evidence=[0]
+    "#]]
+    .assert_eq(&printed(&found));
+    assert_eq!(found[1].detector.coverage, crate::finding::Coverage::Gap);
+}
+
+#[test]
+fn entries_older_than_max_age_decide_nothing_and_those_from_the_future_count_as_now() {
+    let rules = set([rule("r", 1, 60, 600)]);
+    let mut detector = detector(Settings::live(origin()), &rules);
+    detector.apply(scanned(&[hit(0, 1, 0)]), at(3601));
+    detector.apply(scanned(&[hit(9000, 2, 0)]), at(3601));
+    let findings = detector.take_changes().findings;
+    let tally = detector.take_tally();
+    assert_eq!((tally.late, tally.future), (1, 1));
+    assert_eq!(findings.len(), 1);
+    assert_eq!(
+        (findings[0].dedupe_key.as_str(), findings[0].time),
+        ("r{pod=p2}", at(3601))
+    );
+}
+
+#[test]
+fn beyond_its_bound_the_key_longest_untouched_is_evicted_and_open_ones_never() {
+    let rules = set([rule("r", 2, 60, 600)]);
+    let settings = Settings {
+        keys_max: 2,
+        ..Settings::replay(origin())
+    };
+    let mut detector = detector(settings, &rules);
+    let entries = [
+        hit(0, 1, 0),
+        hit(1, 2, 0),
+        hit(2, 3, 0),
+        hit(3, 1, 1),
+        hit(4, 3, 1),
+        hit(5, 1, 2),
+        hit(6, 4, 0),
+    ];
+    detector.apply(scanned(&entries), at(1_000_000));
+    // p1 is evicted for p3, p2 for p1; then p3 and p1 open and p4 finds no room.
+    expect![[r#"
+        4 observed r{pod=p3} Opened window=2 total=2 seen=2..4 flaps=0 evidence=[2, 4]
+        5 observed r{pod=p1} Opened window=2 total=2 seen=3..5 flaps=0 evidence=[3, 5]
+    "#]]
+    .assert_eq(&printed(&detector.take_changes().findings));
+    let tally = detector.take_tally();
+    assert_eq!((tally.keys_evicted, tally.keys_refused), (2, 1));
+}
+
+#[test]
+fn what_may_repeat_forgotten_entries_counts_but_opens_nothing() {
+    let rules = set([rule("r", 1, 60, 10)]);
+    let settings = Settings {
+        identities_max: 2,
+        ..Settings::replay(origin())
+    };
+    let mut detector = detector(settings, &rules);
+    detector.apply(
+        scanned(&[hit(0, 1, 0), hit(1000, 1, 0), hit(2000, 1, 0)]),
+        at(1_000_000),
+    );
+    detector.take_changes();
+    detector.apply(scanned(&[hit(0, 2, 0)]), at(1_000_000));
+    assert_eq!(printed(&detector.take_changes().findings), "");
+    assert!(detector.take_tally().identities_evicted > 0);
+}
+
+/// Stores everything and starts again from it, as after `kill -9`.
+fn restarted(settings: &Settings, rules: &Arc<RuleSet>, changes: &Changes) -> Detector {
+    let mut again = detector(settings.clone(), rules);
+    again.restore(saved(changes)).expect("just written");
+    again
+}
+
+fn saved(changes: &Changes) -> Saved {
+    Saved {
+        keys: changes
+            .keys
+            .iter()
+            .filter_map(|(name, state)| Some((name.clone(), state.clone()?)))
+            .collect(),
+        state: changes
+            .state
+            .iter()
+            .map(|(name, state)| (name.clone(), state.clone()))
+            .collect(),
+        identities: changes
+            .identities()
+            .map(|(_, row)| row)
+            .into_iter()
+            .collect(),
+    }
+}
+
+#[test]
+fn a_changed_rule_keeps_its_open_findings_and_a_removed_one_closes_them() {
+    let entries = [hit(0, 1, 0), hit(1, 1, 1), hit(1, 2, 0)];
+    let mut detector = detector(Settings::replay(origin()), &set([rule("r", 2, 60, 600)]));
+    detector.apply(scanned(&entries), at(1_000_000));
+    detector.set_rules(set([rule("r", 3, 60, 600)]));
+    detector.apply(scanned(&[hit(2, 2, 5), hit(3, 2, 6)]), at(1_000_000));
+    detector.set_rules(set([rule("other", 3, 60, 600)]));
+    expect![[r#"
+        1 observed r{pod=p1} Opened window=2 total=2 seen=0..1 flaps=0 evidence=[0, 1]
+        3 recovered r{pod=p1} RuleRemoved window=2 total=2 seen=0..1 flaps=0 evidence=[0, 1]
+    "#]]
+    .assert_eq(&printed(&detector.take_changes().findings));
+}
+
+/// A rule's settings as the properties vary them.
+#[derive(Debug, Clone)]
+struct Shape {
+    needs: Needs,
+    window: u64,
+    quiet: u64,
+    hold: u64,
+    cooldown: u64,
+}
+
+impl Shape {
+    fn rule(&self) -> Rule {
+        Rule {
+            threshold: Threshold {
+                needs: self.needs,
+                window: seconds(self.window),
+            },
+            hold: seconds(self.hold),
+            cooldown: seconds(self.cooldown),
+            ..rule("r", 1, self.window, self.quiet)
+        }
+    }
+}
+
+fn shapes() -> impl Strategy<Value = Shape> {
+    let needs = prop_oneof![
+        (1u64..5).prop_map(|count| Needs::AtLeast(count.try_into().expect("from one"))),
+        (0u64..3).prop_map(Needs::AtMost),
+    ];
+    let hold = prop_oneof![Just(0), 0u64..8];
+    (needs, 1u64..15, 1u64..15, hold, 0u64..40).prop_map(
+        |(needs, window, quiet, hold, cooldown)| Shape {
+            needs,
+            window,
+            quiet,
+            hold,
+            cooldown,
+        },
+    )
+}
+
+fn logs() -> impl Strategy<Value = Vec<Entry>> {
+    let entry = (0i64..80, 0u8..2, 0u8..2, prop::bool::weighted(0.8)).prop_map(
+        |(at, pod, line, matches)| {
+            if matches {
+                hit(at, pod, line)
+            } else {
+                other(at, pod)
+            }
+        },
+    );
+    prop::collection::vec(entry, 1..40)
+}
+
+/// One key of one rule, second by second: what opens, when it recovers, and what comes back.
+fn model(shape: &Shape, entries: &[Entry], pod: u8, until: i64) -> Vec<(i64, &'static str, u64)> {
+    let mut entries: Vec<Entry> = entries
+        .iter()
+        .copied()
+        .filter(|entry| entry.pod == pod && entry.role.is_some())
+        .collect();
+    entries.sort();
+    entries.dedup();
+    let count = |t: i64| {
+        entries
+            .iter()
+            .filter(|entry| t - (shape.window as i64) < entry.at && entry.at <= t)
+            .count() as u64
+    };
+    let armed = entries.first().map(|entry| entry.at);
+    let true_at = |t: i64| match shape.needs {
+        Needs::AtLeast(needed) => count(t) >= needed.get(),
+        Needs::AtMost(most) => {
+            armed.is_some_and(|armed| t >= armed + shape.window as i64) && count(t) <= most
+        }
+    };
+    let many = matches!(shape.needs, Needs::AtLeast(_));
+    let mut told = Vec::new();
+    let (mut open, mut since, mut quiet_from) = (false, None, None);
+    let mut recovered: Option<i64> = None;
+    for t in 0..=until {
+        let matched = entries.iter().any(|entry| entry.at == t);
+        if open {
+            if many && matched && true_at(t) {
+                quiet_from = Some(t);
+            } else if !many && true_at(t) {
+                quiet_from = None;
+            } else if !many && quiet_from.is_none() {
+                quiet_from = Some(t);
+            }
+        } else if !true_at(t) {
+            since = None;
+        } else if since.is_none() && (matched || !many) {
+            // Many matches begin a stretch when one of them arrives; few, by themselves.
+            since = Some(t);
+        }
+        if !open && since.is_some_and(|since| t - since >= shape.hold as i64) {
+            let again = recovered.is_some_and(|recovered| t < recovered + shape.cooldown as i64);
+            told.push((t, if again { "reopened" } else { "opened" }, count(t)));
+            open = true;
+            quiet_from = many
+                .then(|| {
+                    entries
+                        .iter()
+                        .map(|entry| entry.at)
+                        .filter(|at| *at <= t)
+                        .max()
+                })
+                .flatten();
+        }
+        // A finding that opens after its quiet has passed recovers at once.
+        if open && quiet_from.is_some_and(|from| t - from >= shape.quiet as i64) {
+            (open, since, recovered) = (false, None, Some(t));
+            told.push((t, "recovered", 0));
+        }
+    }
+    told
+}
+
+fn told(findings: &[Finding], pod: u8) -> Vec<(i64, &'static str, u64)> {
+    let name = format!("r{{pod=p{pod}}}");
+    let seconds = |time: Timestamp| (time.0 - at(0).0) / 1_000_000_000;
+    let of_pod = findings.iter().filter(|finding| finding.dedupe_key == name);
+    of_pod
+        .filter_map(|finding| {
+            use crate::finding::Reason::{Opened, Quiet, Reopened, Silent};
+            match finding.reason {
+                Opened => Some((seconds(finding.time), "opened", finding.counts.window)),
+                Reopened => Some((seconds(finding.time), "reopened", finding.counts.window)),
+                Quiet | Silent => Some((seconds(finding.time), "recovered", 0)),
+                _ => None,
+            }
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, max_shrink_iters: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn findings_open_and_recover_as_in_a_walk_through_every_second(shape in shapes(), entries in logs()) {
+        let found = replay(&set([shape.rule()]), &entries, 120);
+        for pod in 0..2 {
+            prop_assert_eq!(told(&found, pod), model(&shape, &entries, pod, 120));
+        }
+    }
+
+    #[test]
+    fn permuting_a_batch_splitting_it_in_order_of_time_or_sending_it_twice_changes_nothing(
+        shape in shapes(), (entries, shuffled) in logs().prop_flat_map(|log| (Just(log.clone()), Just(log).prop_shuffle())),
+        cuts in prop::collection::vec(0i64..80, 0..6), late_by in 0u64..12,
+    ) {
+        let rules = set([shape.rule()]);
+        let settings = Settings { late_by: seconds(late_by), ..Settings::replay(origin()) };
+        let whole = run(settings.clone(), &rules, &[entries.clone()], 120);
+        let bytes = |findings: &[Finding]| -> Vec<String> {
+            let json = |finding: &Finding| {
+                let mut finding = finding.clone();
+                finding.counts.duplicates_dropped = 0;
+                format!("{}{finding:?}", printed(std::slice::from_ref(&finding)))
+            };
+            findings.iter().map(json).collect()
+        };
+        prop_assert_eq!(printed(&run(settings.clone(), &rules, &[shuffled.clone()], 120)), printed(&whole));
+        prop_assert!(bytes(&run(settings.clone(), &rules, &[shuffled], 120)) == bytes(&whole));
+
+        let mut cuts = cuts;
+        cuts.sort_unstable();
+        let mut parts = vec![Vec::new(); cuts.len() + 1];
+        for entry in &entries {
+            parts[cuts.partition_point(|cut| *cut <= entry.at)].push(*entry);
+        }
+        let split = run(settings.clone(), &rules, &parts, 120);
+        prop_assert_eq!(printed(&split), printed(&whole), "split in order of time");
+        prop_assert!(bytes(&split) == bytes(&whole), "split in order of time");
+
+        let twice = [parts.clone(), parts].concat();
+        let sent_twice: Vec<_> = twice[..twice.len() / 2].iter().flat_map(|part| [part.clone(), part.clone()]).collect();
+        let sent_twice = run(settings, &rules, &sent_twice, 120);
+        prop_assert!(bytes(&sent_twice) == bytes(&whole), "each part sent twice");
+    }
+
+    #[test]
+    fn entries_out_of_order_by_no_more_than_late_by_open_and_close_the_same(
+        shape in shapes(), entries in logs(), delays in prop::collection::vec(0i64..3, 40),
+    ) {
+        // A pause shorter than `late_by` can be filled by a late match: then two findings are one.
+        let shape = Shape { quiet: shape.quiet + 3, ..shape };
+        let rules = set([shape.rule()]);
+        let mut arrivals: Vec<_> = entries.iter().zip(&delays).map(|(entry, delay)| (entry.at + delay, *entry)).collect();
+        arrivals.sort_by_key(|(arrival, _)| *arrival);
+        let batches: Vec<_> = arrivals.into_iter().map(|(_, entry)| vec![entry]).collect();
+        let settings = Settings { late_by: seconds(3), ..Settings::replay(origin()) };
+        let found = run(settings, &rules, &batches, 120);
+        for pod in 0..2 {
+            let (found, expected) = (told(&found, pod), model(&shape, &entries, pod, 120));
+            // Whether it is a new finding or an old one again follows from the time at which it opens,
+            // and that is the time of the entry that came first.
+            let states = |told: &[(i64, &'static str, u64)]| {
+                told.iter().map(|(_, state, _)| *state == "recovered").collect::<Vec<_>>()
+            };
+            prop_assert_eq!(states(&found), states(&expected), "{:?} against {:?}", found, expected);
+        }
+    }
+
+    #[test]
+    fn a_restart_after_every_batch_changes_nothing(shape in shapes(), entries in logs(), late_by in 0u64..12) {
+        let rules = set([shape.rule()]);
+        let settings = Settings { late_by: seconds(late_by), ..Settings::replay(origin()) };
+        let mut entries = entries;
+        entries.sort();
+        let batches: Vec<Vec<Entry>> = entries.chunk_by(|a, b| a.at == b.at).map(<[Entry]>::to_vec).collect();
+        let whole = run(settings.clone(), &rules, &batches, 120);
+
+        let mut disk = Changes::default();
+        for batch in &batches {
+            let mut detector = restarted(&settings, &rules, &disk);
+            detector.apply(scanned(batch), at(1_000_000));
+            disk.extend(detector.take_changes());
+        }
+        let mut detector = restarted(&settings, &rules, &disk);
+        detector.finish(at(120));
+        disk.extend(detector.take_changes());
+        prop_assert_eq!(printed(&disk.findings), printed(&whole));
+    }
+}

@@ -1,0 +1,104 @@
+//! What must never leave: secrets in lines are replaced by `‹redacted:kind›` before a line is stored or sent.
+//!
+//! Recognised are what names itself (`password=`, `"token":"…"`, `Authorization: …`, in query, JSON, logfmt, YAML and
+//! flag notation, however deep the quotes are escaped), user info in URLs, and what has a form of its own (bearer tokens,
+//! JWTs, private keys in PEM, the tokens of well-known services). Operators add patterns.
+//!
+//! Where a value's end cannot be known, too much is taken rather than too little; prose about secrets
+//! (`password incorrect`, `token expired`, `secret "x" not found`) stays, because it is why a line is quoted at all.
+
+mod secrets;
+mod text;
+
+use std::ops::Range;
+
+use crate::rules::Pattern;
+use secrets::Finder;
+
+/// Replaces secrets. Built once; shared by all that quote lines.
+#[derive(Debug, Clone)]
+pub struct Redactor {
+    finder: Finder,
+    extra: Vec<Pattern>,
+}
+
+impl Redactor {
+    /// A redactor that also replaces every match of `extra`, as `‹redacted:pattern›`.
+    #[must_use]
+    pub fn new(extra: Vec<Pattern>) -> Self {
+        Self {
+            finder: Finder::new(),
+            extra,
+        }
+    }
+
+    /// `line` without its secrets; matches of `extra` (a rule's own patterns) are replaced too.
+    /// Bytes that are no UTF-8 become U+FFFD.
+    ///
+    /// One pass over the line for everything built in, whatever the line holds, and one for each extra pattern.
+    /// A second redaction by the built-in kinds changes nothing.
+    #[must_use]
+    pub fn redact(&self, line: &[u8], extra: &[Pattern]) -> String {
+        let text = String::from_utf8_lossy(line);
+        let mut secrets = Vec::new();
+        self.finder
+            .find(&text, |range, kind| secrets.push((range, kind)));
+        for pattern in self.extra.iter().chain(extra) {
+            for found in pattern.regex.find_iter(&*text) {
+                let range = whole_characters(&text, found.range());
+                if !range.is_empty() && !is_mark(&text[range.clone()]) {
+                    secrets.push((range, "pattern"));
+                }
+            }
+        }
+        if secrets.is_empty() {
+            return text.into_owned();
+        }
+        replace(&text, secrets)
+    }
+}
+
+/// What stands for a secret begins so; no kind contains `›`.
+const MARK: &str = "‹redacted:";
+
+/// Whether `text` is a mark, or the inside of one.
+fn is_mark(text: &str) -> bool {
+    text.strip_prefix(MARK)
+        .and_then(|rest| rest.strip_suffix('›'))
+        .is_some_and(|kind| !kind.contains('›'))
+}
+
+/// Replaces every range by a mark; of ranges that overlap, the first names the kind.
+fn replace(text: &str, mut secrets: Vec<(Range<usize>, &'static str)>) -> String {
+    secrets.sort_by_key(|(range, _)| range.start);
+    let mut out = String::with_capacity(text.len());
+    let mut done = 0;
+    let mut marked = 0;
+    for (range, kind) in secrets {
+        if range.start >= marked {
+            out.push_str(&text[done..range.start]);
+            out.push_str(MARK);
+            out.push_str(kind);
+            out.push('›');
+        }
+        marked = marked.max(range.end);
+        done = marked;
+    }
+    out.push_str(&text[done..]);
+    out
+}
+
+/// A pattern speaks of bytes and may end within a character: the characters that it touches.
+fn whole_characters(text: &str, range: Range<usize>) -> Range<usize> {
+    let Range { mut start, mut end } = range;
+    while !text.is_char_boundary(start) {
+        start -= 1;
+    }
+    while !text.is_char_boundary(end) {
+        end += 1;
+    }
+    start..end
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,434 @@
+//! What is redacted, what stays, and what it costs.
+
+use proptest::prelude::*;
+use regex_automata::meta::Regex;
+
+use super::*;
+
+#[track_caller]
+fn check(line: &str, expected: &str) {
+    assert_eq!(
+        Redactor::new(Vec::new()).redact(line.as_bytes(), &[]),
+        expected
+    );
+}
+
+fn pattern(source: &str) -> Pattern {
+    Pattern {
+        source: source.to_owned(),
+        ignore_case: false,
+        regex: Regex::builder()
+            .syntax(regex_automata::util::syntax::Config::new().utf8(false))
+            .build(source)
+            .expect("valid"),
+    }
+}
+
+#[test]
+fn a_secret_that_names_itself_is_redacted_in_every_notation() {
+    for (line, expected) in [
+        (
+            "GET /login?user=bob&password=hunter2&next=/",
+            "GET /login?user=bob&password=‹redacted:password›&next=/",
+        ),
+        (
+            r#"{"user":"bob","password":"hunter2","n":1}"#,
+            r#"{"user":"bob","password":"‹redacted:password›","n":1}"#,
+        ),
+        (
+            r#"{"password": "x"}"#,
+            r#"{"password": "‹redacted:password›"}"#,
+        ),
+        (
+            r#"{"pin":1,"token":123456}"#,
+            r#"{"pin":1,"token":‹redacted:token›}"#,
+        ),
+        (
+            r#"{"log":"{\"password\":\"x\",\"n\":1}\n"}"#,
+            r#"{"log":"{\"password\":\"‹redacted:password›\",\"n\":1}\n"}"#,
+        ),
+        (
+            r#"msg="{\\\"secret\\\":\\\"a b\\\"}""#,
+            r#"msg="{\\\"secret\\\":\\\"‹redacted:secret›\\\"}""#,
+        ),
+        (
+            r#"{"password":"a\"b, \\","n":1}"#,
+            r#"{"password":"‹redacted:password›\\","n":1}"#,
+        ),
+        (
+            "level=info db_password=hunter2 user=bob",
+            "level=info db_password=‹redacted:password› user=bob",
+        ),
+        (
+            r#"level=info password="two words" user=bob"#,
+            r#"level=info password="‹redacted:password›" user=bob"#,
+        ),
+        ("password: changeme", "password: ‹redacted:password›"),
+        (
+            "db:\n  - password: 'change me' # why",
+            "db:\n  - password: '‹redacted:password›' # why",
+        ),
+        (
+            "config {user: bob, apiKey: abcdefgh, n: 1}",
+            "config {user: bob, apiKey: ‹redacted:api_key›, n: 1}",
+        ),
+        (
+            "map[password:hunter2 user:bob]",
+            "map[password:‹redacted:password› user:bob]",
+        ),
+        (
+            "Server=db;Password=p&ss,w)rd;User=sa",
+            "Server=db;Password=‹redacted:password›;User=sa",
+        ),
+        (
+            "DB_PASS=hunter2 PWD=/app",
+            "DB_PASS=‹redacted:password› PWD=/app",
+        ),
+        (
+            r#""user[password]"=>"hunter2""#,
+            r#""user[password]"=>"‹redacted:password›""#,
+        ),
+        (
+            "<password>hunter2</password>",
+            "<password>‹redacted:password›</password>",
+        ),
+        (
+            "run --token abcdef --verbose",
+            "run --token ‹redacted:token› --verbose",
+        ),
+        (
+            r#"args: ["--password","hunter2"]"#,
+            r#"args: ["--password","‹redacted:password›"]"#,
+        ),
+        (
+            "a%3D1 password%3Dhunter2",
+            "a%3D1 password%3D‹redacted:password›",
+        ),
+        (
+            r#"{"auths":{"r.io":{"auth":"dXNlcjpwYXNz"}}}"#,
+            r#"{"auths":{"r.io":{"auth":"‹redacted:credential›"}}}"#,
+        ),
+        (
+            "prompt> Password: changeme",
+            "prompt> Password: ‹redacted:password›",
+        ),
+        ("bad token: 9f86d081884c", "bad token: ‹redacted:token›"),
+        (
+            "hash password=$2b$12$KIXabcdefgh",
+            "hash password=‹redacted:password›",
+        ),
+    ] {
+        check(line, expected);
+    }
+}
+
+#[test]
+fn credentials_of_requests_are_redacted() {
+    for (line, expected) in [
+        (
+            "Authorization: Basic YWRtaW46Y2hhbmdlbWU=",
+            "Authorization: Basic ‹redacted:authorization›",
+        ),
+        (
+            r#"header="Authorization: Bearer abc""#,
+            r#"header="Authorization: Bearer ‹redacted:authorization›""#,
+        ),
+        (
+            r#"{"authorization":"Bearer abc.def","host":"x"}"#,
+            r#"{"authorization":"Bearer ‹redacted:authorization›","host":"x"}"#,
+        ),
+        (
+            r#"{"authorization":"k3y","host":"x"}"#,
+            r#"{"authorization":"‹redacted:authorization›","host":"x"}"#,
+        ),
+        (
+            r#"map[Authorization:[Bearer abc] Accept:[*/*]]"#,
+            r#"map[Authorization:[Bearer ‹redacted:authorization›] Accept:[*/*]]"#,
+        ),
+        (
+            r#"curl -H 'Authorization: Digest username="a", response="b"' http://x"#,
+            r#"curl -H 'Authorization: Digest ‹redacted:authorization›"a", response="b"' http://x"#,
+        ),
+        (
+            "got bearer dGhpcyBpcyBh from client",
+            "got bearer ‹redacted:bearer› from client",
+        ),
+        ("Cookie: sid=abc; theme=dark", "Cookie: ‹redacted:cookie›"),
+        (
+            r#"{"set-cookie":["sid=abc; Path=/"]}"#,
+            r#"{"set-cookie":["‹redacted:cookie›"]}"#,
+        ),
+        (
+            "curl -s -u admin:changeme https://r.internal/v2/",
+            "curl -s -u ‹redacted:basic_auth› https://r.internal/v2/",
+        ),
+    ] {
+        check(line, expected);
+    }
+}
+
+#[test]
+fn user_info_in_urls_is_redacted() {
+    for (line, expected) in [
+        (
+            "db=postgres://app:hunter2@db:5432/app?sslmode=off",
+            "db=postgres://‹redacted:url_userinfo›@db:5432/app?sslmode=off",
+        ),
+        (
+            "amqp://app:p/ss@mq:5672/",
+            "amqp://‹redacted:url_userinfo›@mq:5672/",
+        ),
+        (
+            "https://0123456789abcdef@example.com/x",
+            "https://‹redacted:url_userinfo›@example.com/x",
+        ),
+        (
+            r#"{"u":"https:\/\/a:b@c\/d"}"#,
+            r#"{"u":"https:\/\/‹redacted:url_userinfo›@c\/d"}"#,
+        ),
+        (
+            "http://a/?next=http://u:p@b/",
+            "http://a/?next=http://‹redacted:url_userinfo›@b/",
+        ),
+    ] {
+        check(line, expected);
+    }
+}
+
+#[test]
+fn what_has_a_form_of_its_own_is_redacted() {
+    for (line, expected) in [
+        (
+            "got eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln, rejected",
+            "got ‹redacted:jwt›, rejected",
+        ),
+        (
+            "a -----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY----- b",
+            "a ‹redacted:private_key› b",
+        ),
+        ("-----BEGIN PRIVATE KEY-----", "‹redacted:private_key›"),
+        ("id AKIAABCDEFGHIJKLMNOP used", "id ‹redacted:aws_key› used"),
+        (
+            "clone with ghp_0123456789abcdefghij",
+            "clone with ‹redacted:github_token›",
+        ),
+    ] {
+        check(line, expected);
+    }
+}
+
+#[test]
+fn a_line_that_was_cut_within_a_secret_is_redacted_to_its_end() {
+    for (line, expected) in [
+        (r#"{"password":"hun"#, r#"{"password":"‹redacted:password›"#),
+        (
+            r#"{"log":"{\"password\":\"hun"#,
+            r#"{"log":"{\"password\":\"‹redacted:password›"#,
+        ),
+        ("level=info token=ab", "level=info token=‹redacted:token›"),
+        (
+            "Authorization: Basic YWRt",
+            "Authorization: Basic ‹redacted:authorization›",
+        ),
+        ("postgres://app:hun", "postgres://‹redacted:url_userinfo›"),
+        ("got eyJhbGci", "got ‹redacted:jwt›"),
+        (
+            "-----BEGIN EC PRIVATE KEY-----\nMHc",
+            "‹redacted:private_key›",
+        ),
+        ("with ghp_0123", "with ‹redacted:github_token›"),
+    ] {
+        check(line, expected);
+    }
+}
+
+#[test]
+fn ordinary_text_stays() {
+    for line in [
+        "",
+        "password incorrect",
+        "Failed password for root from 10.0.0.9 port 22",
+        "token expired",
+        "invalid token: signature is invalid",
+        "error: token: expired",
+        "password: incorrect",
+        "cannot fetch token: Forbidden",
+        r#"secret "x" not found"#,
+        r#"MountVolume.SetUp failed for volume "x" : secret "y" not found"#,
+        r#""Secret not found" secret="default/ca-key-pair""#,
+        "tokens=500 max_token_count: 5 password_file=/run/p secretName: x",
+        "bypass=true compass: north, 2 to pass: a, b",
+        "Unexpected token < in JSON at position 0",
+        "token == nil",
+        r#"{"token":null,"password":"","secret":{"name":"x"}}"#,
+        "password=${DB_PASSWORD} token=***",
+        "bearer token is missing, basic authentication required",
+        r#"WWW-Authenticate: Bearer realm="x",error_description="gone""#,
+        "authorization: user not allowed",
+        "see https://example.com:8443/a:b@c and git clone ssh://git@example.com/x",
+        "mongodb://a:27017,b:27017/db http://[::1]:80/",
+        "docker run -u app:app --user 1000:1000 x",
+        "-----BEGIN CERTIFICATE----- MII",
+        r#"LDAP Result Code 49 "Invalid Credentials": 8009030C"#,
+        "db=postgres://app:***@db/ password=<set>",
+        "ERROR auth: LDAP Result Code 200, auth=ldap",
+    ] {
+        check(line, line);
+    }
+}
+
+#[test]
+fn patterns_of_operators_and_rules_add_to_what_is_built_in() {
+    let redactor = Redactor::new(vec![pattern(r"ACME-\d+")]);
+    assert_eq!(
+        redactor.redact(
+            b"ACME-42 password=x9 card 4111",
+            &[pattern(r"card \d+"), pattern("pass")]
+        ),
+        "‹redacted:pattern› ‹redacted:pattern›word=‹redacted:password› ‹redacted:pattern›"
+    );
+    assert_eq!(
+        redactor.redact(b"a \xff\xfe b", &[]),
+        "a \u{fffd}\u{fffd} b"
+    );
+    assert_eq!(
+        redactor.redact("größe".as_bytes(), &[pattern(r"(?-u:\xb6)")]),
+        "gr‹redacted:pattern›ße"
+    );
+}
+
+/// Pieces from which lines are put together that come close to every decision.
+fn piece() -> impl Strategy<Value = String> {
+    prop_oneof![
+        prop::sample::select(vec![
+            "password",
+            "token",
+            "secret",
+            "pass",
+            "auth",
+            "Authorization",
+            "Cookie",
+            "bearer ",
+            "Basic ",
+            "curl -u ",
+            "eyJ",
+            "-----BEGIN RSA PRIVATE KEY-----",
+            "-----END ",
+            "://",
+            ":\\/\\/",
+            "AKIA",
+            "ghp_",
+            "=",
+            ": ",
+            ":",
+            "\"",
+            "'",
+            "\\",
+            "\\\"",
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ";",
+            "&",
+            "@",
+            "/",
+            "--",
+            " ",
+            "\n",
+            "<",
+            ">",
+            "‹redacted:token›",
+            "‹",
+            "›",
+            "é",
+            "*",
+            "null",
+            "hunter2",
+            "aB",
+            "12345678",
+            "user",
+        ])
+        .prop_map(str::to_owned),
+        "[a-zA-Z0-9._-]{0,24}",
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_second_redaction_changes_nothing(pieces in prop::collection::vec(piece(), 0..12)) {
+        let redactor = Redactor::new(Vec::new());
+        let once = redactor.redact(pieces.concat().as_bytes(), &[]);
+        prop_assert_eq!(&redactor.redact(once.as_bytes(), &[]), &once);
+    }
+
+    #[test]
+    fn any_bytes_are_redacted_without_a_panic(line in prop::collection::vec(any::<u8>(), 0..64), pieces in prop::collection::vec(piece(), 0..8)) {
+        let mut bytes = pieces.concat().into_bytes();
+        bytes.extend(line);
+        let redacted = Redactor::new(vec![pattern(r"(?-u:[\x80-\xff])")]).redact(&bytes, &[]);
+        prop_assert!(redacted.len() <= 24 * bytes.len());
+    }
+}
+
+#[test]
+fn the_cost_is_linear_in_the_line() {
+    // A quadratic reader would need minutes for these.
+    let redactor = Redactor::new(Vec::new());
+    for piece in [
+        "://",
+        "a://a:b/",
+        "password",
+        "\\",
+        "token: ",
+        "password='",
+        " -u a",
+        "eyJ",
+        "pass,",
+        "-----BEGIN PRIVATE KEY-----",
+    ] {
+        let line = piece.repeat(400_000 / piece.len());
+        assert!(redactor.redact(line.as_bytes(), &[]).len() <= 2 * line.len());
+    }
+}
+
+#[test]
+fn labelled_lines_are_measured_where_a_corpus_is_at_hand() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../shared/corpus/dev/labelled.jsonl"
+    );
+    let Ok(corpus) = std::fs::read_to_string(path) else {
+        println!("skipped: no labelled corpus beside the checkout");
+        return;
+    };
+    let redactor = Redactor::new(Vec::new());
+    let (mut leaks, mut caught, mut others, mut changed) = (0, 0, 0, 0);
+    for entry in corpus.lines() {
+        let entry: serde_json::Value = serde_json::from_str(entry).expect("the corpus is JSON");
+        let line = entry["line"].as_str().expect("every entry has a line");
+        let differs = usize::from(redactor.redact(line.as_bytes(), &[]) != line);
+        if entry["signal"] == "secret_leak" {
+            leaks += 1;
+            caught += differs;
+            if differs == 0 {
+                println!("missed: {}", entry["id"]);
+            }
+        } else {
+            others += 1;
+            changed += differs;
+            if differs == 1 {
+                println!("changed: {}", entry["id"]);
+            }
+        }
+    }
+    println!(
+        "{caught} of {leaks} lines with a secret redacted, {changed} of {others} others changed"
+    );
+    assert_eq!(caught, leaks);
+    assert!(
+        changed * 50 <= others,
+        "{changed} of {others} ordinary lines changed"
+    );
+}

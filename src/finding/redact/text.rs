@@ -1,0 +1,258 @@
+//! Reading names, separators and values out of a line, in whatever notation it is written.
+
+use std::ops::Range;
+
+/// How far a decision looks back or ahead: longer than any name that people give.
+pub(super) const LOOK_MAX: usize = 64;
+
+/// A line as ASCII-minded code sees it: every boundary that it finds lies beside an ASCII byte or at an end.
+#[derive(Clone, Copy)]
+pub(super) struct Text<'a>(pub(super) &'a [u8]);
+
+/// What lies between a name and its value.
+pub(super) struct Separator {
+    /// Where the value begins, its quote included.
+    pub(super) value: usize,
+    pub(super) sign: Sign,
+    /// The name was in quotes.
+    pub(super) quoted: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sign {
+    /// `=`, `=>`, `:=`, or `:` with the value right behind it.
+    Tight,
+    /// `: `, which prose has too.
+    Colon,
+    /// `<name>`
+    Tag,
+    /// Nothing but blanks, or the next element of a list: `--name value`.
+    Flag,
+}
+
+/// A value: what it holds, and whether quotes say so.
+pub(super) struct Value {
+    pub(super) content: Range<usize>,
+    pub(super) quoted: bool,
+}
+
+impl Text<'_> {
+    /// Where the name that holds `at` begins.
+    pub(super) fn name_start(self, at: usize) -> usize {
+        let name = self.0[at.saturating_sub(LOOK_MAX)..at]
+            .iter()
+            .rev()
+            .take_while(|&&byte| is_name(byte) || byte == b'.')
+            .count();
+        at - name
+    }
+
+    /// What follows a name that begins at `name` and whose telling part ends at `end`; `None` when the name goes on or no value comes.
+    pub(super) fn separator(self, name: usize, end: usize) -> Option<Separator> {
+        // `password2` is a password, `password_file` and `tokens` are not.
+        let mut at = self.until(end, |byte| !byte.is_ascii_digit());
+        if self.0.get(at).is_some_and(|&byte| is_name(byte)) {
+            return None;
+        }
+        if self.0.get(at) == Some(&b'>') && name > 0 && self.0[name - 1] == b'<' {
+            return Some(Separator {
+                value: at + 1,
+                sign: Sign::Tag,
+                quoted: false,
+            });
+        }
+        // `user[password]=`
+        at += usize::from(self.0.get(at) == Some(&b']'));
+        let quote = self.until(at, |byte| byte != b'\\');
+        let closed = self.0.get(quote).is_some_and(|&byte| is_quote(byte));
+        if closed {
+            at = quote + 1;
+        }
+        // `"password": `, not the end of `"invalid password": `.
+        let quoted = closed && name > 0 && (is_quote(self.0[name - 1]) || self.0[name - 1] == b'[');
+        let after = self.skip_blanks(at);
+        let rest = &self.0[after..];
+        let signs: [(&[u8], Sign); 8] = [
+            (b"=>", Sign::Tight),
+            (b":=", Sign::Tight),
+            (b"==", Sign::Flag),
+            (b"=", Sign::Tight),
+            (b": ", Sign::Colon),
+            (b":", Sign::Tight),
+            (b"%3D", Sign::Tight),
+            (b"%3d", Sign::Tight),
+        ];
+        let sign = signs.iter().find(|(sign, _)| rest.starts_with(sign));
+        match sign {
+            // A comparison in code or in prose about code.
+            Some((_, Sign::Flag)) => None,
+            Some((text, sign)) => Some(Separator {
+                value: self.skip_blanks(after + text.len()),
+                sign: *sign,
+                quoted,
+            }),
+            None if self.0[name..].starts_with(b"--") => {
+                let value = self.until(at, |byte| !b" \t\"',\\".contains(&byte));
+                let flag = value > at && self.0.get(value) != Some(&b'-');
+                flag.then_some(Separator {
+                    value,
+                    sign: Sign::Flag,
+                    quoted,
+                })
+            }
+            None => None,
+        }
+    }
+
+    pub(super) fn value(self, separator: &Separator) -> Option<Value> {
+        if separator.sign == Sign::Tag {
+            let end = self.until(separator.value, |byte| byte == b'<');
+            return Some(Value {
+                content: separator.value..end,
+                quoted: true,
+            });
+        }
+        // `Authorization:[Bearer …]`: a list, of which the first is taken.
+        let list = usize::from(self.0.get(separator.value) == Some(&b'['));
+        self.value_at(separator.value + list)
+    }
+
+    pub(super) fn value_at(self, at: usize) -> Option<Value> {
+        let quote = self.until(at, |byte| byte != b'\\');
+        let value = match self.0.get(quote) {
+            Some(&byte) if is_quote(byte) => {
+                let content = quote + 1..self.quote_end(quote, quote - at);
+                Value {
+                    content,
+                    quoted: true,
+                }
+            }
+            _ => Value {
+                content: at..self.word_end(at),
+                quoted: false,
+            },
+        };
+        (!value.content.is_empty()).then_some(value)
+    }
+
+    /// Where the text in quotes ends that `open` begins, with `slashes` backslashes before it; the end of all when nothing closes it.
+    ///
+    /// A quote within `d` strings is written after `2^d - 1` backslashes. Peeling one string off halves a run of them;
+    /// where nothing is left over, the quote ends that string; else it belongs to the text inside.
+    fn quote_end(self, open: usize, slashes: usize) -> usize {
+        let depth = slashes.trailing_ones();
+        let mut at = open + 1;
+        while let Some(found) = memchr::memchr(self.0[open], &self.0[at..]) {
+            let quote = at + found;
+            let mut run = self.0[at..quote]
+                .iter()
+                .rev()
+                .take_while(|&&byte| byte == b'\\')
+                .count();
+            let start = quote - run;
+            let mut inside = 0;
+            while run % 2 == 1 && inside <= depth {
+                run /= 2;
+                inside += 1;
+            }
+            if inside <= depth {
+                return start;
+            }
+            at = quote + 1;
+        }
+        self.0.len()
+    }
+
+    /// Where a value without quotes ends. A separator ends it only where a name or nothing follows: passwords hold `&`, `,` and `)`.
+    pub(super) fn word_end(self, start: usize) -> usize {
+        let mut at = start;
+        while let Some(&byte) = self.0.get(at) {
+            let ends = match byte {
+                b'<' => at > start,
+                b'\\' => {
+                    let after = self.until(at, |byte| byte != b'\\');
+                    self.0
+                        .get(after)
+                        .is_some_and(|&next| is_quote(next) || b"nrt".contains(&next))
+                        || self.0[at..].starts_with(b"\\u0026")
+                }
+                b'&' | b';' | b',' => self.begins_pair(at + 1),
+                b')' | b']' | b'}' => self.closes(at + 1),
+                byte => byte.is_ascii_whitespace() || is_quote(byte),
+            };
+            if ends {
+                break;
+            }
+            at += 1;
+        }
+        at
+    }
+
+    /// Whether a name and a separator begin at `at`, or nothing does.
+    fn begins_pair(self, at: usize) -> bool {
+        let ahead = &self.0[at..(at + LOOK_MAX).min(self.0.len())];
+        let name = ahead
+            .iter()
+            .take_while(|&&byte| is_name(byte) || b".[]".contains(&byte))
+            .count();
+        self.closes(at)
+            || ahead.first() == Some(&b'{')
+            || name > 0 && matches!(ahead.get(name), Some(b'=' | b':'))
+    }
+
+    /// Whether what came before `at` is complete there.
+    fn closes(self, at: usize) -> bool {
+        self.0.get(at).is_none_or(|&byte| {
+            byte.is_ascii_whitespace() || is_quote(byte) || b",;:)]}\\".contains(&byte)
+        })
+    }
+
+    /// Whether a word that ends at `at` is the last of its line or element: no other follows after a blank.
+    pub(super) fn ends_phrase(self, at: usize) -> bool {
+        let next = self.skip_blanks(at);
+        self.closes(at) && (next == at || self.closes(next) || self.0.get(next) == Some(&b'#'))
+    }
+
+    /// Whether a name that begins at `name` begins a line or an element: what is written there is notation, not prose.
+    pub(super) fn is_notation(self, name: usize) -> bool {
+        let before = &self.0[name.saturating_sub(LOOK_MAX)..name];
+        let blanks = before
+            .iter()
+            .rev()
+            .take_while(|&&byte| byte == b' ' || byte == b'\t')
+            .count();
+        match before
+            .len()
+            .checked_sub(blanks + 1)
+            .map(|last| before[last])
+        {
+            None => true,
+            Some(byte) => is_quote(byte) || b"\n-]{[(,;|\\?&".contains(&byte),
+        }
+    }
+
+    pub(super) fn skip_blanks(self, at: usize) -> usize {
+        self.until(at, |byte| byte != b' ' && byte != b'\t')
+    }
+
+    /// The first place from `at` on whose byte is `wanted`, or the end.
+    pub(super) fn until(self, at: usize, wanted: impl Fn(u8) -> bool) -> usize {
+        let at = at.min(self.0.len());
+        at + self.0[at..]
+            .iter()
+            .position(|&byte| wanted(byte))
+            .unwrap_or(self.0.len() - at)
+    }
+}
+
+pub(super) fn is_quote(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\'' | b'`')
+}
+
+pub(super) fn is_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+}
+
+pub(super) fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+}

@@ -1,0 +1,416 @@
+//! One push, from its header to its answer: read the body within bounds, decode, inspect, hand on, and wait no longer than allowed.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::{Request, Response, StatusCode};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use super::budget::Claim;
+use super::decode::{DecodeError, Encoded, Form};
+use super::inspect::{Inspected, held_bytes, inspect_in_time};
+use super::limits::Limits;
+use super::server::{
+    ANSWER_SECONDS, BODY_BYTES, BYTES_SHED, ENTRIES, ENTRIES_EARLY, ENTRIES_SHED, LABELS_INVALID,
+    LINES_CUT, REJECTED, REQUESTS, REQUESTS_SHED, STREAMS_FORGOTTEN, Server, text,
+};
+use crate::hit::Scanned;
+use crate::owner::Submission;
+use crate::time::Timestamp;
+
+/// Room for a body is taken in steps of this many bytes as it arrives; the first, or all of a shorter body, before any of it is read.
+/// So a usual body waits in line before it costs anything, and a slow sender of a large one holds little more than it has sent.
+const BODY_STEP_BYTES: usize = 1 << 20;
+
+/// How a body's arrival ended.
+enum Arrival {
+    Whole,
+    TooLarge {
+        bytes: usize,
+    },
+    /// For want of room; that many bytes were read and forgotten.
+    NoRoom {
+        discarded: usize,
+    },
+    TimedOut,
+    Broken,
+}
+
+impl Arrival {
+    /// What becomes of a body that did not arrive whole.
+    fn outcome(self, limits: &Limits) -> Outcome {
+        let (reason, status, text) = match self {
+            Self::NoRoom { discarded } => return Outcome::Unread { discarded },
+            Self::TooLarge { bytes } => {
+                return DecodeError::TooLarge {
+                    what: "has at least",
+                    bytes,
+                    bytes_max: limits.body_bytes_max,
+                }
+                .into();
+            }
+            Self::TimedOut => (
+                "timeout",
+                StatusCode::REQUEST_TIMEOUT,
+                format!("body took longer than {:?}", limits.body_read),
+            ),
+            Self::Broken | Self::Whole => (
+                "broken",
+                StatusCode::BAD_REQUEST,
+                "body ended early".to_owned(),
+            ),
+        };
+        Outcome::Refused {
+            reason,
+            status,
+            text,
+        }
+    }
+}
+
+/// What became of a request.
+enum Outcome {
+    Refused {
+        /// As a label.
+        reason: &'static str,
+        status: StatusCode,
+        text: String,
+    },
+    /// There was no room for it, or decoding it failed inside us. So many bytes more than the buffer has were read.
+    Unread {
+        discarded: usize,
+    },
+    Inspected(Inspected),
+}
+
+impl From<DecodeError> for Outcome {
+    fn from(error: DecodeError) -> Self {
+        Self::Refused {
+            reason: error.reason(),
+            status: StatusCode::from_u16(error.status())
+                .expect("the statuses of decoding are valid"),
+            text: error.to_string(),
+        }
+    }
+}
+
+impl Server {
+    /// Answers a push.
+    pub(super) async fn push(
+        &self,
+        form: Form,
+        request: Request<Incoming>,
+    ) -> Response<Full<Bytes>> {
+        let (parts, mut body) = request.into_parts();
+        let body_by = Instant::now() + self.limits.body_read;
+        let tenant = match self.tenant(&parts.headers) {
+            Ok(tenant) => tenant,
+            Err(refusal) => {
+                discard(&mut body, body_by).await;
+                return rejected("tenant", StatusCode::BAD_REQUEST, &refusal);
+            }
+        };
+
+        let mut buffer = self.bodies.take();
+        let mut claim = self.room_for_bodies.claim();
+        let mut patience = self.limits.answer_within;
+        let arrival = self
+            .read(&mut body, &mut buffer, &mut claim, &mut patience, body_by)
+            .await;
+        let arrived = Instant::now();
+        let received = Timestamp::wall_clock();
+        let by = arrived + patience;
+        let body_bytes = buffer.len();
+        metrics::histogram!(BODY_BYTES).record(body_bytes as f64);
+
+        // Decompressing has room of its own, and it is given back before the owner is waited for: a request that holds room never
+        // waits for another that waits for it, so under overload some are served rather than all shed.
+        let mut inspecting = self.room_for_blocks.claim();
+        let outcome = match arrival {
+            Arrival::Whole => {
+                let encoded = Encoded {
+                    tenant: &tenant,
+                    form,
+                    content_type: header(&parts.headers, CONTENT_TYPE),
+                    content_encoding: header(&parts.headers, CONTENT_ENCODING),
+                    body: &buffer,
+                };
+                self.decode_and_inspect(&encoded, &mut inspecting, by).await
+            }
+            refused => refused.outcome(&self.limits),
+        };
+        buffer.clear();
+        let kept = buffer.capacity();
+        self.bodies.put(buffer, kept);
+        drop(claim);
+
+        let response = match outcome {
+            Outcome::Refused {
+                reason,
+                status,
+                text,
+            } => rejected(reason, status, &text),
+            Outcome::Unread { discarded } => {
+                self.count_unread(body_bytes + discarded);
+                no_content()
+            }
+            Outcome::Inspected(inspected) => {
+                self.conclude(inspected, inspecting, received, by).await
+            }
+        };
+        metrics::histogram!(ANSWER_SECONDS).record(arrived.elapsed().as_secs_f64());
+        response
+    }
+
+    /// Gives a refusal once the body is read: one that is sent before may be lost with the connection, which to Alloy looks like a
+    /// failure worth retrying for minutes.
+    pub(super) async fn refuse(
+        &self,
+        request: Request<Incoming>,
+        refusal: Response<Full<Bytes>>,
+    ) -> Response<Full<Bytes>> {
+        let by = Instant::now() + self.limits.body_read;
+        discard(&mut request.into_body(), by).await;
+        metrics::counter!(REQUESTS, "code" => code(refusal.status())).increment(1);
+        refusal
+    }
+
+    fn tenant(&self, headers: &HeaderMap) -> Result<Arc<str>, String> {
+        let tenant = headers
+            .get("x-scope-orgid")
+            .map_or(&b""[..], HeaderValue::as_bytes);
+        let (bytes, bytes_max) = (tenant.len(), self.limits.tenant_bytes_max);
+        if bytes > bytes_max {
+            return Err(format!("tenant of {bytes} bytes, limit is {bytes_max}"));
+        }
+        Ok(String::from_utf8_lossy(tenant).into())
+    }
+
+    /// Reads a body into `buffer` while there is room for it; what may not be kept is read and forgotten.
+    async fn read(
+        &self,
+        body: &mut Incoming,
+        buffer: &mut Vec<u8>,
+        claim: &mut Claim,
+        patience: &mut Duration,
+        by: Instant,
+    ) -> Arrival {
+        let bytes_max = self.limits.body_bytes_max;
+        let announced = body
+            .size_hint()
+            .exact()
+            .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        if let Some(bytes) = announced.filter(|&bytes| bytes > bytes_max) {
+            discard(body, by).await;
+            return Arrival::TooLarge { bytes };
+        }
+        let mut granted = 0;
+        let mut wanted = announced.unwrap_or(bytes_max).min(BODY_STEP_BYTES);
+        loop {
+            if wanted > granted {
+                if !claim.grow(wanted - granted, patience).await {
+                    let discarded = discard(body, by).await;
+                    return Arrival::NoRoom { discarded };
+                }
+                granted = wanted;
+                buffer.reserve(granted - buffer.len());
+            }
+            let data = match timeout_at(by, body.frame()).await {
+                Err(_) => return Arrival::TimedOut,
+                Ok(None) => return Arrival::Whole,
+                Ok(Some(Err(_))) => return Arrival::Broken,
+                // Trailers say nothing that we ask about.
+                Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+            };
+            let bytes = buffer.len() + data.len();
+            if bytes > bytes_max {
+                let bytes = bytes + discard(body, by).await;
+                return Arrival::TooLarge { bytes };
+            }
+            // What is read ahead of the grant is one frame, bounded by what hyper reads ahead.
+            buffer.extend_from_slice(&data);
+            if bytes >= granted {
+                let rest = announced.unwrap_or(bytes_max).saturating_sub(bytes);
+                wanted = bytes + rest.min(BODY_STEP_BYTES);
+            }
+        }
+    }
+
+    /// Decodes and inspects without a pause in between, so that only as many batches are in memory as there are workers.
+    async fn decode_and_inspect(
+        &self,
+        encoded: &Encoded<'_>,
+        claim: &mut Claim,
+        by: Instant,
+    ) -> Outcome {
+        let inspect = self.inspect();
+        let mut granted = 0;
+        loop {
+            let mut scratch = self.scratches.take();
+            let mut asked = 0;
+            let tried = catch_unwind(AssertUnwindSafe(|| {
+                let notes =
+                    scratch.decode(encoded, &self.limits, &self.interner, &mut |bytes| {
+                        asked += bytes;
+                        let more = asked.saturating_sub(granted);
+                        let grows = more == 0 || claim.try_grow(more);
+                        granted += if grows { more } else { 0 };
+                        grows
+                    })?;
+                Ok(inspect_in_time(
+                    &scratch,
+                    encoded.tenant,
+                    notes,
+                    &*inspect,
+                    &mut |hits| {
+                        Instant::now() < by && (hits.is_empty() || claim.try_grow(held_bytes(hits)))
+                    },
+                ))
+            }));
+            let Ok(decoded) = tried else {
+                // The hook has logged the panic. The client would only send the same again, so the request is shed.
+                return Outcome::Unread { discarded: 0 };
+            };
+            let kept = scratch.kept_bytes();
+            self.scratches.put(scratch, kept);
+            match decoded {
+                Ok(inspected) => return Outcome::Inspected(inspected),
+                Err(DecodeError::NoRoom { .. }) => {
+                    let mut patience = by.saturating_duration_since(Instant::now());
+                    claim.shrink_to(0);
+                    if !claim.grow(asked, &mut patience).await {
+                        return Outcome::Unread { discarded: 0 };
+                    }
+                    granted = asked;
+                }
+                Err(error) => return error.into(),
+            }
+        }
+    }
+
+    /// Hands on what was found, waits until it is on disk or `by`, and counts.
+    async fn conclude(
+        &self,
+        inspected: Inspected,
+        mut claim: Claim,
+        received: Timestamp,
+        by: Instant,
+    ) -> Response<Full<Bytes>> {
+        let Inspected {
+            scanned,
+            notes,
+            entries,
+            inspected,
+        } = inspected;
+        claim.shrink_to(held_bytes(&scanned.hits) + size_of_val(&*scanned.progress.times));
+        let fate = if inspected == 0 {
+            Fate::Recorded
+        } else {
+            self.hand_on(scanned, received, by).await
+        };
+        let (shed, early) = match fate {
+            Fate::Recorded => (entries - inspected, 0),
+            Fate::Early => (entries - inspected, inspected),
+            Fate::Shed => (entries, 0),
+        };
+        count(ENTRIES, entries);
+        count(ENTRIES_SHED, shed);
+        count(ENTRIES_EARLY, early);
+        count(LABELS_INVALID, notes.labels_invalid);
+        count(LINES_CUT, notes.lines_cut);
+        metrics::counter!(STREAMS_FORGOTTEN).absolute(self.interner.forgotten());
+        let pressure = &self.pressure;
+        pressure.shed_entries.fetch_add(shed, Ordering::Relaxed);
+        pressure.early_entries.fetch_add(early, Ordering::Relaxed);
+        no_content()
+    }
+
+    async fn hand_on(&self, scanned: Scanned, received: Timestamp, by: Instant) -> Fate {
+        let Ok(Ok(place)) = timeout_at(by, self.owner.reserve()).await else {
+            return Fate::Shed;
+        };
+        let (recorded, on_disk) = oneshot::channel();
+        place.send(Submission {
+            scanned,
+            received,
+            recorded,
+        });
+        match timeout_at(by, on_disk).await {
+            Ok(Ok(())) => Fate::Recorded,
+            // Late, or never.
+            _ => Fate::Early,
+        }
+    }
+
+    fn count_unread(&self, bytes: usize) {
+        count(REQUESTS_SHED, 1);
+        count(BYTES_SHED, bytes as u64);
+        self.pressure.shed_requests.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What became of what was inspected.
+enum Fate {
+    Recorded,
+    Early,
+    Shed,
+}
+
+/// Reads what is left of a body, until it ends or `by`, and tells how much it was.
+async fn discard(body: &mut Incoming, by: Instant) -> usize {
+    let mut bytes = 0;
+    while let Ok(Some(Ok(frame))) = timeout_at(by, body.frame()).await {
+        bytes += frame.data_ref().map_or(0, Bytes::len);
+    }
+    bytes
+}
+
+fn header(headers: &HeaderMap, name: hyper::header::HeaderName) -> Option<&[u8]> {
+    headers.get(name).map(HeaderValue::as_bytes)
+}
+
+fn no_content() -> Response<Full<Bytes>> {
+    metrics::counter!(REQUESTS, "code" => "204").increment(1);
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
+fn rejected(reason: &'static str, status: StatusCode, refusal: &str) -> Response<Full<Bytes>> {
+    tracing::debug!(reason, refusal, "push rejected");
+    metrics::counter!(REJECTED, "reason" => reason).increment(1);
+    metrics::counter!(REQUESTS, "code" => code(status)).increment(1);
+    let mut response = text(status, refusal);
+    if status == StatusCode::REQUEST_TIMEOUT {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    response
+}
+
+/// The statuses there are, as labels.
+fn code(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::NO_CONTENT => "204",
+        StatusCode::BAD_REQUEST => "400",
+        StatusCode::NOT_FOUND => "404",
+        StatusCode::METHOD_NOT_ALLOWED => "405",
+        StatusCode::REQUEST_TIMEOUT => "408",
+        StatusCode::PAYLOAD_TOO_LARGE => "413",
+        StatusCode::UNPROCESSABLE_ENTITY => "422",
+        _ => "other",
+    }
+}
+
+fn count(name: &'static str, by: u64) {
+    if by > 0 {
+        metrics::counter!(name).increment(by);
+    }
+}

@@ -1,0 +1,290 @@
+//! The push port: HTTP/1.1 with keep-alive, as Alloy speaks it to Loki.
+//!
+//! Alloy sends to its endpoints one after the other, so what this server does under load decides whether Loki gets its logs:
+//! it never answers 429 or 5xx for being busy, and it answers within [`Limits::answer_within`] of a body's last byte.
+//! What it could not inspect by then is counted as shed, what is not yet on disk as early; see [`Pressure`].
+//!
+//! | request | answer |
+//! |---|---|
+//! | `POST /loki/api/v1/push`, `POST /api/prom/push` | 204; 400, 408, 413, 422 for what the client did |
+//! | `GET /ready` | 200, or 503 while leaving |
+//! | `GET /` | 200, what this is |
+
+use std::convert::Infallible;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::budget::Budget;
+use super::connection::{Activity, Watched};
+use super::decode::{Form, Scratch};
+use super::inspect::Inspect;
+use super::interner::Interner;
+use super::limits::Limits;
+use super::pool::Pool;
+use crate::owner::Submission;
+
+pub(super) const REQUESTS: &str = "trommel_push_requests_total";
+pub(super) const REJECTED: &str = "trommel_push_rejected_total";
+pub(super) const ANSWER_SECONDS: &str = "trommel_push_answer_seconds";
+pub(super) const BODY_BYTES: &str = "trommel_push_body_bytes";
+pub(super) const ENTRIES: &str = "trommel_entries_total";
+pub(super) const ENTRIES_SHED: &str = "trommel_entries_shed_total";
+pub(super) const ENTRIES_EARLY: &str = "trommel_entries_early_total";
+pub(super) const REQUESTS_SHED: &str = "trommel_requests_shed_total";
+pub(super) const BYTES_SHED: &str = "trommel_bytes_shed_total";
+pub(super) const LINES_CUT: &str = "trommel_lines_cut_total";
+pub(super) const LABELS_INVALID: &str = "trommel_labels_invalid_total";
+pub(super) const STREAMS_FORGOTTEN: &str = "trommel_streams_forgotten_total";
+const CONNECTIONS: &str = "trommel_connections";
+const CONNECTIONS_REFUSED: &str = "trommel_connections_refused_total";
+const CONNECTIONS_TIMED_OUT: &str = "trommel_connections_timed_out_total";
+
+/// What load made us do, for the finding about ourselves.
+#[derive(Debug, Default)]
+pub struct Pressure {
+    /// Entries that were decoded, answered with 204, and not inspected or not handed on.
+    pub shed_entries: AtomicU64,
+    /// Requests that were discarded unread, answered with 204: nobody knows how many entries they had.
+    pub shed_requests: AtomicU64,
+    /// Entries that were answered with 204 before their effect was on disk.
+    pub early_entries: AtomicU64,
+}
+
+/// How far the process is on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// It is not.
+    Serving,
+    /// `/ready` says no and connections are closed after their answer, but every request is served.
+    Leaving,
+    /// No connection is accepted; requests under way end by the given time, or are cut off then.
+    Stopping {
+        /// That time.
+        by: Instant,
+    },
+}
+
+/// The push server: what all its connections share.
+pub struct Server {
+    pub(super) limits: Limits,
+    pub(super) interner: Interner,
+    pub(super) owner: mpsc::Sender<Submission>,
+    pub(super) pressure: Arc<Pressure>,
+    pub(super) room_for_bodies: Budget,
+    pub(super) room_for_blocks: Budget,
+    pub(super) scratches: Pool<Scratch>,
+    pub(super) bodies: Pool<Vec<u8>>,
+    inspect: RwLock<Arc<dyn Inspect>>,
+}
+
+/// Memory kept between requests for decoding, and as much for bodies: enough for both workers of a small pod, each with a few usual
+/// batches' worth; measured batches of Alloy need 3 MiB.
+const KEPT_BYTES_MAX: usize = 16 << 20;
+
+/// Most bytes hyper reads ahead on one connection, header and body; headers longer than this get 431. Not in the budget.
+const READ_AHEAD_BYTES_MAX: usize = 64 << 10;
+
+/// Rest after a connection could not be accepted, for want of file descriptors mostly: trying at once would only spin.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+impl Server {
+    /// A server that inspects with `inspect` and hands on to the owner through `owner`, whose capacity bounds what waits there.
+    #[must_use]
+    pub fn new(
+        limits: Limits,
+        inspect: Arc<dyn Inspect>,
+        owner: mpsc::Sender<Submission>,
+        pressure: Arc<Pressure>,
+    ) -> Self {
+        Self {
+            interner: Interner::new(limits.streams_interned_max),
+            room_for_bodies: Budget::new(limits.bytes_in_flight_max / 2),
+            room_for_blocks: Budget::new(limits.bytes_in_flight_max / 2),
+            scratches: Pool::new(KEPT_BYTES_MAX),
+            bodies: Pool::new(KEPT_BYTES_MAX),
+            limits,
+            owner,
+            pressure,
+            inspect: RwLock::new(inspect),
+        }
+    }
+
+    /// Inspects requests from now on with `inspect`; those under way go on with what they began with.
+    pub fn set_inspect(&self, inspect: Arc<dyn Inspect>) {
+        *self.inspect.write().unwrap_or_else(PoisonError::into_inner) = inspect;
+    }
+
+    pub(super) fn inspect(&self) -> Arc<dyn Inspect> {
+        self.inspect
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Serves `listener` until `phase` says to stop, or its sender is gone, which stops at once.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener, mut phase: watch::Receiver<Phase>) {
+        let mut connections = JoinSet::new();
+        let by = loop {
+            while let Some(ended) = connections.try_join_next() {
+                log_panic(ended);
+            }
+            metrics::gauge!(CONNECTIONS).set(connections.len() as f64);
+            let to_come = phase.clone();
+            tokio::select! {
+                by = stopping(&mut phase) => break by,
+                Some(ended) = connections.join_next() => log_panic(ended),
+                accepted = listener.accept() => match accepted {
+                    Ok(_) if connections.len() >= self.limits.connections_max => {
+                        metrics::counter!(CONNECTIONS_REFUSED).increment(1);
+                    }
+                    Ok((socket, _)) => {
+                        connections.spawn(self.clone().serve_connection(socket, to_come));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept a connection");
+                        sleep(ACCEPT_REST).await;
+                    }
+                },
+            }
+        };
+        drop(listener);
+        let all_ended = async {
+            while let Some(ended) = connections.join_next().await {
+                log_panic(ended);
+            }
+        };
+        let in_time = timeout_at(by, all_ended).await.is_ok();
+        if !in_time {
+            tracing::warn!(connections = connections.len(), "cutting off connections");
+        }
+        connections.shutdown().await;
+        metrics::gauge!(CONNECTIONS).set(0.0);
+    }
+
+    async fn serve_connection(
+        self: Arc<Self>,
+        socket: TcpStream,
+        mut phase: watch::Receiver<Phase>,
+    ) {
+        // An answer is one small packet; without this it may wait for the client's acknowledgement of the one before.
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
+        }
+        let activity = Activity::new();
+        let io = Watched::new(socket, activity.clone());
+        let now = phase.clone();
+        let service = service_fn(|request| {
+            activity.busy();
+            let (server, activity, now) = (&self, &activity, &now);
+            async move {
+                let response = server.answer(request, now).await;
+                activity.idle();
+                Ok::<_, Infallible>(response)
+            }
+        });
+        let mut http = http1::Builder::new();
+        http.header_read_timeout(None)
+            .max_buf_size(READ_AHEAD_BYTES_MAX);
+        let connection = http.serve_connection(TokioIo::new(io), service);
+        tokio::pin!(connection);
+        let ended = tokio::select! {
+            ended = &mut connection => ended,
+            stage = activity.out_of_time(self.limits.header_read, self.limits.idle) => {
+                metrics::counter!(CONNECTIONS_TIMED_OUT, "stage" => stage.word()).increment(1);
+                return;
+            }
+            _ = stopping(&mut phase) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "connection ended");
+        }
+    }
+
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        phase: &watch::Receiver<Phase>,
+    ) -> Response<Full<Bytes>> {
+        let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
+        let is_post = request.method() == Method::POST;
+        let leaving = || *phase.borrow() != Phase::Serving;
+        let mut response = match request.uri().path() {
+            "/loki/api/v1/push" if is_post => self.push(Form::V1, request).await,
+            "/api/prom/push" if is_post => self.push(Form::Legacy, request).await,
+            "/loki/api/v1/push" | "/api/prom/push" => {
+                self.refuse(request, method_not_allowed("POST")).await
+            }
+            "/ready" if is_get && leaving() => text(StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+            "/ready" if is_get => text(StatusCode::OK, "ready"),
+            "/" if is_get => text(
+                StatusCode::OK,
+                concat!(
+                    "trommel ",
+                    env!("CARGO_PKG_VERSION"),
+                    ": detects in logs pushed to /loki/api/v1/push"
+                ),
+            ),
+            "/ready" | "/" => self.refuse(request, method_not_allowed("GET, HEAD")).await,
+            _ => {
+                self.refuse(request, text(StatusCode::NOT_FOUND, "not found"))
+                    .await
+            }
+        };
+        if leaving() {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
+        response
+    }
+}
+
+/// Waits until it is time to stop, and says until when.
+async fn stopping(phase: &mut watch::Receiver<Phase>) -> Instant {
+    match phase
+        .wait_for(|phase| matches!(phase, Phase::Stopping { .. }))
+        .await
+        .as_deref()
+    {
+        Ok(Phase::Stopping { by }) => *by,
+        _ => Instant::now(),
+    }
+}
+
+fn log_panic(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a connection's task failed");
+    }
+}
+
+/// An answer of one line.
+pub(super) fn text(status: StatusCode, line: &str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(format!("{line}\n")));
+    *response.status_mut() = status;
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
+    response
+}
+
+fn method_not_allowed(allow: &'static str) -> Response<Full<Bytes>> {
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed");
+    let allow = HeaderValue::from_static(allow);
+    response.headers_mut().insert(ALLOW, allow);
+    response
+}

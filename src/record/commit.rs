@@ -1,0 +1,352 @@
+//! What goes into the store and what comes out of it.
+
+use std::collections::HashSet;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use crate::finding::State;
+use crate::hit::Key;
+use crate::rules::Severity;
+use crate::time::Timestamp;
+
+/// What a group of batches changed. Applied whole or not at all; within a list, later entries win.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Commit {
+    /// State of a rule's key; `None` forgets the key.
+    pub keys: Vec<(KeyName, Option<Vec<u8>>)>,
+    /// Any other state under a name, such as a tenant's clock; `None` forgets it.
+    pub state: Vec<(String, Option<Vec<u8>>)>,
+    /// Identities of the entries that were counted: one row for the group, with the newest entry time in it.
+    pub identities: Vec<(Timestamp, Vec<u8>)>,
+    /// Rows of identities whose newest entry is older than this are deleted, those of this commit included.
+    pub forget_identities_before: Option<Timestamp>,
+    /// Messages to send, in this order.
+    pub messages: Vec<NewMessage>,
+    /// Findings as they now are.
+    pub findings: Vec<FindingRow>,
+    /// Places in the outbox whose acks are back. One that is no longer there is fine.
+    pub sent: Vec<i64>,
+}
+
+impl Commit {
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+            && self.state.is_empty()
+            && self.identities.is_empty()
+            && self.forget_identities_before.is_none()
+            && self.messages.is_empty()
+            && self.findings.is_empty()
+            && self.sent.is_empty()
+    }
+
+    /// Adds what happened `later`, as if both had been committed one after the other: how a commit that failed is
+    /// tried again together with the next. Of a key, state or finding in both, only the later form is kept.
+    pub fn absorb(&mut self, later: Self) {
+        self.keys.extend(later.keys);
+        keep_last(&mut self.keys, |(name, _)| name.clone());
+        self.state.extend(later.state);
+        keep_last(&mut self.state, |(name, _)| name.clone());
+        self.findings.extend(later.findings);
+        keep_last(&mut self.findings, |row| row.finding_id.clone());
+        self.identities.extend(later.identities);
+        self.forget_identities_before = self
+            .forget_identities_before
+            .max(later.forget_identities_before);
+        self.messages.extend(later.messages);
+        self.sent.extend(later.sent);
+    }
+}
+
+/// Keeps, of rows with the same `name`, the last; the order of those kept does not change.
+fn keep_last<T, N: Hash + Eq>(rows: &mut Vec<T>, name: impl Fn(&T) -> N) {
+    let mut seen = HashSet::new();
+    rows.reverse();
+    rows.retain(|row| seen.insert(name(row)));
+    rows.reverse();
+}
+
+/// Which key of which rule, of which tenant.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyName {
+    /// The rule's id.
+    pub rule: String,
+    /// The tenant, empty when none was sent.
+    pub tenant: Arc<str>,
+    /// The values of the rule's `by`.
+    pub by: Key,
+}
+
+impl KeyName {
+    /// `["rule","tenant",["value",…]]`: unambiguous, whatever characters the values hold, and legible in `sqlite3`.
+    pub(super) fn to_text(&self) -> String {
+        serde_json::to_string(&(&self.rule, &self.tenant, &self.by))
+            .expect("strings are always JSON")
+    }
+
+    pub(super) fn from_text(text: &str) -> Option<Self> {
+        let (rule, tenant, by): (String, Arc<str>, Vec<Box<str>>) =
+            serde_json::from_str(text).ok()?;
+        Some(Self {
+            rule,
+            tenant,
+            by: by.into(),
+        })
+    }
+}
+
+/// What a message tells of a finding. It decides what may be left out when messages wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A finding opened.
+    Observed,
+    /// An open finding changed; a newer one makes this one dispensable.
+    Updated,
+    /// A finding is over.
+    Recovered,
+}
+
+impl Kind {
+    /// As it is stored: `observed`, `updated`, `recovered`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Observed => "observed",
+            Self::Updated => "updated",
+            Self::Recovered => "recovered",
+        }
+    }
+
+    pub(super) fn from_text(text: &str) -> Option<Self> {
+        [Self::Observed, Self::Updated, Self::Recovered]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+    }
+}
+
+/// A message to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewMessage {
+    /// `<finding_id>:<revision>`, unique.
+    pub id: String,
+    /// Which finding it is about.
+    pub finding_id: String,
+    /// What it tells of it.
+    pub kind: Kind,
+    /// NATS subject.
+    pub subject: String,
+    /// Headers as a JSON object.
+    pub headers: String,
+    /// The CloudEvent as JSON.
+    pub body: String,
+}
+
+impl NewMessage {
+    /// What it counts for in `outbox_bytes_max`: the bytes of its texts.
+    pub(super) fn bytes(&self) -> u64 {
+        [
+            &self.id,
+            &self.finding_id,
+            &self.subject,
+            &self.headers,
+            &self.body,
+        ]
+        .iter()
+        .map(|text| text.len() as u64)
+        .sum()
+    }
+}
+
+/// A message that waits for its ack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxRow {
+    /// Its place: ascending in the order of insertion, never used twice.
+    pub seq: i64,
+    /// The message.
+    pub message: NewMessage,
+}
+
+/// A finding as people and the API see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FindingRow {
+    /// 16 hex digits, unique.
+    pub finding_id: String,
+    /// 16 hex digits, the same for every finding of a key.
+    pub finding_key: String,
+    /// The rule's id.
+    pub rule: String,
+    /// Whether it is open.
+    pub state: State,
+    /// Severity now.
+    pub severity: Severity,
+    /// Taxonomy domain.
+    pub domain: String,
+    /// Taxonomy incident type.
+    pub incident_type: String,
+    /// Event time of its newest revision.
+    pub changed_at: Timestamp,
+    /// The finding as JSON.
+    pub body: String,
+}
+
+/// Which findings to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FindingFilter {
+    /// Only those in this state.
+    pub state: Option<State>,
+    /// At most this many.
+    pub limit: usize,
+}
+
+/// Everything that detect continues from after a restart.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Saved {
+    /// State of every key, by name.
+    pub keys: Vec<(KeyName, Vec<u8>)>,
+    /// Other state, by name.
+    pub state: Vec<(String, Vec<u8>)>,
+    /// Rows of identities in the order in which they were committed, each with the newest entry time in it.
+    pub identities: Vec<(Timestamp, Vec<u8>)>,
+}
+
+/// What a commit did beside what it was asked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CommitOutcome {
+    /// Messages left unsent because the outbox was full.
+    pub dropped: Dropped,
+    /// Waiting `updated` messages that a newer one of the same finding replaced.
+    pub replaced: u64,
+    /// Messages whose id already waited: ignored.
+    pub repeated: u64,
+    /// Rows of identities forgotten because their bound was reached: repeats of those entries may count again after a restart.
+    pub identities_dropped: u64,
+    /// Place of the newest message ever put into the outbox; 0 before the first.
+    pub last_seq: i64,
+}
+
+/// Messages dropped by kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Dropped {
+    /// `observed` messages.
+    pub observed: u64,
+    /// `updated` messages.
+    pub updated: u64,
+    /// `recovered` messages.
+    pub recovered: u64,
+}
+
+impl Dropped {
+    /// All kinds together.
+    #[must_use]
+    pub fn total(self) -> u64 {
+        self.observed + self.updated + self.recovered
+    }
+
+    pub(super) fn count(&mut self, kind: Kind) {
+        match kind {
+            Kind::Observed => self.observed += 1,
+            Kind::Updated => self.updated += 1,
+            Kind::Recovered => self.recovered += 1,
+        }
+    }
+}
+
+/// What the store may hold. State of keys is bounded by whoever writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of waiting messages. Beyond it the oldest `updated` go first, then the oldest of any kind.
+    pub outbox_bytes_max: u64,
+    /// Recovered findings kept for people to look back at. Beyond it those whose change is oldest go.
+    pub recovered_findings_max: usize,
+    /// Bytes of identities. Beyond it the rows committed first go: only an entry with a time far in the future
+    /// keeps rows from being forgotten long before.
+    pub identities_bytes_max: u64,
+}
+
+impl Limits {
+    /// Room for two thousand messages of the largest size, for some twenty thousand usual ones: days of NATS being away.
+    pub const OUTBOX_BYTES_MAX: u64 = 64 << 20;
+    /// A screen or two of history; who needs more reads the stream.
+    pub const RECOVERED_FINDINGS_MAX: usize = 1000;
+    /// Four million identities of 16 bytes.
+    pub const IDENTITIES_BYTES_MAX: u64 = 64 << 20;
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            outbox_bytes_max: Self::OUTBOX_BYTES_MAX,
+            recovered_findings_max: Self::RECOVERED_FINDINGS_MAX,
+            identities_bytes_max: Self::IDENTITIES_BYTES_MAX,
+        }
+    }
+}
+
+/// How much the store holds now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sizes {
+    /// Messages that wait.
+    pub outbox_messages: u64,
+    /// Their bytes, as counted for [`Limits::outbox_bytes_max`].
+    pub outbox_bytes: u64,
+    /// Bytes on disk (or in memory) of the database and its write-ahead log.
+    pub database_bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_names_survive_any_characters_and_are_never_confused() {
+        let name = |rule: &str, tenant: &str, by: &[&str]| KeyName {
+            rule: rule.to_owned(),
+            tenant: tenant.into(),
+            by: by.iter().map(|&value| value.into()).collect(),
+        };
+        let names = [
+            name("r", "", &[]),
+            name("r", "", &[""]),
+            name("r", "", &["", ""]),
+            name("r", "a", &["b,c"]),
+            name("r", "a", &["b", "c"]),
+            name("r", "a", &["b\",\"c"]),
+            name("r", "a", &["\0", "\u{1F525}", "\n"]),
+        ];
+        let texts: HashSet<_> = names.iter().map(KeyName::to_text).collect();
+        assert_eq!(texts.len(), names.len());
+        for name in names {
+            assert_eq!(KeyName::from_text(&name.to_text()), Some(name));
+        }
+    }
+
+    #[test]
+    fn a_failed_commit_absorbs_the_next_and_keeps_the_later_form_of_what_is_in_both() {
+        let state = |name: &str, value: Option<&[u8]>| (name.to_owned(), value.map(<[u8]>::to_vec));
+        let mut first = Commit {
+            state: vec![state("a", Some(b"1")), state("b", Some(b"1"))],
+            forget_identities_before: Some(Timestamp(7)),
+            sent: vec![1],
+            ..Commit::default()
+        };
+        first.absorb(Commit {
+            state: vec![state("c", Some(b"2")), state("a", None)],
+            sent: vec![2],
+            ..Commit::default()
+        });
+        assert_eq!(
+            first,
+            Commit {
+                state: vec![
+                    state("b", Some(b"1")),
+                    state("c", Some(b"2")),
+                    state("a", None)
+                ],
+                forget_identities_before: Some(Timestamp(7)),
+                sent: vec![1, 2],
+                ..Commit::default()
+            }
+        );
+    }
+}

@@ -1,0 +1,67 @@
+//! Directories and rows for this room's tests.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::commit::{FindingRow, KeyName, Kind, NewMessage};
+use crate::finding::State;
+use crate::rules::Severity;
+use crate::time::Timestamp;
+
+/// A directory of its own, removed at the end. It does not exist until somebody makes it.
+pub(super) struct TempDir(PathBuf);
+
+impl TempDir {
+    pub(super) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let dir =
+            std::env::temp_dir().join(format!("trommel-record-{}-{number}", std::process::id()));
+        // A process of the same id may have left one behind.
+        let _ = std::fs::remove_dir_all(&dir);
+        Self(dir)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub(super) fn key(rule: &str, by: &[&str]) -> KeyName {
+    KeyName {
+        rule: rule.to_owned(),
+        tenant: "".into(),
+        by: by.iter().map(|&value| value.into()).collect(),
+    }
+}
+
+pub(super) fn message(finding_id: &str, revision: u64, kind: Kind) -> NewMessage {
+    NewMessage {
+        id: format!("{finding_id}:{revision}"),
+        finding_id: finding_id.to_owned(),
+        kind,
+        subject: "ops.findings.runtime_services.oom.0123456789abcdef".to_owned(),
+        headers: "{}".to_owned(),
+        body: format!("{{\"revision\":{revision}}}"),
+    }
+}
+
+pub(super) fn finding(finding_id: &str, state: State, changed_at: i64) -> FindingRow {
+    FindingRow {
+        finding_id: finding_id.to_owned(),
+        finding_key: "0123456789abcdef".to_owned(),
+        rule: "r".to_owned(),
+        state,
+        severity: Severity::Warning,
+        domain: "runtime_services".to_owned(),
+        incident_type: "oom".to_owned(),
+        changed_at: Timestamp(changed_at),
+        body: "{}".to_owned(),
+    }
+}

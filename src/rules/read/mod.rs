@@ -1,0 +1,210 @@
+//! From the YAML of one file to rules: every value read and checked, everything wrong reported with its place.
+//!
+//! Reading never stops at a mistake: what cannot be read has its default from there on, so that one run shows all of a file's
+//! mistakes, and rules that refer to a broken one are not blamed for it.
+
+mod fields;
+mod matching;
+mod rule;
+mod streams;
+mod value;
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+pub(super) use matching::Matching;
+use rule::Keys;
+use value::Entries;
+
+use super::keys::{NOT_DEFAULTS, Place};
+use super::model::Rule;
+use super::problem::{Code, Fault, Level, SourceText};
+use super::yaml::{Node, Value};
+
+/// Most memory of all compiled expressions together.
+const PATTERNS_BYTES_MAX: usize = 256 << 20;
+/// Most errors, and most warnings, that are kept of one file: nobody reads further.
+pub(super) const FAULTS_MAX: usize = 200;
+
+/// A rule as read, with the places that checks across rules report.
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    pub(super) rule: Rule,
+    pub(super) enabled: bool,
+    pub(super) id_span: Range<usize>,
+    pub(super) matching: Matching,
+    /// Rules that `recover.match` excludes.
+    pub(super) recover_excludes: Vec<(String, Range<usize>)>,
+    /// Of each name in `by`.
+    pub(super) by_spans: Vec<Range<usize>>,
+    /// Of each line of `catches`, and of `passes`.
+    pub(super) examples: [Vec<Range<usize>>; 2],
+}
+
+/// Reads one file. Lives as long as that; only the memory of expressions is counted on from file to file.
+#[derive(Debug)]
+pub(super) struct Reader<'a> {
+    source: &'a SourceText,
+    faults: Vec<Fault>,
+    seen: HashSet<(Code, usize, String)>,
+    patterns_bytes: usize,
+}
+
+/// What one file holds.
+#[derive(Debug)]
+pub(super) struct FileRules {
+    pub(super) drafts: Vec<Draft>,
+    pub(super) faults: Vec<Fault>,
+    /// Memory of all expressions so far, this file's included.
+    pub(super) patterns_bytes: usize,
+}
+
+/// Reads the rules of the document `root` of `source`.
+pub(super) fn file(source: &SourceText, root: &Node, patterns_bytes: usize) -> FileRules {
+    let mut reader = Reader {
+        source,
+        faults: Vec::new(),
+        seen: HashSet::new(),
+        patterns_bytes,
+    };
+    let drafts = reader.file(root);
+    FileRules {
+        drafts,
+        faults: reader.faults,
+        patterns_bytes: reader.patterns_bytes,
+    }
+}
+
+impl Reader<'_> {
+    /// Notes a fault, once: a default that is wrong is wrong for every rule.
+    fn fault(&mut self, fault: Fault) {
+        if self.room_for(fault.code.level())
+            && self
+                .seen
+                .insert((fault.code, fault.at.start, fault.message.clone()))
+        {
+            self.faults.push(fault);
+        }
+    }
+
+    /// Whether another fault is kept. Errors and warnings are counted apart: no number of warnings may crowd out the error that
+    /// refuses the file.
+    fn room_for(&self, level: Level) -> bool {
+        let same = self
+            .faults
+            .iter()
+            .filter(|fault| fault.code.level() == level);
+        same.count() < FAULTS_MAX
+    }
+
+    fn file(&mut self, root: &Node) -> Vec<Draft> {
+        if root.value == Value::Null {
+            self.fault(Fault::new(Code::NoRules, 0..0, "the file holds no rules"));
+            return Vec::new();
+        }
+        if let Value::List(_) = root.value {
+            self.fault(
+                Fault::new(
+                    Code::Shape,
+                    root.span.start..root.span.start + 1,
+                    "a rule file is a map, and this one is a list",
+                )
+                .help("put the list under `rules:`"),
+            );
+            return Vec::new();
+        }
+        if self.another_kind_of_file(root) {
+            return Vec::new();
+        }
+        let Some(keys) = self.map(root, Place::File) else {
+            return Vec::new();
+        };
+        let defaults = keys
+            .get("defaults")
+            .and_then(|node| self.defaults(node))
+            .unwrap_or_default();
+        let Some(rules) = keys.get("rules") else {
+            if self.faults.is_empty() {
+                self.fault(
+                    Fault::new(Code::Missing, 0..0, "the file has no `rules`")
+                        .help("write `rules:` and below it a list of rules: `- id: …`"),
+                );
+            }
+            return Vec::new();
+        };
+        let Value::List(rules) = &rules.value else {
+            self.fault(
+                Fault::new(Code::Shape, rules.span.clone(), "`rules` must be a list")
+                    .help("every rule begins with `- id: …`"),
+            );
+            return Vec::new();
+        };
+        if rules.is_empty() {
+            self.fault(Fault::new(
+                Code::NoRules,
+                root.span.clone(),
+                "the file holds no rules",
+            ));
+        }
+        rules
+            .iter()
+            .filter_map(|node| self.rule(node, &defaults))
+            .collect()
+    }
+
+    /// Reports a map that is no rule file once, and not key by key.
+    fn another_kind_of_file(&mut self, root: &Node) -> bool {
+        let Value::Map(entries) = &root.value else {
+            return false;
+        };
+        let key = |name: &str| {
+            let mut keys = entries.iter().map(|(key, _)| key);
+            keys.find(|key| key.scalar() == Some(name))
+        };
+        if let Some(tests) = key("tests") {
+            self.fault(
+                Fault::new(
+                    Code::UnknownKey,
+                    tests.span.clone(),
+                    "`tests` makes this a file of tests, and not of rules",
+                )
+                .help("name it `…_test.yaml`: such files are not read as rules"),
+            );
+            return true;
+        }
+        if let (None, Some(rule)) = (key("rules"), key("id").or(key("match"))) {
+            self.fault(
+                Fault::new(
+                    Code::Shape,
+                    rule.span.clone(),
+                    "this is a rule, and a file holds a list of them",
+                )
+                .help(
+                    "write `rules:`, and below it the rule as an item that begins with `- id: …`",
+                ),
+            );
+            return true;
+        }
+        false
+    }
+
+    fn defaults<'n>(&mut self, node: &'n Node) -> Option<Entries<'n>> {
+        let defaults = self.map(node, Place::Rule)?;
+        for (name, key) in defaults.names() {
+            if NOT_DEFAULTS.contains(&name) {
+                self.fault(Fault::new(
+                    Code::UnknownKey,
+                    key.span.clone(),
+                    format!("`{name}` belongs to one rule, and cannot be a default"),
+                ));
+            }
+        }
+        // A default that every rule overrides is checked all the same.
+        let none = Entries::default();
+        self.settings(&Keys {
+            own: defaults.clone(),
+            defaults: &none,
+        });
+        Some(defaults)
+    }
+}

@@ -1,0 +1,445 @@
+//! Reading one rule: each key that is no `match` or selector, and the defaults.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use super::value::{Entries, PROSE_BYTES_MAX, TEXT_BYTES_MAX};
+use super::{Draft, Matching, Reader};
+use crate::rules::keys::{CONFIDENCES, PARSES, Place, SEVERITIES};
+use crate::rules::model::{
+    Confidence, EvidenceRules, Item, Match, Parse, Recover, Rule, Severity, Source, Threshold,
+};
+use crate::rules::problem::{Code, Fault};
+use crate::rules::selector::Selector;
+use crate::rules::yaml::{Node, Value};
+use crate::rules::{pattern, summary, threshold};
+
+/// Most names in `by`.
+const BY_MAX: usize = 16;
+/// Shortest quiet that ends a finding when the rule does not say; a rule without a threshold has this window too.
+const RECOVER_MIN: Duration = Threshold::EVERY.window;
+/// `cooldown` when the rule does not say.
+const COOLDOWN: Duration = Duration::from_secs(15 * 60);
+/// Domain when the rule does not say.
+const DOMAIN: &str = "application_services";
+
+/// A rule's own keys, and its file's defaults behind them.
+pub(super) struct Keys<'n> {
+    pub(super) own: Entries<'n>,
+    pub(super) defaults: &'n Entries<'n>,
+}
+
+impl<'n> Keys<'n> {
+    fn get(&self, name: &str) -> Option<&'n Node> {
+        self.own.get(name).or_else(|| self.defaults.get(name))
+    }
+}
+
+impl Reader<'_> {
+    pub(super) fn rule(&mut self, node: &Node, defaults: &Entries<'_>) -> Option<Draft> {
+        let own = self.map(node, Place::Rule)?;
+        let keys = Keys { own, defaults };
+        let (_, line) = self.source.line_at(node.span.start);
+        let mut draft = self.settings(&keys);
+        draft.id_span = node.span.start
+            ..self
+                .source
+                .line_at(node.span.start)
+                .0
+                .end
+                .max(node.span.start);
+        match keys.own.get("id") {
+            Some(id) => {
+                draft.id_span = id.span.clone();
+                draft.rule.id = self.token(id, "`id`").unwrap_or_default();
+            }
+            None => self.missing(&draft.id_span, "id", "- id: what_is_wrong"),
+        }
+        draft.rule.source = Source {
+            file: self.source.name.clone(),
+            line,
+        };
+        match keys.own.get("match") {
+            Some(node) => {
+                let ignore_case = self.ignore_case(&keys);
+                draft.matching = self.matching(node, ignore_case);
+                draft.rule.matches = draft.matching.matches.clone();
+            }
+            None => self.missing(&draft.id_span, "match", "match: a text in the line"),
+        }
+        if keys.get("incident_type").is_none() {
+            self.missing(
+                &draft.id_span,
+                "incident_type",
+                "incident_type: workload_failure",
+            );
+        }
+        if let Some(node) = keys.get("for")
+            && keys.get("threshold").is_none()
+            && !draft.rule.hold.is_zero()
+        {
+            self.fault(
+                Fault::new(
+                    Code::Threshold,
+                    node.span.clone(),
+                    "`for` needs a `threshold`: a single match does not hold for any time",
+                )
+                .help("write `threshold: 5 in 10m`, or leave `for` out"),
+            );
+        }
+        if let Some(node) = keys.get("summary")
+            && let Some(text) = self.line(node, "`summary`")
+        {
+            let others = names(&draft.rule.matches);
+            match summary::parse(text, &draft.rule.by, &others) {
+                Ok(summary) => draft.rule.summary = Some(summary),
+                Err(faults) => {
+                    for fault in faults {
+                        self.fault_within(node, text, fault);
+                    }
+                }
+            }
+        }
+        Some(draft)
+    }
+
+    fn missing(&mut self, at: &Range<usize>, key: &str, example: &str) {
+        self.fault(
+            Fault::new(
+                Code::Missing,
+                at.clone(),
+                format!("the rule has no `{key}`"),
+            )
+            .help(format!("write `{example}`")),
+        );
+    }
+
+    fn ignore_case(&mut self, keys: &Keys<'_>) -> bool {
+        keys.get("ignore_case")
+            .and_then(|node| self.flag(node, "`ignore_case`"))
+            .unwrap_or(false)
+    }
+
+    /// Everything that `defaults` may hold too.
+    pub(super) fn settings(&mut self, keys: &Keys<'_>) -> Draft {
+        let ignore_case = self.ignore_case(keys);
+        let threshold = self.threshold(keys);
+        let (recover, recover_excludes) = self.recover(keys, ignore_case, threshold);
+        let (by, by_spans) = self.by(keys);
+        let (catches, caught) = self.examples(keys, "catches");
+        let (passes, passed) = self.examples(keys, "passes");
+        let mut line = |name: &str| {
+            let node = keys.get(name)?;
+            self.line(node, &format!("`{name}`")).map(str::to_owned)
+        };
+        let (name, owner, version) = (line("name"), line("owner"), line("version"));
+        let rule = Rule {
+            id: String::new(),
+            name,
+            description: self.description(keys),
+            owner,
+            version,
+            selector: keys
+                .get("selector")
+                .and_then(|node| self.selector(node, "`selector`"))
+                .unwrap_or_default(),
+            unless: self.unless(keys),
+            parse: self.parse(keys),
+            matches: Match::default(),
+            threshold,
+            by,
+            hold: self.span_of(keys, "for").unwrap_or_default(),
+            severity: self.severity(keys),
+            confidence: self.confidence(keys),
+            recover,
+            cooldown: self.span_of(keys, "cooldown").unwrap_or(COOLDOWN),
+            incident_type: self.token_of(keys, "incident_type").unwrap_or_default(),
+            domain: self
+                .token_of(keys, "domain")
+                .unwrap_or_else(|| DOMAIN.to_owned()),
+            summary: None,
+            runbook: self.runbook(keys),
+            evidence: self.evidence(keys),
+            catches,
+            passes,
+            hash: String::new(),
+            meaning: String::new(),
+            source: Source::default(),
+        };
+        Draft {
+            rule,
+            enabled: keys
+                .get("enabled")
+                .and_then(|node| self.flag(node, "`enabled`"))
+                .unwrap_or(true),
+            id_span: 0..0,
+            matching: Matching::default(),
+            recover_excludes,
+            by_spans,
+            examples: [caught, passed],
+        }
+    }
+
+    fn description(&mut self, keys: &Keys<'_>) -> Option<String> {
+        let node = keys.get("description")?;
+        self.text(node, "`description`", PROSE_BYTES_MAX)
+            .map(str::to_owned)
+    }
+
+    fn span_of(&mut self, keys: &Keys<'_>, name: &str) -> Option<Duration> {
+        self.duration(keys.get(name)?, &format!("`{name}`"))
+    }
+
+    fn token_of(&mut self, keys: &Keys<'_>, name: &str) -> Option<String> {
+        self.token(keys.get(name)?, &format!("`{name}`"))
+    }
+
+    fn unless(&mut self, keys: &Keys<'_>) -> Option<Selector> {
+        let node = keys.get("unless")?;
+        let selector = self.selector(node, "`unless`")?;
+        if selector.0.is_empty() {
+            self.fault(
+                Fault::new(
+                    Code::Selector,
+                    node.span.clone(),
+                    "an empty `unless` leaves out every stream",
+                )
+                .help("leave the key out"),
+            );
+            return None;
+        }
+        Some(selector)
+    }
+
+    fn parse(&mut self, keys: &Keys<'_>) -> Parse {
+        let place = keys
+            .get("parse")
+            .and_then(|node| self.one_of(node, "`parse`", PARSES));
+        match place {
+            Some(1) => Parse::Json,
+            Some(2) => Parse::Logfmt,
+            Some(3) => Parse::None,
+            _ => Parse::Auto,
+        }
+    }
+
+    fn severity(&mut self, keys: &Keys<'_>) -> Severity {
+        let place = keys
+            .get("severity")
+            .and_then(|node| self.one_of(node, "`severity`", SEVERITIES));
+        match place {
+            Some(0) => Severity::Info,
+            Some(2) => Severity::Critical,
+            _ => Severity::Warning,
+        }
+    }
+
+    fn confidence(&mut self, keys: &Keys<'_>) -> Confidence {
+        let place = keys
+            .get("confidence")
+            .and_then(|node| self.one_of(node, "`confidence`", CONFIDENCES));
+        match place {
+            Some(0) => Confidence::Low,
+            Some(2) => Confidence::High,
+            _ => Confidence::Medium,
+        }
+    }
+
+    fn threshold(&mut self, keys: &Keys<'_>) -> Threshold {
+        let Some(node) = keys.get("threshold") else {
+            return Threshold::EVERY;
+        };
+        let Some(text) = self.text(node, "`threshold`", TEXT_BYTES_MAX) else {
+            return Threshold::EVERY;
+        };
+        threshold::parse(text).unwrap_or_else(|fault| {
+            self.fault_within(node, text, fault);
+            Threshold::EVERY
+        })
+    }
+
+    fn by(&mut self, keys: &Keys<'_>) -> (Vec<String>, Vec<Range<usize>>) {
+        let (mut by, mut spans) = (Vec::new(), Vec::new());
+        let Some(node) = keys.get("by") else {
+            return (by, spans);
+        };
+        for node in self.items(node, "`by`") {
+            let Some(name) = self.name(node, "the name of a label, field or capture") else {
+                continue;
+            };
+            if by.contains(&name) {
+                self.fault(Fault::new(
+                    Code::Value,
+                    node.span.clone(),
+                    format!("`{name}` is in `by` already"),
+                ));
+            } else {
+                by.push(name);
+                spans.push(node.span.clone());
+            }
+        }
+        if by.len() > BY_MAX {
+            self.fault(Fault::new(
+                Code::TooMany,
+                node.span.clone(),
+                format!("`by` has {} names, limit is {BY_MAX}", by.len()),
+            ));
+        }
+        (by, spans)
+    }
+
+    fn recover(
+        &mut self,
+        keys: &Keys<'_>,
+        ignore_case: bool,
+        threshold: Threshold,
+    ) -> (Recover, Vec<(String, Range<usize>)>) {
+        let default = Recover::Quiet(threshold.window.max(RECOVER_MIN));
+        let Some(node) = keys.get("recover") else {
+            return (default, Vec::new());
+        };
+        if let Value::Map(_) = node.value {
+            let Some(form) = self.map(node, Place::Recover) else {
+                return (default, Vec::new());
+            };
+            let after = form
+                .get("after")
+                .and_then(|node| self.quiet(node, "`after`"));
+            let Some(node) = form.get("match") else {
+                if form.is_empty()
+                    && matches!(&node.value, Value::Map(entries) if entries.is_empty())
+                {
+                    self.fault(Fault::new(
+                        Code::Missing,
+                        node.span.clone(),
+                        "`recover` is an empty map",
+                    ));
+                }
+                return (after.map_or(default, Recover::Quiet), Vec::new());
+            };
+            let matching = self.matching(node, ignore_case);
+            let when = Box::new(matching.matches);
+            return (Recover::Match { after, when }, matching.excludes);
+        }
+        if node.scalar() == Some("never") {
+            return (Recover::Never, Vec::new());
+        }
+        let quiet = self.quiet(node, "`recover`");
+        (quiet.map_or(default, Recover::Quiet), Vec::new())
+    }
+
+    /// How long quiet must last: not 0, or a finding would be over before it began.
+    fn quiet(&mut self, node: &Node, what: &str) -> Option<Duration> {
+        let words = node
+            .scalar()
+            .is_some_and(|text| text.starts_with(|c: char| c.is_alphabetic()));
+        if words {
+            self.fault(
+                Fault::new(Code::Duration, node.span.clone(), format!("{what} is a time of quiet, such as 10m"))
+                    .help("a line that ends it is written `recover: {match: …}`, and `recover: never` is for what happens once"),
+            );
+            return None;
+        }
+        let quiet = self.duration(node, what)?;
+        if quiet.is_zero() {
+            self.fault(
+                Fault::new(
+                    Code::Duration,
+                    node.span.clone(),
+                    format!("{what} must be longer than 0"),
+                )
+                .help("`recover: never` is for what happens once"),
+            );
+            return None;
+        }
+        Some(quiet)
+    }
+
+    fn runbook(&mut self, keys: &Keys<'_>) -> Option<String> {
+        let node = keys.get("runbook")?;
+        let text = self.line(node, "`runbook`")?;
+        // It becomes a link in pages and messages, where other schemes could run something.
+        if !text.starts_with("https://") && !text.starts_with("http://") {
+            self.fault(
+                Fault::new(
+                    Code::Value,
+                    node.span.clone(),
+                    "`runbook` is a link that begins with https:// or http://",
+                )
+                .help("first steps in words belong into `description`"),
+            );
+            return None;
+        }
+        Some(text.to_owned())
+    }
+
+    fn evidence(&mut self, keys: &Keys<'_>) -> EvidenceRules {
+        let mut evidence = EvidenceRules {
+            lines: EvidenceRules::LINES_DEFAULT,
+            redact: Vec::new(),
+        };
+        let Some(node) = keys.get("evidence") else {
+            return evidence;
+        };
+        let Some(form) = self.map(node, Place::Evidence) else {
+            return evidence;
+        };
+        if let Some(node) = form.get("lines")
+            && let Some(text) = self.text(node, "`lines`", TEXT_BYTES_MAX)
+        {
+            match text.parse() {
+                Ok(lines) if lines <= EvidenceRules::LINES_MAX => evidence.lines = lines,
+                _ => self.fault(Fault::new(
+                    Code::Value,
+                    node.span.clone(),
+                    format!("`lines` is a number from 0 to {}", EvidenceRules::LINES_MAX),
+                )),
+            }
+        }
+        if let Some(node) = form.get("redact") {
+            for node in self.items(node, "`redact`") {
+                let node = match &node.value {
+                    Value::Map(_) => {
+                        match self.map(node, Place::Item).and_then(|keys| keys.get("re")) {
+                            Some(re) => re,
+                            None => continue,
+                        }
+                    }
+                    _ => node,
+                };
+                let pattern = self.compiled(node, "an expression of `redact`", |text| {
+                    pattern::compile_nonempty(text, false)
+                });
+                evidence.redact.extend(pattern);
+            }
+        }
+        evidence
+    }
+
+    fn examples(&mut self, keys: &Keys<'_>, name: &str) -> (Vec<String>, Vec<Range<usize>>) {
+        let (mut lines, mut spans) = (Vec::new(), Vec::new());
+        let Some(node) = keys.own.get(name) else {
+            return (lines, spans);
+        };
+        let what = format!("a line of `{name}`");
+        for node in self.items(node, &format!("`{name}`")) {
+            if let Some(text) = self.text(node, &what, PROSE_BYTES_MAX) {
+                lines.push(text.to_owned());
+                spans.push(node.span.clone());
+            }
+        }
+        (lines, spans)
+    }
+}
+
+/// Names that a match itself brings: captures of its expressions, then its fields.
+fn names(matches: &Match) -> Vec<String> {
+    let mut names = Vec::new();
+    for item in matches.all.iter().chain(&matches.any) {
+        if let Item::Regex(pattern) = item {
+            names.extend(pattern.captures().map(str::to_owned));
+        }
+    }
+    names.extend(matches.fields.iter().map(|field| field.name.clone()));
+    names
+}

@@ -1,0 +1,111 @@
+//! The JSON Schema of rule files, for editors: yaml-language-server completes and explains keys from it.
+//!
+//! It is made from the table of keys, and says less than the reader checks: a text is not parsed there.
+
+use serde_json::{Map, Value, json};
+
+use super::keys::{KEYS, Key, NOT_DEFAULTS, Place, Shape, Support};
+
+/// The JSON Schema (draft 2020-12) of a rule file.
+#[must_use]
+pub fn schema() -> Value {
+    let mut schema = object(Place::File, |_| true);
+    let extra = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "rules/1.json",
+        "title": "Trommel rule file",
+        "$defs": definitions(),
+    });
+    merge(&mut schema, extra);
+    schema
+}
+
+fn definitions() -> Value {
+    let mut rule = object(Place::Rule, |_| true);
+    merge(&mut rule, json!({"required": ["id", "match"]}));
+    let groups = object(Place::Match, |key| key.name != "re");
+    let regex_item = object(Place::Item, |key| key.name == "re");
+    let rule_item = object(Place::Item, |key| key.name == "rule");
+    // Numbers and booleans are taken as the text that they are written as.
+    let text = json!({"type": ["string", "number", "boolean"]});
+    let item = json!({"anyOf": [reference("text"), regex_item]});
+    let exclude = json!({"anyOf": [reference("text"), regex_item, rule_item]});
+    json!({
+        "text": text,
+        "id": {"type": ["string", "number"], "pattern": "^[a-z0-9_]{1,64}$"},
+        "url": {"type": "string", "pattern": "^https?://"},
+        "duration": {
+            "anyOf": [
+                {"type": "string", "pattern": "^(([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?|0)$", "minLength": 1},
+                {"const": 0},
+            ],
+            "examples": ["30s", "10m", "1h30m", "1d"],
+        },
+        "threshold": {
+            "type": "string",
+            "pattern": "^\\s*(>=|>|<=|<)?\\s*[0-9]+\\s+in\\s+([0-9]+(ms|[smhdwy]))+\\s*$",
+            "examples": ["5 in 10m", "<= 4 in 1h"],
+        },
+        "regex": {"type": "string", "format": "regex", "minLength": 1, "maxLength": super::pattern::PATTERN_BYTES_MAX},
+        "item": item,
+        "items": one_or_many(&reference("item")),
+        "excludes": one_or_many(&exclude),
+        "fields": {
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": one_or_many(&reference("item")),
+        },
+        "match": {"anyOf": [reference("items"), groups]},
+        "selector": {
+            "anyOf": [
+                {"type": "string"},
+                {"type": "object", "additionalProperties": {"anyOf": [{"type": "null"}, one_or_many(&reference("text"))]}},
+            ],
+            "examples": ["namespace=image-factory, component=~\"api.*\""],
+        },
+        "recover": {"anyOf": [{"const": "never"}, reference("duration"), object(Place::Recover, |_| true)]},
+        "evidence": object(Place::Evidence, |_| true),
+        "evidence_lines": {"type": "integer", "minimum": 0, "maximum": super::EvidenceRules::LINES_MAX},
+        "defaults": object(Place::Rule, |key| !NOT_DEFAULTS.contains(&key.name)),
+        "rules": {"type": "array", "items": reference("rule")},
+        "rule": rule,
+    })
+}
+
+/// A map whose keys are those of `place`.
+fn object(place: Place, wanted: impl Fn(&Key) -> bool) -> Value {
+    let properties: Map<String, Value> = KEYS
+        .iter()
+        .filter(|key| key.place == place && key.support == Support::Now && wanted(key))
+        .map(|key| (key.name.to_owned(), property(key)))
+        .collect();
+    json!({"type": "object", "properties": properties, "additionalProperties": false})
+}
+
+fn property(key: &Key) -> Value {
+    let mut property = match key.shape {
+        Shape::Text => reference("text"),
+        Shape::Texts | Shape::Lines => one_or_many(&reference("text")),
+        Shape::Flag => json!({"type": "boolean"}),
+        Shape::Duration => reference("duration"),
+        Shape::OneOf(words) => json!({"enum": words}),
+        Shape::Token => reference("id"),
+        Shape::Def(name) => reference(name),
+    };
+    merge(&mut property, json!({"description": key.doc}));
+    property
+}
+
+fn reference(name: &str) -> Value {
+    json!({"$ref": format!("#/$defs/{name}")})
+}
+
+fn one_or_many(item: &Value) -> Value {
+    json!({"anyOf": [item, {"type": "array", "minItems": 1, "items": item}]})
+}
+
+fn merge(into: &mut Value, from: Value) {
+    if let (Value::Object(into), Value::Object(from)) = (into, from) {
+        into.extend(from);
+    }
+}

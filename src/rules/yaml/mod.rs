@@ -1,0 +1,522 @@
+//! YAML 1.2 as a small tree whose every node knows where it was written.
+//!
+//! A rule file is an operator's, but it may come from anywhere: size, depth and node count are bounded, an alias counts as
+//! often as it is used, and nothing here recurses deeper than [`DEPTH_MAX`]. Scalars stay texts: whoever reads a key knows
+//! what it should be, so `403`, `no` and `1.10` mean what they look like.
+
+mod mistakes;
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
+
+use super::problem::{Code, Fault, SourceText, shortened};
+
+/// Largest rule file in bytes: the size that Kubernetes allows a whole ConfigMap.
+pub(super) const FILE_BYTES_MAX: usize = 1 << 20;
+/// Deepest nesting; rules need eight.
+const DEPTH_MAX: usize = 32;
+/// Most nodes in one file, those of aliases counted at every use.
+const NODES_MAX: usize = 200_000;
+
+/// A value and the bytes of the file where it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Node {
+    pub(super) value: Value,
+    pub(super) span: Range<usize>,
+}
+
+/// What YAML made of it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Value {
+    /// Nothing, `~` or `null`, unquoted.
+    Null,
+    /// Everything else that is neither list nor map.
+    Scalar { text: String, style: ScalarStyle },
+    /// A sequence.
+    List(Vec<Node>),
+    /// A mapping in the order written; keys are not null, unique where they are scalars.
+    Map(Vec<(Node, Node)>),
+}
+
+impl Node {
+    /// The scalar's text as YAML gives it.
+    pub(super) fn scalar(&self) -> Option<&str> {
+        match &self.value {
+            Value::Scalar { text, .. } => Some(text),
+            _ => None,
+        }
+    }
+
+    /// How many nodes this is, and how deep.
+    fn extent(&self) -> (usize, usize) {
+        let children: Box<dyn Iterator<Item = &Node>> = match &self.value {
+            Value::Null | Value::Scalar { .. } => return (1, 1),
+            Value::List(items) => Box::new(items.iter()),
+            Value::Map(entries) => Box::new(entries.iter().flat_map(|(k, v)| [k, v])),
+        };
+        children
+            .map(Node::extent)
+            .fold((1, 1), |(count, height), (inner, depth)| {
+                (count + inner, height.max(depth + 1))
+            })
+    }
+}
+
+/// Reads the one document of `source`. What YAML allows and a rule file does not (a key twice, a tag, an unused anchor) goes
+/// to `faults`, and reading goes on; `None` when it cannot.
+pub(super) fn parse(source: &SourceText, faults: &mut Vec<Fault>) -> Option<Node> {
+    let text = &source.text;
+    if text.len() > FILE_BYTES_MAX {
+        faults.push(
+            Fault::new(
+                Code::Unreadable,
+                0..0,
+                format!(
+                    "the file has {} bytes, limit is {FILE_BYTES_MAX}",
+                    text.len()
+                ),
+            )
+            .help("split it: all files of a directory make one rule set"),
+        );
+        return None;
+    }
+    let mut builder = Builder {
+        source,
+        faults,
+        frames: Vec::new(),
+        anchors: HashMap::new(),
+        unused: HashMap::new(),
+        nodes: 0,
+        root: None,
+    };
+    let places = Places::of(text);
+    let mut documents = 0;
+    for event in Parser::new_from_str(text) {
+        let (event, span) = match event {
+            Ok(event) => event,
+            Err(error) => {
+                let at = places.byte(error.marker().index());
+                let open = builder.frames.last().map(|frame| frame.start);
+                builder
+                    .faults
+                    .push(mistakes::explain(source, at, open, error.info()));
+                return None;
+            }
+        };
+        let span = places.byte(span.start.index())..places.byte(span.end.index());
+        if let Event::DocumentStart(_) = event {
+            documents += 1;
+            if documents > 1 {
+                builder.faults.push(
+                    Fault::new(
+                        Code::Syntax,
+                        span,
+                        "a second document begins here, and a rule file holds one",
+                    )
+                    .help("remove the `---`, or make it a file of its own"),
+                );
+                return None;
+            }
+        }
+        if let Err(fault) = builder.on(event, span) {
+            builder.faults.push(fault);
+            return None;
+        }
+    }
+    let mut unused: Vec<_> = builder.unused.into_values().collect();
+    unused.sort_by_key(|span| span.start);
+    for span in unused {
+        let text = source.slice(&span);
+        builder.faults.push(
+            Fault::new(
+                Code::Syntax,
+                span.clone(),
+                "`&` begins an anchor in YAML, and nothing refers to this one",
+            )
+            .help(format!(
+                "a text that begins with `&` must be quoted: {}",
+                super::problem::quoted(&shortened(text))
+            )),
+        );
+    }
+    Some(builder.root.unwrap_or(Node {
+        value: Value::Null,
+        span: 0..0,
+    }))
+}
+
+/// From the parser's character index to bytes.
+enum Places {
+    /// All ASCII: they are equal.
+    Same(usize),
+    /// The byte where each character begins, and the end.
+    Table(Vec<u32>),
+}
+
+impl Places {
+    fn of(text: &str) -> Self {
+        if text.is_ascii() {
+            return Self::Same(text.len());
+        }
+        // The file's size limit is far below u32.
+        let starts = text.char_indices().map(|(at, _)| at as u32);
+        Self::Table(starts.chain([text.len() as u32]).collect())
+    }
+
+    fn byte(&self, index: usize) -> usize {
+        match self {
+            Self::Same(end) => index.min(*end),
+            Self::Table(starts) => starts[index.min(starts.len() - 1)] as usize,
+        }
+    }
+}
+
+/// A list or map that has begun and not ended.
+struct Frame {
+    start: usize,
+    anchor: usize,
+    open: Open,
+}
+
+enum Open {
+    List(Vec<Node>),
+    Map {
+        entries: Vec<(Node, Node)>,
+        key: Option<Node>,
+    },
+}
+
+struct Builder<'a> {
+    source: &'a SourceText,
+    faults: &'a mut Vec<Fault>,
+    frames: Vec<Frame>,
+    anchors: HashMap<usize, Node>,
+    unused: HashMap<usize, Range<usize>>,
+    nodes: usize,
+    root: Option<Node>,
+}
+
+impl Builder<'_> {
+    fn on(&mut self, event: Event<'_>, span: Range<usize>) -> Result<(), Fault> {
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                self.check_tag(tag.as_deref(), &span);
+                let null = style == ScalarStyle::Plain
+                    && tag.is_none()
+                    && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
+                let span = match style {
+                    ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => {
+                        span.start..self.end_of_quotes(&span)
+                    }
+                    // The parser ends a block at the next token, an absent value at the next comma.
+                    ScalarStyle::Literal | ScalarStyle::Folded => {
+                        let text = self.source.slice(&span);
+                        span.start..span.start + text.trim_end().len()
+                    }
+                    ScalarStyle::Plain if text.is_empty() => span.start..span.start,
+                    ScalarStyle::Plain => span,
+                };
+                let value = if null {
+                    Value::Null
+                } else {
+                    Value::Scalar {
+                        text: text.into_owned(),
+                        style,
+                    }
+                };
+                self.add(Node { value, span }, anchor, 1)
+            }
+            Event::SequenceStart(anchor, tag) => {
+                self.check_tag(tag.as_deref(), &span);
+                self.open(span, anchor, Open::List(Vec::new()))
+            }
+            Event::MappingStart(anchor, tag) => {
+                self.check_tag(tag.as_deref(), &span);
+                let (entries, key) = (Vec::new(), None);
+                self.open(span, anchor, Open::Map { entries, key })
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close(span),
+            Event::Alias(anchor) => {
+                self.unused.remove(&anchor);
+                let Some(node) = self.anchors.get(&anchor).cloned() else {
+                    return Err(Fault::new(
+                        Code::Syntax,
+                        span,
+                        "this alias stands inside what it refers to",
+                    ));
+                };
+                let (count, height) = node.extent();
+                if self.frames.len() + height > DEPTH_MAX {
+                    return Err(too_deep(span));
+                }
+                self.add(node, 0, count)
+            }
+            Event::Nothing
+            | Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(_)
+            | Event::DocumentEnd => Ok(()),
+        }
+    }
+
+    fn open(&mut self, span: Range<usize>, anchor: usize, open: Open) -> Result<(), Fault> {
+        if self.frames.len() >= DEPTH_MAX {
+            return Err(too_deep(span));
+        }
+        self.frames.push(Frame {
+            start: span.start,
+            anchor,
+            open,
+        });
+        Ok(())
+    }
+
+    fn close(&mut self, span: Range<usize>) -> Result<(), Fault> {
+        let frame = self.frames.pop().expect("the parser balances its events");
+        // A flow collection ends with its bracket; a block one where its last piece does, not at the next token.
+        let last = match &frame.open {
+            Open::List(items) => items.last().map(|node| node.span.end),
+            Open::Map { entries, .. } => entries.last().map(|(k, v)| k.span.end.max(v.span.end)),
+        };
+        let flow = matches!(
+            self.source.text.as_bytes().get(frame.start),
+            Some(b'{' | b'[')
+        );
+        let end = match last {
+            Some(last) if !flow => last.max(frame.start),
+            _ => {
+                let text = self.source.slice(&(frame.start..span.end));
+                frame.start + text.trim_end().len()
+            }
+        };
+        let value = match frame.open {
+            Open::List(items) => Value::List(items),
+            Open::Map { entries, .. } => Value::Map(entries),
+        };
+        if let Value::Map(entries) = &value {
+            self.check_keys(entries);
+        }
+        let span = frame.start..end;
+        self.add(Node { value, span }, frame.anchor, 1)
+    }
+
+    fn add(&mut self, node: Node, anchor: usize, count: usize) -> Result<(), Fault> {
+        self.nodes += count;
+        if anchor > 0 {
+            // The kept copy is memory too.
+            self.nodes += node.extent().0;
+            self.unused.insert(anchor, node.span.clone());
+            self.anchors.insert(anchor, node.clone());
+        }
+        if self.nodes > NODES_MAX {
+            return Err(Fault::new(
+                Code::TooMany,
+                node.span,
+                format!("the file has more than {NODES_MAX} values, counting aliases at every use"),
+            ));
+        }
+        match self.frames.last_mut().map(|frame| &mut frame.open) {
+            None => self.root = Some(node),
+            Some(Open::List(items)) => items.push(node),
+            Some(Open::Map { entries, key }) => match key.take() {
+                None => *key = Some(node),
+                Some(key) => entries.push((key, node)),
+            },
+        }
+        Ok(())
+    }
+
+    fn check_keys(&mut self, entries: &[(Node, Node)]) {
+        let mut seen = HashSet::new();
+        for (key, _) in entries {
+            let Some(name) = key.scalar() else {
+                self.faults.push(Fault::new(
+                    Code::Shape,
+                    key.span.clone(),
+                    "a key must be a text",
+                ));
+                continue;
+            };
+            if name == "<<" {
+                self.faults.push(
+                    Fault::new(
+                        Code::Syntax,
+                        key.span.clone(),
+                        "`<<` merges maps in YAML 1.1 only",
+                    )
+                    .help("write what the rules of a file share under `defaults:`"),
+                );
+            } else if !seen.insert(name) {
+                self.faults.push(
+                    Fault::new(
+                        Code::DuplicateKey,
+                        key.span.clone(),
+                        format!(
+                            "the key `{}` is already in this map, and only one can count",
+                            shortened(name)
+                        ),
+                    )
+                    .help("remove one of them; several values of one key make a list"),
+                );
+            }
+        }
+    }
+
+    fn check_tag(&mut self, tag: Option<&Tag>, span: &Range<usize>) {
+        if tag.is_none_or(Tag::is_yaml_core_schema) {
+            return;
+        }
+        let (line, _) = self.source.line_at(span.start);
+        let text = self.source.slice(&(span.start..line.end)).trim_end();
+        self.faults.push(
+            Fault::new(
+                Code::Syntax,
+                span.start..span.start + text.len(),
+                format!(
+                    "`{}` is a tag in YAML, and rules have no use for one",
+                    shortened(text.split_whitespace().next().unwrap_or("!"))
+                ),
+            )
+            .help(format!(
+                "a text that begins with `!` must be quoted: {}",
+                super::problem::quoted(&shortened(text))
+            )),
+        );
+    }
+
+    /// Where a quoted scalar really ends: the parser's span goes on to the end of the line.
+    fn end_of_quotes(&self, span: &Range<usize>) -> usize {
+        let text = self.source.slice(span);
+        let Some(open) = text.find(['\'', '"']) else {
+            return span.end;
+        };
+        let quote = text.as_bytes()[open];
+        let bytes = text.as_bytes();
+        let mut at = open + 1;
+        while let Some(&byte) = bytes.get(at) {
+            match byte {
+                b'\\' if quote == b'"' => at += 2,
+                b'\'' if quote == b'\'' && bytes.get(at + 1) == Some(&b'\'') => at += 2,
+                _ if byte == quote => return span.start + at + 1,
+                _ => at += 1,
+            }
+        }
+        span.end
+    }
+}
+
+fn too_deep(span: Range<usize>) -> Fault {
+    Fault::new(
+        Code::TooMany,
+        span,
+        format!("nested more than {DEPTH_MAX} levels deep"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> (Option<Node>, Vec<Fault>) {
+        let source = SourceText {
+            name: "t".to_owned(),
+            text: text.to_owned(),
+        };
+        let mut faults = Vec::new();
+        (parse(&source, &mut faults), faults)
+    }
+
+    /// Every scalar with the text that its span covers.
+    fn spans(node: &Node, text: &str, out: &mut Vec<String>) {
+        match &node.value {
+            Value::Null => out.push("null".to_owned()),
+            Value::Scalar { text: value, .. } => {
+                out.push(format!("{value:?} at {:?}", &text[node.span.clone()]));
+            }
+            Value::List(items) => items.iter().for_each(|item| spans(item, text, out)),
+            Value::Map(entries) => {
+                for (key, value) in entries {
+                    spans(key, text, out);
+                    spans(value, text, out);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_value_knows_where_it_was_written() {
+        let text = "é: [a, 'b''c' , \"d\\\"\" # x\n  ]\nb: {c: 'q' }  # no\nd: |\n  x\n  y\n\ne: ~\nf: 10\n";
+        let (node, faults) = read(text);
+        assert_eq!(faults, []);
+        let mut out = Vec::new();
+        spans(&node.expect("valid"), text, &mut out);
+        expect_test::expect![[r#"
+            "é" at "é"
+            "a" at "a"
+            "b'c" at "'b''c'"
+            "d\"" at "\"d\\\"\""
+            "b" at "b"
+            "c" at "c"
+            "q" at "'q'"
+            "d" at "d"
+            "x\ny\n" at "x\n  y"
+            "e" at "e"
+            null
+            "f" at "f"
+            "10" at "10""#]]
+        .assert_eq(&out.join("\n"));
+    }
+
+    #[test]
+    fn aliases_expand_within_a_bound() {
+        let (node, faults) = read("a: &x [1, 2]\nb: *x\n");
+        assert_eq!(faults, []);
+        assert_eq!(node.expect("valid").extent().0, 9);
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..12 {
+            let inner = format!("*a{}, ", level - 1).repeat(9);
+            bomb.push_str(&format!("a{level}: &a{level} [{inner}]\n"));
+        }
+        let (node, faults) = read(&bomb);
+        assert_eq!(node, None);
+        assert!(faults[0].message.contains("200000"), "{faults:?}");
+        let mut chain = "a0: &a0 [x]\n".to_owned();
+        for level in 1..100 {
+            chain.push_str(&format!("a{level}: &a{level} [*a{}]\n", level - 1));
+        }
+        assert!(
+            read(&chain)
+                .1
+                .iter()
+                .any(|fault| fault.message.contains("deep"))
+        );
+        assert!(read("a: &x [*x]").1[0].message.contains("inside"));
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        for text in ["[".repeat(300), "- ".repeat(5000), "{a: ".repeat(100)] {
+            let (node, faults) = read(&text);
+            assert_eq!((node, faults.len()), (None, 1));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "[ \\-:{}\\[\\],'\"#&*!|>%@`?~\n\r\tab0é\u{feff}]{0,60}") {
+            let (_, faults) = read(&text);
+            for fault in faults {
+                prop_assert!(text.get(fault.at.clone()).is_some(), "{:?} of {:?}", fault, text);
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_the_parser_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            read(&String::from_utf8_lossy(&bytes));
+        }
+    }
+}

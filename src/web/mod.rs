@@ -1,0 +1,173 @@
+//! The admin listener: metrics, health, findings and rules, for whoever operates trommel.
+//!
+//! It has its own port, so that a flood of pushes does not hide what is wrong and the push port can be open where this
+//! one is not. It has no authentication and changes nothing; what it answers comes from the database's owner, from
+//! the rule set in use and from the metrics, each through one handle in [`Admin`].
+
+mod routes;
+mod rules;
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, warn};
+
+use crate::record::{FindingFilter, FindingRow};
+use crate::rules::RuleSet;
+use crate::telemetry::{CONNECTIONS_REFUSED_TOTAL, Telemetry};
+
+pub use rules::rule_list;
+
+/// Connections served at once: a few scrapers, probes and people. Further ones are closed at once and counted.
+const CONNECTIONS_MAX: usize = 32;
+/// Time for a request's headers, and for the next request on an idle connection.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Age at which a connection is closed after the answer it is at: ends readers that never finish reading.
+const CONNECTION_AGE_MAX: Duration = Duration::from_secs(600);
+/// Time that a connection has to end once it was told to.
+const GRACE: Duration = Duration::from_secs(5);
+/// Pause after the system refuses to accept, as it does when there are no file descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What the admin listener shows.
+#[derive(Debug)]
+pub struct Admin {
+    /// What has been measured.
+    pub telemetry: Telemetry,
+    /// The owner of the database.
+    pub findings: mpsc::Sender<FindingsQuery>,
+    /// The rules in use.
+    pub rules: watch::Receiver<Arc<RuleSet>>,
+    /// Whether the push port is answered. NATS has no part in it: without NATS pushes are taken all the same.
+    pub ready: watch::Receiver<bool>,
+}
+
+/// A question to the owner of the database.
+#[derive(Debug)]
+pub struct FindingsQuery {
+    /// Which findings.
+    pub filter: FindingFilter,
+    /// Where the answer goes; dropped when there is none.
+    pub reply: oneshot::Sender<Vec<FindingRow>>,
+}
+
+/// Answers on `listener` until `stop` is true or its sender is gone; then ends open connections within five seconds.
+pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: watch::Receiver<bool>) {
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|&stop| stop) => break,
+        };
+        while connections.try_join_next().is_some() {}
+        match accepted {
+            Ok(_) if connections.len() >= CONNECTIONS_MAX => {
+                metrics::counter!(CONNECTIONS_REFUSED_TOTAL).increment(1);
+            }
+            Ok((socket, _)) => {
+                connections.spawn(connection(socket, Arc::clone(&admin), stop.clone()));
+            }
+            Err(error) => {
+                warn!(%error, "the admin listener cannot accept");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    while connections.join_next().await.is_some() {}
+}
+
+/// Serves one connection until the client ends it, it is too old, or `stop`.
+async fn connection(
+    socket: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    admin: Arc<Admin>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let service = service_fn(|request| {
+        let admin = Arc::clone(&admin);
+        async move { Ok::<_, std::convert::Infallible>(routes::respond(&admin, &request).await) }
+    });
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT)
+            .serve_connection(TokioIo::new(socket), service)
+    );
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        () = sleep(CONNECTION_AGE_MAX) => None,
+        _ = stop.wait_for(|&stop| stop) => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            timeout(GRACE, connection).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = ended {
+        // A client that hangs up is no concern of the operator's.
+        debug!(%error, "admin connection ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+    use crate::telemetry;
+
+    fn admin() -> Arc<Admin> {
+        Arc::new(Admin {
+            telemetry: telemetry::install(),
+            findings: mpsc::channel(1).0,
+            rules: watch::channel(Arc::new(RuleSet::default())).1,
+            ready: watch::channel(true).1,
+        })
+    }
+
+    #[tokio::test]
+    async fn a_connection_serves_several_requests_and_ends_when_told_to() {
+        let (mut client, server) = duplex(1 << 16);
+        let (stop, stopped) = watch::channel(false);
+        let serving = tokio::spawn(connection(server, admin(), stopped));
+        for _ in 0..2 {
+            let request = "HEAD /livez HTTP/1.1\r\nhost: x\r\n\r\n";
+            client.write_all(request.as_bytes()).await.expect("open");
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"\r\n\r\n") {
+                answer.push(client.read_u8().await.expect("an answer"));
+            }
+            let answer = String::from_utf8(answer).expect("text");
+            assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+            assert!(answer.contains("content-length: 3\r\n"), "{answer}");
+        }
+        stop.send(true).expect("the connection listens");
+        serving.await.expect("it ends");
+        assert_eq!(client.read(&mut [0]).await.expect("closed"), 0);
+    }
+
+    #[tokio::test]
+    async fn bytes_that_are_no_http_end_the_connection() {
+        let (mut client, server) = duplex(1 << 16);
+        let (_stop, stopped) = watch::channel(false);
+        let serving = tokio::spawn(connection(server, admin(), stopped));
+        client
+            .write_all(b"\x16\x03\x01\0\xff\r\n\r\n")
+            .await
+            .expect("open");
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.expect("closed");
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        serving.await.expect("it ends");
+    }
+}

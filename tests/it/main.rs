@@ -1,0 +1,14 @@
+//! Trommel as others see it: the real binary, real clients, a real NATS server.
+//!
+//! `scripts/test` installs what these tests run. Without it a test that misses a server or a client says so and passes.
+
+mod clients;
+mod jetstream;
+mod metrics;
+mod nats_down;
+mod readme;
+mod replay;
+mod restart;
+mod sample;
+mod support;
+mod vectors;

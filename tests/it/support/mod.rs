@@ -1,0 +1,15 @@
+//! What the tests stand on: the real binary, real servers, real clients.
+//!
+//! Nothing here sleeps for a fixed time and hopes: [`wait::until`] polls for what should happen, up to a deadline.
+
+pub(crate) mod alloy;
+pub(crate) mod event;
+pub(crate) mod http;
+pub(crate) mod incident;
+pub(crate) mod loki;
+pub(crate) mod nats;
+pub(crate) mod program;
+pub(crate) mod proxy;
+pub(crate) mod scratch;
+pub(crate) mod trommel;
+pub(crate) mod wait;

@@ -1,0 +1,260 @@
+//! The real binary, as an operator runs it.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use serde_json::Value;
+
+use super::event::Event;
+use super::http::{Client, Request};
+use super::loki::{self, Entry};
+use super::scratch::Scratch;
+use super::{program, wait};
+
+/// What to start, and the folder it works in. A second start with the same setup finds the data of the first.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    scratch: Scratch,
+    args: Vec<OsString>,
+}
+
+impl Setup {
+    /// `trommel run` on free ports with `rules` and no others.
+    pub(crate) fn new(rules: &str) -> Self {
+        let setup = Self::with_builtin_rules();
+        let file = setup.scratch.write("rules.yaml", rules);
+        setup.arg("--no-builtin").arg("--rules").arg(file)
+    }
+
+    /// `trommel run` on free ports with the rules that ship.
+    pub(crate) fn with_builtin_rules() -> Self {
+        let setup = Self {
+            scratch: Scratch::new(),
+            args: Vec::new(),
+        };
+        setup
+            .arg("run")
+            .arg("--listen")
+            .arg("127.0.0.1:0")
+            .arg("--admin-listen")
+            .arg("127.0.0.1:0")
+    }
+
+    /// With a data directory.
+    pub(crate) fn with_data(self) -> Self {
+        let data = self.scratch.path("data");
+        self.arg("--data").arg(data)
+    }
+
+    /// With findings going to the NATS server at `url`.
+    pub(crate) fn with_nats(self, url: &str) -> Self {
+        self.arg("--nats").arg(url)
+    }
+
+    /// With one more argument.
+    pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    /// Starts it and waits until it listens.
+    #[track_caller]
+    pub(crate) fn start(&self) -> Trommel {
+        Trommel::start(self)
+    }
+}
+
+/// The binary without arguments, and without settings of whoever runs the tests.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trommel"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("TROMMEL_") || name == "RUST_LOG" {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// A running trommel; killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Trommel {
+    child: Child,
+    push: SocketAddr,
+    admin: SocketAddr,
+    stdout: Lines,
+    stderr: Lines,
+}
+
+impl Trommel {
+    #[track_caller]
+    fn start(setup: &Setup) -> Self {
+        let mut child = command()
+            .args(&setup.args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("cargo has built the binary");
+        let stdout: ChildStdout = child.stdout.take().expect("stdout is piped");
+        let stderr: ChildStderr = child.stderr.take().expect("stderr is piped");
+        let (stdout, stderr) = (Lines::collect(stdout), Lines::collect(stderr));
+        let (push, admin) = wait::until("the start-up log to name both ports", || {
+            let ports = stderr.read(|lines| lines.iter().find_map(|line| listening(line)));
+            let ended = child.try_wait().expect("a child can be asked");
+            if let (None, Some(status)) = (ports, ended) {
+                panic!("trommel ended with {status}:\n{}", stderr.text());
+            }
+            ports
+        });
+        Self {
+            child,
+            push,
+            admin,
+            stdout,
+            stderr,
+        }
+    }
+
+    /// Where it takes pushes.
+    pub(crate) fn push_address(&self) -> SocketAddr {
+        self.push
+    }
+
+    /// A connection to where it takes pushes.
+    pub(crate) fn push_client(&self) -> Client {
+        Client::new(self.push)
+    }
+
+    /// Pushes `entries` as Alloy does, in one request.
+    ///
+    /// # Panics
+    /// When the answer is not 204.
+    #[track_caller]
+    pub(crate) fn push(&self, entries: &[Entry]) {
+        self.must_accept(&Request::push_protobuf(loki::protobuf(entries)));
+    }
+
+    /// Pushes `entries` as JSON, in one request.
+    #[track_caller]
+    pub(crate) fn push_json(&self, entries: &[Entry]) {
+        self.must_accept(&Request::push_json(loki::json(entries)));
+    }
+
+    #[track_caller]
+    fn must_accept(&self, request: &Request) {
+        let answer = self
+            .push_client()
+            .send(request)
+            .unwrap_or_else(|error| panic!("push: {error}\n{}", self.stderr.text()));
+        assert_eq!(
+            answer.status,
+            204,
+            "{}\n{}",
+            answer.text(),
+            self.stderr.text()
+        );
+    }
+
+    /// What the admin port answers to a GET of `path`.
+    #[track_caller]
+    pub(crate) fn admin(&self, path: &str) -> super::http::Answer {
+        Client::new(self.admin)
+            .send(&Request::get(path))
+            .unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.stderr.text()))
+    }
+
+    /// Every message on stdout so far.
+    #[track_caller]
+    pub(crate) fn events(&self) -> Vec<Event> {
+        self.stdout
+            .read(|lines| lines.iter().map(|line| Event::read(line)).collect())
+    }
+
+    /// Waits for the message on stdout for which `is` holds.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, what: &str, is: impl Fn(&Event) -> bool) -> Event {
+        wait::until(what, || self.events().into_iter().find(|event| is(event)))
+    }
+
+    /// `kill -9`: no chance to finish anything.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("a child can be waited for");
+    }
+
+    /// SIGTERM, as Kubernetes stops a pod, and what it exits with.
+    #[track_caller]
+    pub(crate) fn terminate(mut self) -> ExitStatus {
+        program::signal(&self.child, "TERM");
+        wait::until("trommel to end after SIGTERM", || {
+            self.child.try_wait().expect("a child can be asked")
+        })
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.stderr.text()
+    }
+}
+
+impl Drop for Trommel {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The two addresses in `{"message":"listening","push":"…","admin":"…"}`, at the top or under `fields`.
+fn listening(line: &str) -> Option<(SocketAddr, SocketAddr)> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let fields = match &line["fields"] {
+        Value::Null => &line,
+        fields => fields,
+    };
+    if fields["message"] != "listening" {
+        return None;
+    }
+    let address = |name: &str| fields[name].as_str()?.parse().ok();
+    Some((address("push")?, address("admin")?))
+}
+
+/// The lines of a stream, read as they come so that the writer never blocks.
+#[derive(Debug)]
+struct Lines {
+    lines: Arc<Mutex<Vec<String>>>,
+    _reader: JoinHandle<()>,
+}
+
+impl Lines {
+    fn collect(stream: impl Read + Send + 'static) -> Self {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&lines);
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                sink.lock().expect("nobody panics with the lock").push(line);
+            }
+        });
+        Self {
+            lines,
+            _reader: reader,
+        }
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&[String]) -> T) -> T {
+        let lines = self
+            .lines
+            .lock()
+            .expect("nobody panics with the lock")
+            .clone();
+        look(&lines)
+    }
+
+    fn text(&self) -> String {
+        self.read(|lines| lines.join("\n"))
+    }
+}
