@@ -6,14 +6,13 @@ use std::path::Path;
 
 use trommel::batch::Labels;
 
-use crate::rules::Signature;
 use crate::wire::SentStream;
 
 /// What a row's lines are like.
 pub(crate) enum Mix {
-    /// Ordinary lines; so many of a thousand hold what one of the signatures matches.
+    /// Ordinary lines; so many of a thousand hold one of the examples.
     Hits { per_mille: u64 },
-    /// Each line holds a piece of a signature, one byte short of the whole.
+    /// Each line holds an example that lacks its first character.
     NearMisses,
     /// These lines, over and over.
     Given(Vec<Vec<u8>>),
@@ -24,14 +23,14 @@ const BYTES: usize = 1_190_000;
 
 impl Mix {
     /// One request's streams.
-    pub(crate) fn streams(&self, seed: u64, signatures: &[Signature]) -> Vec<SentStream> {
+    pub(crate) fn streams(&self, seed: u64, examples: &[String]) -> Vec<SentStream> {
         let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) + 1);
         (0..STREAMS)
             .map(|number| {
                 let mut lines = Vec::new();
                 let mut bytes = 0;
                 while bytes < BYTES / STREAMS {
-                    let line = self.line(number, &mut random, signatures);
+                    let line = self.line(number, &mut random, examples);
                     bytes += line.len() + 24;
                     lines.push(line);
                 }
@@ -43,12 +42,12 @@ impl Mix {
             .collect()
     }
 
-    fn line(&self, stream: usize, random: &mut Random, signatures: &[Signature]) -> Vec<u8> {
+    fn line(&self, stream: usize, random: &mut Random, examples: &[String]) -> Vec<u8> {
         if let Self::Given(lines) = self {
             return random.one_of(lines).clone();
         }
         let mut line = ordinary(stream, random);
-        let example = &random.one_of(signatures).example;
+        let example = random.one_of(examples);
         match self {
             Self::Hits { per_mille } if random.below(1000) < *per_mille => {
                 line.push(' ');
@@ -56,7 +55,7 @@ impl Mix {
             }
             Self::NearMisses => {
                 line.push(' ');
-                line.push_str(&example[1..]);
+                line.extend(example.chars().skip(1));
             }
             Self::Hits { .. } | Self::Given(_) => {}
         }

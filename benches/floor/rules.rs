@@ -1,11 +1,11 @@
-//! Rules like those that clusters are watched with: 9 stand for what ships, 200 and 1000 for what operators add.
+//! Rules like those that clusters are watched with: what ships, and 200 and 1000 as operators may add.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use trommel::rules::{
     Comparison, Confidence, EvidenceRules, FieldCondition, FieldTest, Item, Match, Matcher, Parse,
-    Pattern, Recover, Rule, RuleSet, Selector, Severity, Source, Test, Threshold,
+    Pattern, Recover, Rule, RuleSet, Selector, Severity, Source, Test, Threshold, builtin, load,
 };
 
 /// What a rule looks for, and a text that it matches.
@@ -49,24 +49,18 @@ impl Signature {
     }
 }
 
-pub(crate) fn nine() -> Vec<Signature> {
-    vec![
-        Signature::any(["toomanyrequests", "429 Too Many Requests"]),
-        Signature::any(["ImagePullBackOff", "ErrImagePull"]),
-        Signature::any(["FreeDiskSpaceFailed"]),
-        Signature::any(["EvictionThresholdMet"]),
-        Signature::text("nats: no servers available for connection"),
-        Signature::text("LDAP Result Code 200"),
-        Signature::regex(
-            r"dial tcp (?P<peer>\S+): (?:connect: )?i/o timeout",
-            "dial tcp 10.0.0.9:389: i/o timeout",
-        ),
-        Signature::text("manifest unknown"),
-        Signature::regex(
-            "x509: (?:certificate|cannot validate)",
-            "x509: certificate has expired",
-        ),
-    ]
+/// The rules that ship, and lines that they catch.
+pub(crate) fn shipped() -> (Arc<RuleSet>, Vec<String>) {
+    let loaded = load(&builtin());
+    let rules = loaded.set.expect("the rules that ship are valid");
+    let examples = loaded
+        .examples
+        .into_iter()
+        .filter(|example| example.must_match);
+    (
+        Arc::new(rules),
+        examples.map(|example| example.line).collect(),
+    )
 }
 
 /// 140 rules of texts, 146 texts in all, and 60 of expressions; every fifth reads one app only.
@@ -87,8 +81,7 @@ fn mixed(texts: usize, expressions: usize) -> Vec<Signature> {
     let pairs: Vec<_> = subjects.collect();
     let pair = |number: usize| pairs[number * 37 % pairs.len()];
 
-    let mut signatures = nine();
-    signatures.extend(KNOWN.iter().map(|text| Signature::text(text)));
+    let mut signatures: Vec<_> = (KNOWN.iter().map(|text| Signature::text(text))).collect();
     for number in 0.. {
         if signatures.len() >= texts {
             break;
@@ -158,13 +151,16 @@ pub(crate) fn field() -> Signature {
     }
 }
 
-pub(crate) fn rule_set(signatures: &[Signature]) -> Arc<RuleSet> {
+/// The rules of `signatures`, and texts that they match.
+pub(crate) fn rule_set(signatures: &[Signature]) -> (Arc<RuleSet>, Vec<String>) {
     let rules = signatures.iter().enumerate();
     let rules = rules.map(|(number, signature)| Arc::new(rule(format!("r{number:04}"), signature)));
-    Arc::new(RuleSet {
+    let rules = RuleSet {
         rules: rules.collect(),
         hash: String::new(),
-    })
+    };
+    let examples = signatures.iter().map(|signature| signature.example.clone());
+    (Arc::new(rules), examples.collect())
 }
 
 fn rule(id: String, signature: &Signature) -> Rule {

@@ -1,10 +1,9 @@
 //! Requests as Alloy makes them, and the way from their bytes to a batch.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use trommel::batch::{Batch, Entry, Labels, Span, Stream, StreamEntries};
-use trommel::time::Timestamp;
+use trommel::batch::{Batch, Labels};
+use trommel::push::{Encoded, Form, Interner, Limits, Scratch};
 
 /// One stream of a request to be.
 pub(crate) struct SentStream {
@@ -18,7 +17,6 @@ pub(crate) struct Request {
     /// Decompressed.
     pub(crate) bytes: usize,
     pub(crate) lines: usize,
-    labels: Vec<Labels>,
 }
 
 impl Request {
@@ -48,7 +46,6 @@ impl Request {
                 .expect("a batch is far below snappy's limit of 4 GiB"),
             bytes: body.len(),
             lines: streams.iter().map(|stream| stream.lines.len()).sum(),
-            labels: streams.iter().map(|stream| stream.labels.clone()).collect(),
         }
     }
 }
@@ -79,106 +76,36 @@ pub(crate) fn decompress(compressed: &[u8], block: &mut Vec<u8>) {
         .expect("we compressed it");
 }
 
-/// From a request's bytes to a batch: decompression, and a walk over borrowed fields. Streams are interned beforehand,
-/// as they are after the first request of an agent.
+/// From a request's bytes to a batch, as the server does it.
 pub(crate) struct Decoder {
-    streams: HashMap<Vec<u8>, Arc<Stream>>,
+    tenant: Arc<str>,
+    limits: Limits,
+    interner: Interner,
+    scratch: Scratch,
 }
 
 impl Decoder {
-    pub(crate) fn new(requests: &[Request]) -> Self {
-        let labels = requests.iter().flat_map(|request| &request.labels);
-        let stream = |labels: &Labels| {
-            let stream = Stream::new("".into(), labels.clone());
-            (labels.to_string().into_bytes(), Arc::new(stream))
-        };
+    pub(crate) fn new() -> Self {
+        let limits = Limits::default();
         Self {
-            streams: labels.map(stream).collect(),
+            tenant: "".into(),
+            interner: Interner::new(limits.streams_interned_max),
+            limits,
+            scratch: Scratch::default(),
         }
     }
 
-    pub(crate) fn decode(&self, request: &Request, batch: &mut Batch) {
-        let mut block = std::mem::take(&mut batch.block);
-        batch.clear();
-        decompress(&request.compressed, &mut block);
-        let mut body = Reader {
-            block: &block,
-            at: 0,
-            end: block.len(),
+    pub(crate) fn decode(&mut self, request: &Request) -> &Batch {
+        let encoded = Encoded {
+            tenant: &self.tenant,
+            form: Form::V1,
+            content_type: Some(b"application/x-protobuf"),
+            content_encoding: Some(b"snappy"),
+            body: &request.compressed,
         };
-        while let Some((_, mut message)) = body.field() {
-            let first = batch.entries.len() as u32;
-            let mut stream = None;
-            while let Some((field, mut piece)) = message.field() {
-                if field == 1 {
-                    stream = self.streams.get(&block[piece.at..piece.end]);
-                    continue;
-                }
-                let (mut seconds, mut nanos, mut line) = (0, 0, Span::default());
-                while let Some((field, mut piece)) = piece.field() {
-                    if field == 2 {
-                        line = Span {
-                            start: piece.at as u32,
-                            len: (piece.end - piece.at) as u32,
-                        };
-                    } else {
-                        piece.varint();
-                        seconds = piece.varint() as i64;
-                        piece.varint();
-                        nanos = piece.varint() as i64;
-                    }
-                }
-                batch.entries.push(Entry {
-                    at: Timestamp::from_parts(seconds, nanos),
-                    line,
-                    metadata: Span::default(),
-                });
-            }
-            batch.streams.push(StreamEntries {
-                stream: stream.expect("labels come first").clone(),
-                entries: first..batch.entries.len() as u32,
-            });
-        }
-        batch.block = block;
-    }
-}
-
-struct Reader<'a> {
-    block: &'a [u8],
-    at: usize,
-    end: usize,
-}
-
-impl<'a> Reader<'a> {
-    /// The next length-delimited field.
-    fn field(&mut self) -> Option<(u64, Reader<'a>)> {
-        if self.at >= self.end {
-            return None;
-        }
-        let tag = self.varint();
-        let len = self.varint() as usize;
-        let at = self.at;
-        self.at += len;
-        Some((
-            tag >> 3,
-            Reader {
-                block: self.block,
-                at,
-                end: self.at,
-            },
-        ))
-    }
-
-    fn varint(&mut self) -> u64 {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.block[self.at];
-            self.at += 1;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                break;
-            }
-        }
-        value
+        self.scratch
+            .decode(&encoded, &self.limits, &self.interner, &mut |_| true)
+            .expect("we encoded it");
+        self.scratch.batch()
     }
 }

@@ -1,6 +1,6 @@
 //! What a match is, in the plainest way: one rule against one line, nothing prepared, nothing left out.
 //!
-//! [`matches`] is for examples and explanations, where a line is looked at once, and it is what the scanner is tested against.
+//! [`matches()`] is for examples and explanations, where a line is looked at once, and it is what the scanner is tested against.
 //! Its cost is that of looking for every item; a text without case costs line times text.
 
 use memchr::memmem;

@@ -2,7 +2,7 @@
 //!
 //! Nearly all lines mean nothing, so the work is to find that out fast. [`Scanner`] searches a batch's block as a whole, without
 //! looking at lines, for literals that the rules require (`literals`, `search`); only where one lies, a line is looked up, its stream
-//! held against the selector, and the rule itself asked (`confirm`). [`matches`] is the same question asked in the plainest way,
+//! held against the selector, and the rule itself asked (`confirm`). [`matches()`] is the same question asked in the plainest way,
 //! for single lines; that both always agree is the room's chief property, tested on random rules and lines.
 //!
 //! Pure: no I/O, no clock, nothing shared but the immutable [`Scanner`]; each worker brings its own [`Scratch`].

@@ -224,3 +224,40 @@ impl<'a> Cursor<'a> {
         self.is_within(at)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::scan::testing::{Sent, batch, labels};
+
+    proptest! {
+        #[test]
+        fn a_cursor_finds_the_entry_at_each_position(
+            lengths in prop::collection::vec(prop::collection::vec(0..4_usize, 0..30), 1..5),
+            framing in "-{0,2}",
+            mut positions in prop::collection::vec(any::<prop::sample::Index>(), 1..30),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let lines = |lengths: &Vec<usize>| lengths.iter().map(|&len| Sent::from(&*"x".repeat(len))).collect();
+            let streams: Vec<_> = lengths.iter().map(|lengths| (labels(&[]), lines(lengths))).collect();
+            let batch = batch(&streams, &framing);
+            prop_assume!(!batch.entries.is_empty());
+            let first = cut.index(batch.entries.len());
+            let base = batch.entries[first].line.range().start;
+            positions.sort_by_key(|position| position.index(batch.block.len() + 1));
+
+            let mut cursor = Cursor::new(&batch, first..batch.entries.len());
+            for position in positions {
+                let at = base.max(position.index(batch.block.len() + 1));
+                let expected = (first..batch.entries.len()).find(|&entry| batch.entries[entry].line.range().contains(&at));
+                let found = cursor.seek(at).then_some(cursor.entry);
+                prop_assert_eq!(found, expected, "at {}", at);
+                if let Some(entry) = expected {
+                    prop_assert!(batch.streams[cursor.stream].entries.contains(&(entry as u32)));
+                }
+            }
+        }
+    }
+}

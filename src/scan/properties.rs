@@ -9,7 +9,7 @@ use super::testing::{
 };
 use super::{Cost, Line, Scanner, Scratch, VALUE_BYTES_MAX, judge};
 use crate::batch::{Batch, Labels};
-use crate::hit::{Hit, LINE_BYTES_MAX, RuleIndex};
+use crate::hit::{Hit, LINE_BYTES_MAX, Role, RuleIndex};
 use crate::rules::{
     Comparison, Exclude, FieldCondition, FieldTest, Item, Match, Matcher, Parse, Recover, Rule,
     RuleSet, Selector, Summary, Test,
@@ -116,6 +116,7 @@ fn expression() -> impl Strategy<Value = String> {
         1 => Just(".*".to_owned()),
         1 => Just(r"(?P<user>\w+)".to_owned()),
         1 => Just(r"user=(?P<user>\S+)".to_owned()),
+        1 => Just(r"(?P<app>\w+)".to_owned()),
         1 => Just("[ab]".to_owned()),
         1 => Just("[^ ]".to_owned()),
         1 => Just(" ".to_owned()),
@@ -286,6 +287,7 @@ fn sent() -> impl Strategy<Value = Sent> {
             serde_json::json!({"status": status, "msg": msg, "a": {"b": "error"}, "level": "error"}).to_string()
         }),
         1 => (pieces(), 0..900_u32).prop_map(|(msg, status)| format!("level=ERROR status={status} msg={msg:?} a.b=7\r\n")),
+        1 => (0..900_u32).prop_map(|status| format!(r#"{{"st\u0061tus":{status},"\u0061":{{"b":"web"}}}}"#)),
         1 => prop::collection::vec(any::<u8>(), 0..40).prop_map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
     ];
     let metadata = prop_oneof![
@@ -302,8 +304,9 @@ fn sent() -> impl Strategy<Value = Sent> {
 }
 
 fn streams() -> impl Strategy<Value = Vec<(Labels, Vec<Sent>)>> {
-    let labels = (prop::sample::select(&["web", "db", ""][..]), piece())
-        .prop_map(|(app, other)| labels(&[("app", app), ("other", &other)]));
+    let value = || prop::sample::select(&["web", "db", ""][..]);
+    let labels = (value(), value(), piece())
+        .prop_map(|(app, user, other)| labels(&[("app", app), ("user", user), ("other", &other)]));
     prop::collection::vec((labels, prop::collection::vec(sent(), 0..6)), 1..4)
 }
 
@@ -400,6 +403,41 @@ fn hits_of_a_stream_share_a_key_made_of_labels() {
     assert_eq!(keys, ["web", "web", "", "", "db", "db"]);
     assert!(std::sync::Arc::ptr_eq(&hits[0].key, &hits[1].key));
     assert!(std::sync::Arc::ptr_eq(&hits[4].key, &hits[5].key));
+}
+
+#[test]
+fn a_recovery_has_a_key_of_its_own() {
+    let mut rule = rule("r", any_of([text("quota exceeded")]));
+    rule.by = vec!["app".to_owned()];
+    rule.recover = Recover::Match {
+        after: None,
+        when: Box::new(any_of([regex(r"quota raised for (?P<app>\w+)")])),
+    };
+    let rules = rule_set([rule]);
+    let lines = [
+        "quota exceeded",
+        "quota raised for db, was: quota exceeded",
+        "quota exceeded",
+    ];
+    let batch = batch(
+        &[(labels(&[("app", "web")]), lines.map(Sent::from).into())],
+        "",
+    );
+    let hits = scanned(
+        &Scanner::new(rules.clone()),
+        &mut Scratch::default(),
+        &batch,
+    );
+    assert_eq!(hits, naive(&rules, &batch));
+    let found: Vec<_> = hits.iter().map(|hit| (hit.role, &*hit.key[0])).collect();
+    assert_eq!(
+        found,
+        [
+            (Role::Match, "web"),
+            (Role::Recovery, "db"),
+            (Role::Match, "web")
+        ]
+    );
 }
 
 #[test]
