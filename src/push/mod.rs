@@ -16,7 +16,6 @@ mod inspect;
 mod interner;
 mod json;
 pub mod labels;
-pub mod level;
 mod limits;
 mod media_type;
 mod pool;

@@ -102,6 +102,7 @@ fn entry(fill: &mut Fill<'_>, mut wire: Wire<'_>) -> Result<(), ProtobufError> {
     Ok(())
 }
 
+#[inline(always)]
 fn timestamp(mut wire: Wire<'_>, seconds: &mut i64, nanos: &mut i32) -> Result<(), ProtobufError> {
     while let Some(key) = wire.key()? {
         match key.field {
@@ -153,6 +154,7 @@ struct Wire<'a> {
 
 impl<'a> Wire<'a> {
     /// The next field; `None` at the message's end.
+    #[inline(always)]
     fn key(&mut self) -> Result<Option<Key>, ProtobufError> {
         if self.at == self.end {
             return Ok(None);
@@ -169,11 +171,13 @@ impl<'a> Wire<'a> {
         Ok(Some(Key { field, wire_type }))
     }
 
+    #[inline(always)]
     fn integer(&mut self, key: Key) -> Result<u64, ProtobufError> {
         self.expect(key, VARINT)?;
         self.varint()
     }
 
+    #[inline(always)]
     fn bytes(&mut self, key: Key) -> Result<Span, ProtobufError> {
         self.expect(key, LENGTH_DELIMITED)?;
         let length = self.varint()?;
@@ -182,6 +186,7 @@ impl<'a> Wire<'a> {
         Ok(self.span(start, self.at))
     }
 
+    #[inline(always)]
     fn message(&mut self, key: Key) -> Result<Wire<'a>, ProtobufError> {
         let span = self.bytes(key)?.range();
         Ok(Wire {
@@ -218,6 +223,7 @@ impl<'a> Wire<'a> {
         }
     }
 
+    #[inline(always)]
     fn expect(&self, key: Key, wire_type: u8) -> Result<(), ProtobufError> {
         if key.wire_type == wire_type {
             Ok(())
@@ -226,34 +232,34 @@ impl<'a> Wire<'a> {
         }
     }
 
+    #[inline(always)]
     fn varint(&mut self) -> Result<u64, ProtobufError> {
-        let rest = &self.block[self.at..self.end];
-        // Nearly all are one byte: keys, and lengths below 128.
-        if let Some(&first) = rest.first()
-            && first < 0x80
-        {
-            self.at += 1;
-            return Ok(u64::from(first));
-        }
+        let message = &self.block[..self.end];
         let mut value = 0;
-        for (place, &byte) in rest.iter().take(10).enumerate() {
-            // The tenth byte holds the 64th bit only.
-            if place == 9 && byte > 1 {
-                break;
-            }
-            value |= u64::from(byte & 0x7f) << (7 * place);
+        let mut at = self.at;
+        for shift in (0..63).step_by(7) {
+            let Some(&byte) = message.get(at) else {
+                return Err(self.error(TRUNCATED));
+            };
+            at += 1;
+            value |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {
-                self.at += place + 1;
+                self.at = at;
                 return Ok(value);
             }
         }
-        Err(self.error(if rest.len() < 10 {
-            TRUNCATED
-        } else {
-            "integer overflows"
-        }))
+        // The tenth byte holds the 64th bit only.
+        match message.get(at) {
+            Some(&byte) if byte <= 1 => {
+                self.at = at + 1;
+                Ok(value | u64::from(byte) << 63)
+            }
+            Some(_) => Err(self.error("integer overflows")),
+            None => Err(self.error(TRUNCATED)),
+        }
     }
 
+    #[inline(always)]
     fn advance(&mut self, bytes: u64) -> Result<(), ProtobufError> {
         match usize::try_from(bytes) {
             Ok(bytes) if bytes <= self.end - self.at => {

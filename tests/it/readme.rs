@@ -44,6 +44,45 @@ fn the_worked_example_gives_what_the_readme_shows() {
 }
 
 /// The first piece of `text` between two others.
+/// Whether what stands between the markers `name` in the README is `table`; with `UPDATE_EXPECT` it is made so.
+fn check_table(name: &str, table: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(&path).expect("there is a README");
+    let (open, close) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
+    let written = between(&readme, &open, &close);
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        let stale = format!("{open}{written}{close}");
+        let readme = readme.replace(&stale, &format!("{open}{table}{close}"));
+        std::fs::write(&path, readme).expect("the README can be written");
+        return;
+    }
+    assert_eq!(
+        written, table,
+        "UPDATE_EXPECT=1 brings the README up to date"
+    );
+}
+
+/// Both tables in one test: with `UPDATE_EXPECT` they write the same file.
+#[test]
+fn the_readme_lists_every_setting_and_every_metric() {
+    let cell = |text: &str| text.replace('|', "\\|");
+    let mut settings = "| key | variable | default | meaning |\n|---|---|---|---|\n".to_owned();
+    for setting in trommel::config::settings() {
+        let default = setting.default.as_deref();
+        let default = default.map_or_else(String::new, |text| format!("`{}`", cell(text)));
+        let (key, variable, doc) = (&setting.key, &setting.variable, cell(&setting.doc));
+        settings += &format!("| `{key}` | `{variable}` | {default} | {doc} |\n");
+    }
+    check_table("settings", &settings);
+
+    let mut metrics = "| metric | labels | meaning |\n|---|---|---|\n".to_owned();
+    for metric in trommel::telemetry::METRICS {
+        let labels = metric.labels.join(", ");
+        metrics += &format!("| `{}` | {labels} | {} |\n", metric.name, metric.help);
+    }
+    check_table("metrics", &metrics);
+}
+
 fn between<'a>(text: &'a str, begin: &str, end: &str) -> &'a str {
     let (_, rest) = text.split_once(begin).expect("the README has it");
     rest.split_once(end).expect("the README ends it").0
