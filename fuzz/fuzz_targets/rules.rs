@@ -1,6 +1,7 @@
 //! Any text may be a rule file: it loads or is refused with a reason, and what loads can be scanned for.
 #![no_main]
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
@@ -18,8 +19,8 @@ fuzz_target!(|text: &str| {
         .iter()
         .any(|problem| problem.level == Level::Error);
     assert_eq!(loaded.set.is_none(), refused);
-    rules::report::text(&loaded.problems, &[source], false);
+    black_box(rules::report::text(&loaded.problems, &[source], false));
     if let Some(set) = loaded.set {
-        Scanner::new(Arc::new(set));
+        black_box(Scanner::new(Arc::new(set)));
     }
 });

@@ -112,7 +112,7 @@ fn execute(
         Err(error) if is_broken_pipe(&error) => Exit::Fine,
         Err(error) => {
             // With stderr gone there is nobody left to tell.
-            let _ = writeln!(diagnostics, "trommel: {error:#}");
+            let _ = writeln!(diagnostics, "trommel: {}", with_causes(&error));
             Exit::CouldNotRun
         }
     }
@@ -127,6 +127,17 @@ fn explain(answer: &clap::Error) -> Exit {
     } else {
         Exit::Fine
     }
+}
+
+/// An error with its causes, each once: some messages hold their cause already.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

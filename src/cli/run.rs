@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -110,7 +110,7 @@ fn load_rules(config: &Config, diagnostics: &mut impl Write) -> anyhow::Result<O
     let unreadable = !problems.is_empty();
     problems.extend(loaded.problems);
     if !problems.is_empty() {
-        let colour = telemetry::colour_is_wanted();
+        let colour = telemetry::colour_is_wanted() && std::io::stderr().is_terminal();
         let report = rules::report::text(&problems, &read.sources, colour);
         write!(diagnostics, "{report}")?;
     }

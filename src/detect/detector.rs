@@ -8,115 +8,21 @@ use rustc_hash::FxHashMap;
 
 use super::changes::{self, Changes, KeyName};
 use super::coverage::Clock;
-use super::identities::Identities;
+use super::keys::{HORIZON_MIN, KeyRef, RuleState, Tenant, covers};
 use super::lifecycle::{Context, Group, KeyState, Told};
 use super::report::OWN_TENANT;
+use super::settings::{Settings, Sizes, Tally};
 use crate::batch::StreamId;
-use crate::finding::{Origin, Redactor};
+use crate::finding::Redactor;
 use crate::hit::{Hit, Key, Progress, Role, RuleIndex, Scanned};
-use crate::rules::{Needs, Rule, RuleSet, Severity};
+use crate::rules::{Needs, RuleSet, Severity};
 use crate::time::Timestamp;
 
 /// An entry further in the future than this is treated as of now.
 const FUTURE_MAX: Duration = Duration::from_secs(600);
 
-/// Identities are remembered at least this long.
-const HORIZON_MIN: Duration = Duration::from_secs(3600);
-
 /// Most tenants: each has a clock of its own.
 const TENANTS_MAX: usize = 1024;
-
-/// How the detector decides what the rules leave open.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// How far entries may be out of order without changing what opens.
-    pub late_by: Duration,
-    /// Entries older than this at receipt decide nothing; `None` where time is the log's alone (replay, tests).
-    pub max_age: Option<Duration>,
-    /// A longer stretch without any entry counts as not seen; `None` where nothing can be missed (replay, tests).
-    pub silence: Option<Duration>,
-    /// Most keys of one rule.
-    pub keys_max: usize,
-    /// Most remembered identities of entries, all rules together; 10 to 20 bytes each.
-    pub identities_max: usize,
-    /// Whose findings these are.
-    pub origin: Origin,
-}
-
-impl Settings {
-    /// How late an entry may come and still count, where `max_age` does not apply.
-    const LATENESS: Duration = Duration::from_secs(3600);
-    /// Longest pause of the tee that is no gap.
-    pub const SILENCE: Duration = Duration::from_secs(300);
-    /// Default of `late_by`: Alloy sends a batch at least every second and retries within a few.
-    pub const LATE_BY: Duration = Duration::from_secs(10);
-    /// Default of `max_age`.
-    pub const MAX_AGE: Duration = Duration::from_secs(3600);
-    /// Default of `keys_max`.
-    pub const KEYS_MAX: usize = 10_000;
-    /// Default of `identities_max`: at most 10 MB.
-    pub const IDENTITIES_MAX: usize = 500_000;
-
-    /// What a live detector uses.
-    #[must_use]
-    pub fn live(origin: Origin) -> Self {
-        Self {
-            late_by: Self::LATE_BY,
-            max_age: Some(Self::MAX_AGE),
-            silence: Some(Self::SILENCE),
-            keys_max: Self::KEYS_MAX,
-            identities_max: Self::IDENTITIES_MAX,
-            origin,
-        }
-    }
-
-    /// What replay and tests use: time is the log's, nothing is late, nothing is missed.
-    #[must_use]
-    pub fn replay(origin: Origin) -> Self {
-        Self {
-            late_by: Duration::ZERO,
-            max_age: None,
-            silence: None,
-            ..Self::live(origin)
-        }
-    }
-
-    fn lateness(&self) -> Duration {
-        self.max_age.unwrap_or(Self::LATENESS)
-    }
-}
-
-/// What happened besides findings, since it was last taken: for metrics.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Counted matches, by rule id.
-    pub matches: BTreeMap<Arc<str>, u64>,
-    /// Hits that were repeats.
-    pub duplicates: u64,
-    /// Entries too old to decide anything.
-    pub late: u64,
-    /// Entries from further in the future than ten minutes.
-    pub future: u64,
-    /// Keys evicted for want of room.
-    pub keys_evicted: u64,
-    /// New keys refused because all were open.
-    pub keys_refused: u64,
-    /// Identities forgotten before their time.
-    pub identities_evicted: u64,
-    /// Batches of tenants beyond the bound, which decided nothing.
-    pub tenants_refused: u64,
-}
-
-/// How much a detector holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sizes {
-    /// Keys of all rules.
-    pub keys: usize,
-    /// Remembered identities of entries.
-    pub identities: usize,
-    /// Open findings by severity.
-    pub open: [(Severity, usize); 3],
-}
 
 /// Applies hits to windows and findings. The only owner of that state; pure: it is told the time and does no I/O.
 ///
@@ -135,41 +41,6 @@ pub struct Detector {
     changed_clocks: BTreeSet<Arc<str>>,
     pub(super) changes: Changes,
     tally: Tally,
-}
-
-/// A key's place: rule, tenant, `by` values. Its order is that of messages of one instant.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct KeyRef {
-    pub(super) rule: RuleIndex,
-    pub(super) tenant: Arc<str>,
-    pub(super) key: Key,
-}
-
-/// A tenant's time: how far its log has come, and what is due when.
-pub(super) struct Tenant {
-    pub(super) clock: Clock,
-    /// The newest entry before the batch at hand: what is `late_by` older than that came late.
-    pub(super) before: Timestamp,
-    pub(super) timers: BTreeSet<(Timestamp, KeyRef)>,
-}
-
-impl Tenant {
-    /// Takes the first timer that is due before `to`.
-    fn due_before(&mut self, to: Timestamp) -> Option<(Timestamp, KeyRef)> {
-        self.timers
-            .first()
-            .is_some_and(|(due, _)| *due < to)
-            .then(|| self.timers.pop_first())?
-    }
-}
-
-pub(super) struct RuleState {
-    name: Arc<str>,
-    pub(super) meaning: u64,
-    pub(super) keys: BTreeMap<(Arc<str>, Key), KeyState>,
-    /// Keys that are not open, longest untouched first.
-    idle: BTreeMap<u64, (Arc<str>, Key)>,
-    pub(super) identities: Identities,
 }
 
 /// When streams spoke in the batch at hand: times in order.
@@ -717,49 +588,4 @@ impl Detector {
             .unwrap_or(HORIZON_MIN);
         self.changes.forget_identities_before = Some(clock.minus(horizon));
     }
-}
-
-impl RuleState {
-    pub(super) fn new(rule: &Rule, settings: &Settings) -> Self {
-        let horizon = rule
-            .threshold
-            .window
-            .max(settings.lateness())
-            .max(HORIZON_MIN);
-        Self {
-            name: Arc::from(rule.id.as_str()),
-            meaning: u64::from_str_radix(&rule.meaning, 16).unwrap_or_default(),
-            keys: BTreeMap::new(),
-            idle: BTreeMap::new(),
-            identities: Identities::new(horizon),
-        }
-    }
-
-    /// Makes room for one more key: the one longest untouched and not open goes. False if all are open.
-    fn make_room(
-        &mut self,
-        settings: &Settings,
-        tally: &mut Tally,
-        gone: impl FnOnce((Arc<str>, Key)),
-    ) -> bool {
-        if self.keys.len() < settings.keys_max {
-            return true;
-        }
-        let Some((_, place)) = self.idle.pop_first() else {
-            tally.keys_refused += 1;
-            return false;
-        };
-        self.keys.remove(&place);
-        tally.keys_evicted += 1;
-        gone(place);
-        true
-    }
-}
-
-/// Whether a recovery's key means `key`: equal, part by part, where it has a value.
-fn covers(recovery: &Key, key: &Key) -> bool {
-    recovery
-        .iter()
-        .zip(key.iter())
-        .all(|(wanted, part)| wanted.is_empty() || wanted == part)
 }

@@ -5,6 +5,7 @@
 //! - `identities`: which entries were counted already.
 //! - `lifecycle`: one key's life: waiting, open, recovered, open again.
 //! - `evidence`, `report`: what a finding says.
+//! - `keys`, `settings`: where keys and timers are kept, within which bounds.
 //! - `detector`: all keys of all rules, in order, within bounds.
 //! - `reload`: what a new rule set keeps, and what a restart brings back.
 //! - `changes`: what has to be stored and sent.
@@ -14,14 +15,17 @@ mod coverage;
 mod detector;
 mod evidence;
 mod identities;
+mod keys;
 mod lifecycle;
 mod reload;
 mod report;
+mod settings;
 mod window;
 
 pub use changes::{Changes, KeyName, RestoreError, Saved};
-pub use detector::{Detector, Settings, Sizes, Tally};
+pub use detector::Detector;
 pub use report::OWN_TENANT;
+pub use settings::{Settings, Sizes, Tally};
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::changes::{RestoreError, Restored, Saved};
-use super::detector::{Detector, KeyRef, RuleState, Spoken, Tenant};
+use super::detector::{Detector, Spoken};
+use super::keys::{KeyRef, RuleState, Tenant};
 use super::lifecycle::KeyState;
 use crate::hit::{Key, RuleIndex};
 use crate::rules::RuleSet;

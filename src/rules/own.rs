@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::hash;
 use super::model::{
     Confidence, EvidenceRules, FieldTest, Match, Needs, Parse, Recover, Rule, Severity, Source,
-    Threshold,
+    Summary, SummaryPart, Threshold,
 };
 use super::selector::Selector;
 
@@ -26,6 +26,12 @@ pub(super) fn all() -> Vec<Rule> {
              faster disk, or send it fewer streams."
                 .to_owned(),
         ),
+        summary: Some(Summary {
+            parts: vec![SummaryPart::Text(
+                "trommel is overloaded: entries went uninspected, or were answered before they were on disk".to_owned(),
+            )],
+            captures: Vec::new(),
+        }),
         ..rule(OVERLOADED, Severity::Warning)
     }]
 }

@@ -1,0 +1,100 @@
+//! What a detector is told before it starts, and what it tells about itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::finding::Origin;
+use crate::rules::Severity;
+
+/// How the detector decides what the rules leave open.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How far entries may be out of order without changing what opens.
+    pub late_by: Duration,
+    /// Entries older than this at receipt decide nothing; `None` where time is the log's alone (replay, tests).
+    pub max_age: Option<Duration>,
+    /// A longer stretch without any entry counts as not seen; `None` where nothing can be missed (replay, tests).
+    pub silence: Option<Duration>,
+    /// Most keys of one rule.
+    pub keys_max: usize,
+    /// Most remembered identities of entries, all rules together; 10 to 20 bytes each.
+    pub identities_max: usize,
+    /// Whose findings these are.
+    pub origin: Origin,
+}
+
+impl Settings {
+    /// How late an entry may come and still count, where `max_age` does not apply.
+    const LATENESS: Duration = Duration::from_secs(3600);
+    /// Longest pause of the tee that is no gap.
+    pub const SILENCE: Duration = Duration::from_secs(300);
+    /// Default of `late_by`: Alloy sends a batch at least every second and retries within a few.
+    pub const LATE_BY: Duration = Duration::from_secs(10);
+    /// Default of `max_age`.
+    pub const MAX_AGE: Duration = Duration::from_secs(3600);
+    /// Default of `keys_max`.
+    pub const KEYS_MAX: usize = 10_000;
+    /// Default of `identities_max`: at most 10 MB.
+    pub const IDENTITIES_MAX: usize = 500_000;
+
+    /// What a live detector uses.
+    #[must_use]
+    pub fn live(origin: Origin) -> Self {
+        Self {
+            late_by: Self::LATE_BY,
+            max_age: Some(Self::MAX_AGE),
+            silence: Some(Self::SILENCE),
+            keys_max: Self::KEYS_MAX,
+            identities_max: Self::IDENTITIES_MAX,
+            origin,
+        }
+    }
+
+    /// What replay and tests use: time is the log's, nothing is late, nothing is missed.
+    #[must_use]
+    pub fn replay(origin: Origin) -> Self {
+        Self {
+            late_by: Duration::ZERO,
+            max_age: None,
+            silence: None,
+            ..Self::live(origin)
+        }
+    }
+
+    pub(super) fn lateness(&self) -> Duration {
+        self.max_age.unwrap_or(Self::LATENESS)
+    }
+}
+
+/// What happened besides findings, since it was last taken: for metrics.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Counted matches, by rule id.
+    pub matches: BTreeMap<Arc<str>, u64>,
+    /// Hits that were repeats.
+    pub duplicates: u64,
+    /// Entries too old to decide anything.
+    pub late: u64,
+    /// Entries from further in the future than ten minutes.
+    pub future: u64,
+    /// Keys evicted for want of room.
+    pub keys_evicted: u64,
+    /// New keys refused because all were open.
+    pub keys_refused: u64,
+    /// Identities forgotten before their time.
+    pub identities_evicted: u64,
+    /// Batches of tenants beyond the bound, which decided nothing.
+    pub tenants_refused: u64,
+}
+
+/// How much a detector holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// Keys of all rules.
+    pub keys: usize,
+    /// Remembered identities of entries.
+    pub identities: usize,
+    /// Open findings by severity.
+    pub open: [(Severity, usize); 3],
+}
