@@ -62,7 +62,8 @@ impl Labels {
     }
 }
 
-/// Loki's canonical form: `{a="x", b="y"}`, sorted by name, values quoted with Go's escapes for `"`, `\` and control characters.
+/// Loki's canonical form: `{a="x", b="y"}`, sorted by name, values quoted with Go's escapes for `"`, `\` and control
+/// characters. A name that is no Prometheus identifier is quoted too.
 impl fmt::Display for Labels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("{")?;
@@ -70,22 +71,42 @@ impl fmt::Display for Labels {
             if place > 0 {
                 f.write_str(", ")?;
             }
-            write!(f, "{name}=\"")?;
-            for c in value.chars() {
-                match c {
-                    '"' => f.write_str("\\\"")?,
-                    '\\' => f.write_str("\\\\")?,
-                    '\n' => f.write_str("\\n")?,
-                    '\r' => f.write_str("\\r")?,
-                    '\t' => f.write_str("\\t")?,
-                    c if c.is_control() && c <= '\u{ff}' => write!(f, "\\x{:02x}", c as u32)?,
-                    c => write!(f, "{c}")?,
-                }
+            if is_identifier(name) {
+                f.write_str(name)?;
+            } else {
+                write_quoted(f, name)?;
             }
-            f.write_str("\"")?;
+            f.write_str("=")?;
+            write_quoted(f, value)?;
         }
         f.write_str("}")
     }
+}
+
+fn is_identifier(name: &str) -> bool {
+    let letter = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
+    name.bytes().next().is_some_and(letter)
+        && name
+            .bytes()
+            .all(|byte| letter(byte) || byte.is_ascii_digit())
+}
+
+fn write_quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    f.write_str("\"")?;
+    for c in text.chars() {
+        match c {
+            '"' => f.write_str("\\\"")?,
+            '\\' => f.write_str("\\\\")?,
+            '\n' => f.write_str("\\n")?,
+            '\r' => f.write_str("\\r")?,
+            '\t' => f.write_str("\\t")?,
+            // `\x` means a byte to Go; beyond ASCII a character has to be written with `\u`.
+            c if c.is_ascii_control() => write!(f, "\\x{:02x}", c as u32)?,
+            c if c.is_control() => write!(f, "\\u{:04x}", c as u32)?,
+            c => write!(f, "{c}")?,
+        }
+    }
+    f.write_str("\"")
 }
 
 /// Labels that name a service, in the order in which Loki's distributor tries them.
@@ -312,5 +333,7 @@ mod tests {
         assert_eq!(labels.to_string(), r#"{a="x\"y", b="2"}"#);
         assert_eq!(labels.get("b"), Some("2"));
         assert_eq!(labels.get("c"), None);
+        let odd = Labels::new([("a.b", "\u{7f}\u{85}é")].map(|(n, v)| (n.into(), v.into())));
+        assert_eq!(odd.to_string(), r#"{"a.b"="\x7f\u0085é"}"#);
     }
 }
