@@ -36,7 +36,7 @@ impl Redactor {
     /// Bytes that are no UTF-8 become U+FFFD.
     ///
     /// One pass over the line for everything built in, whatever the line holds, and one for each extra pattern.
-    /// A second redaction by the built-in kinds changes nothing.
+    /// A second redaction takes at most more: of lines as programs write them it changes nothing.
     #[must_use]
     pub fn redact(&self, line: &[u8], extra: &[Pattern]) -> String {
         let text = String::from_utf8_lossy(line);
