@@ -373,7 +373,7 @@ mod tests {
         check(r#"up{job="x"}"#, expect![[r#"{__name__="up", job="x"}"#]]);
         check(
             r#"{"a b"="x", "up"}"#,
-            expect![[r#"{__name__="up", a b="x"}"#]],
+            expect![[r#"{__name__="up", "a b"="x"}"#]],
         );
     }
 
