@@ -14,8 +14,9 @@
 //! 4. [`record`]: what a batch changed goes to disk in one transaction; then, and only then, the request is answered 204.
 //! 5. [`publish`]: messages go out in order, each until its ack is seen.
 //!
-//! [`finding`] says what a finding is, [`rules`] what is looked for. Dependencies point one way:
-//! finding ← rules ← scan ← detect ← record ← publish; `push` knows only the batch.
+//! [`finding`] says what a finding is, [`rules`] what is looked for. Dependencies point one way: rules ← scan ← detect ← record,
+//! and rules ← finding ← detect; `push` knows only the batch and what it hands on. The shell around them: [`owner`] is the
+//! one thread that has the detector and the database, [`service`] joins the rooms, [`cli`] starts it.
 //!
 //! # What is absent, and why
 //!

@@ -18,23 +18,12 @@ use crate::detect::{Changes, Detector, OWN_TENANT, RestoreError, Saved};
 use crate::finding::{Finding, Message, MessageSettings, Origin};
 use crate::hit::{Hit, Progress, Role, Scanned};
 use crate::publish::{OutboxRequest, Pending};
-use crate::push::Pressure;
+use crate::push::{Pressure, Submission};
 use crate::record::{Commit, FindingRow, NewMessage, OutboxRow, Store, StoreError};
 use crate::rules::OVERLOADED;
 use crate::telemetry as names;
 use crate::time::Timestamp;
 use crate::web::FindingsQuery;
-
-/// A scanned request that waits to be applied and recorded.
-#[derive(Debug)]
-pub struct Submission {
-    /// What the request says.
-    pub scanned: Scanned,
-    /// Wall clock at receipt.
-    pub received: Timestamp,
-    /// Told once the effect is on disk; dropped without a word when it could not be recorded.
-    pub recorded: oneshot::Sender<()>,
-}
 
 /// The wall clock, as the shell is given it: tests bring their own.
 pub type WallClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -479,5 +468,106 @@ fn pending(row: OutboxRow) -> Pending {
         subject: message.subject,
         headers: serde_json::from_str(&message.headers).unwrap_or_default(),
         body: message.body.into_bytes(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicI64;
+
+    use super::*;
+    use crate::detect::Settings;
+    use crate::finding::Redactor;
+    use crate::record::Limits;
+    use crate::rules::RuleSet;
+
+    const START: i64 = 1_790_000_000_000_000_000;
+
+    /// An owner on a database in memory whose clock is `nanos` after [`START`], and where to ask it.
+    fn owner(
+        pressure: &Arc<Pressure>,
+        nanos: &Arc<AtomicI64>,
+    ) -> (
+        Owner,
+        Inbox,
+        mpsc::Sender<OutboxRequest>,
+        watch::Sender<bool>,
+    ) {
+        let origin = Origin {
+            cluster: "c".to_owned(),
+            environment: String::new(),
+            instance: "default".to_owned(),
+            grafana: None,
+        };
+        let rules = Arc::new(RuleSet::default().with_own());
+        let detector = Detector::new(
+            Settings::live(origin.clone()),
+            Redactor::new(Vec::new()),
+            rules,
+        );
+        let nanos = Arc::clone(nanos);
+        let surroundings = Surroundings {
+            origin,
+            messages: MessageSettings::default(),
+            clock: Arc::new(move || Timestamp(START + nanos.load(Ordering::Relaxed))),
+            pressure: Arc::clone(pressure),
+            publishers: 1,
+            newest: watch::channel(0).0,
+        };
+        let store = Store::open(None, Limits::default()).expect("memory is there");
+        let owner = Owner::new(detector, store, surroundings).expect("nothing to restore");
+        // Where nobody asks, the channel is closed and its arm of the loop rests.
+        let (outbox, outbox_inbox) = mpsc::channel(1);
+        let (stop, stopped) = watch::channel(false);
+        let inbox = Inbox {
+            submissions: mpsc::channel(1).1,
+            questions: mpsc::channel(1).1,
+            outbox: outbox_inbox,
+            stop: stopped,
+        };
+        (owner, inbox, outbox, stop)
+    }
+
+    /// The first message after `after`, as soon as there is one.
+    async fn next(outbox: &mpsc::Sender<OutboxRequest>, after: i64) -> (i64, serde_json::Value) {
+        loop {
+            let (reply, answer) = oneshot::channel();
+            let request = OutboxRequest::Next { after, reply };
+            outbox.send(request).await.expect("the owner is there");
+            if let Some(pending) = answer.await.expect("the owner answers") {
+                let body = serde_json::from_slice(&pending.body).expect("a message is JSON");
+                return (pending.seq, body);
+            }
+            // Time is paused: this only lets the owner's own timer come.
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn overload_is_one_finding_with_its_figures_and_recovers_when_it_is_over() {
+        let (pressure, nanos) = (Arc::new(Pressure::default()), Arc::new(AtomicI64::new(0)));
+        let (owner, inbox, outbox, stop) = owner(&pressure, &nanos);
+        let asks = async {
+            pressure.shed_entries.store(7, Ordering::Relaxed);
+            pressure.early_entries.store(2, Ordering::Relaxed);
+            let (seq, observed) = next(&outbox, 0).await;
+            assert_eq!(observed["type"], "sre.detector.finding.observed");
+            assert_eq!(observed["subject"], OVERLOADED);
+            assert_eq!(observed["data"]["incident_type"], "detector_impaired");
+            let line = &observed["data"]["evidence"]["lines"][0]["line"];
+            assert_eq!(
+                line,
+                "7 entries and 0 whole requests were not inspected; 2 entries were answered before they were on disk"
+            );
+            nanos.store(700 * 1_000_000_000, Ordering::Relaxed);
+            let (_, recovered) = next(&outbox, seq).await;
+            assert_eq!(recovered["type"], "sre.detector.finding.recovered");
+            assert_eq!(
+                recovered["data"]["finding_id"],
+                observed["data"]["finding_id"]
+            );
+            let _ = stop.send(true);
+        };
+        tokio::join!(owner.drive(inbox), asks);
     }
 }

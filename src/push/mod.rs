@@ -29,4 +29,4 @@ pub use interner::Interner;
 pub use json::JsonError;
 pub use limits::Limits;
 pub use protobuf::ProtobufError;
-pub use server::{Phase, Pressure, Server};
+pub use server::{Phase, Pressure, Server, Submission};

@@ -17,9 +17,9 @@ use super::budget::Claim;
 use super::decode::{DecodeError, Encoded, Form};
 use super::inspect::{Inspected, held_bytes, inspect_in_time};
 use super::limits::Limits;
+use super::server::Submission;
 use super::server::{Server, text};
 use crate::hit::Scanned;
-use crate::owner::Submission;
 use crate::telemetry;
 use crate::time::Timestamp;
 

@@ -24,7 +24,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -35,8 +35,20 @@ use super::inspect::Inspect;
 use super::interner::Interner;
 use super::limits::Limits;
 use super::pool::Pool;
-use crate::owner::Submission;
+use crate::hit::Scanned;
 use crate::telemetry;
+use crate::time::Timestamp;
+
+/// A scanned request that waits to be applied and recorded.
+#[derive(Debug)]
+pub struct Submission {
+    /// What the request says.
+    pub scanned: Scanned,
+    /// Wall clock at receipt.
+    pub received: Timestamp,
+    /// Told once the effect is on disk; dropped without a word when it could not be recorded.
+    pub recorded: oneshot::Sender<()>,
+}
 
 /// What load made us do, for the finding about ourselves.
 #[derive(Debug, Default)]

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use trommel::batch::Batch;
 use trommel::hit::{Hit, Role, RuleIndex, Scanned};
-use trommel::owner::Submission;
+use trommel::push::Submission;
 use trommel::push::{Inspect, Limits, Phase, Pressure, Server};
 use trommel::time::Timestamp;
 
