@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::changes::{self, Changes, KeyName};
 use super::coverage::Clock;
@@ -320,12 +320,13 @@ impl Detector {
 
     /// The times at which the streams that matter spoke in this batch.
     fn spoken(&self, hits: &[Hit], progress: &Progress, now: Timestamp) -> Spoken {
+        let hit: FxHashSet<StreamId> = hits.iter().map(|hit| hit.stream).collect();
         let mut spoken = Spoken::default();
         let mut first = 0;
         for (stream, count) in &progress.streams {
             let times = &progress.times[first..first + *count as usize];
             first += *count as usize;
-            if self.watchers.contains_key(stream) || hits.iter().any(|hit| hit.stream == *stream) {
+            if self.watchers.contains_key(stream) || hit.contains(stream) {
                 spoken
                     .entry(*stream)
                     .or_default()
@@ -371,23 +372,30 @@ impl Detector {
                 .push(hit);
         }
         for recovery in recoveries {
-            let meant = |key: &KeyRef| key.rule == recovery.rule && covers(&recovery.key, &key.key);
-            let known = self.states[recovery.rule.0 as usize]
-                .keys
-                .keys()
-                .filter(|(of, _)| of == tenant);
-            let known = known.map(|(tenant, key)| KeyRef {
+            let place = |key: &Key| KeyRef {
                 rule: recovery.rule,
                 tenant: Arc::clone(tenant),
                 key: Arc::clone(key),
-            });
-            for key in known.filter(meant) {
-                groups.entry(key).or_insert_with(|| group(recovery.rule));
+            };
+            let keys = &self.states[recovery.rule.0 as usize].keys;
+            let meant = |key: &KeyRef| key.rule == recovery.rule && covers(&recovery.key, &key.key);
+            if recovery.key.iter().all(|part| !part.is_empty()) {
+                // It names one key: no need to look at the others.
+                let one = place(&recovery.key);
+                if keys.contains_key(&(Arc::clone(tenant), Arc::clone(&one.key))) {
+                    groups.entry(one).or_insert_with(|| group(recovery.rule));
+                }
+            } else {
+                let known = keys
+                    .keys()
+                    .filter(|(of, _)| of == tenant)
+                    .map(|(_, key)| place(key));
+                for key in known.filter(meant) {
+                    groups.entry(key).or_insert_with(|| group(recovery.rule));
+                }
             }
-            groups
-                .iter_mut()
-                .filter(|(key, _)| meant(key))
-                .for_each(|(_, group)| group.recovered = true);
+            let told = groups.iter_mut().filter(|(key, _)| meant(key));
+            told.for_each(|(_, group)| group.recovered = true);
         }
         for (key, group) in groups {
             self.step(&key, spoken, |state, cx, out| state.apply(cx, group, out));
