@@ -155,11 +155,18 @@ fn scope(cx: &Context<'_>) -> BTreeMap<String, String> {
         .iter()
         .map(String::as_str)
         .zip(cx.key.iter().map(|value| &**value));
-    configured
+    let mut scope: BTreeMap<String, String> = configured
         .into_iter()
-        .chain(by)
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
+        .collect();
+    for (name, value) in by {
+        // An entry without a `cluster` label is still of the configured cluster.
+        let known = scope.entry(name.to_owned()).or_default();
+        if !value.is_empty() {
+            value.clone_into(known);
+        }
+    }
+    scope
 }
 
 fn rule_ref(rule: &Rule) -> RuleRef {

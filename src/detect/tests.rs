@@ -234,6 +234,29 @@ fn the_fifth_match_opens_one_finding_and_quiet_from_the_last_match_that_held_clo
 }
 
 #[test]
+fn a_scope_is_where_trommel_is_unless_an_entry_says_otherwise() {
+    let scope = |by: &str, pod: &str| {
+        let rule = Rule {
+            by: vec![by.into()],
+            ..rule("r", 1, 60, 60)
+        };
+        let mut scanned = scanned(&[hit(0, 1, 0)]);
+        scanned.hits[0].key = Key::from([pod.into()]);
+        let mut detector = detector(Settings::replay(origin()), &set([rule]));
+        detector.apply(scanned, at(0));
+        let found = detector.take_changes().findings.remove(0);
+        format!("{:?}", found.resource_scope)
+    };
+    let here = r#"{"cluster": "c", "environment": "", "tenant": ""}"#;
+    assert_eq!(scope("cluster", ""), here);
+    assert_eq!(scope("cluster", "d"), here.replace("\"c\"", "\"d\""));
+    assert_eq!(
+        scope("pod", ""),
+        here.replace("\"tenant\"", "\"pod\": \"\", \"tenant\"")
+    );
+}
+
+#[test]
 fn four_matches_say_nothing() {
     check(
         rule("r", 5, 600, 600),
