@@ -6,18 +6,17 @@
 //! So the outcome is that of the entries in order of time, however they were batched.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::coverage::Clock;
 use super::evidence::{Line, Quote, Quotes};
 use super::report;
+use super::step::{Context, Group, Told};
 use super::window::Window;
 use crate::batch::StreamId;
-use crate::finding::{Finding, Origin, Reason, Redactor};
-use crate::hit::{Hit, Key};
+use crate::finding::{Finding, Reason, Redactor};
+use crate::hit::Hit;
 use crate::rules::{Needs, Recover, Rule, Severity};
 use crate::time::Timestamp;
 
@@ -27,59 +26,6 @@ const REMINDER: Duration = Duration::from_secs(24 * 3600);
 
 /// How many label sets of a key are remembered for telling `quiet` from `silent`.
 const STREAMS_MAX: usize = 64;
-
-/// What a step of a key's life looks at and cannot change.
-pub(super) struct Context<'a> {
-    pub(super) rule: &'a Arc<Rule>,
-    pub(super) tenant: &'a str,
-    pub(super) key: &'a Key,
-    pub(super) clock: &'a Clock,
-    pub(super) origin: &'a Origin,
-    pub(super) redactor: &'a Redactor,
-    /// Whether the stream had an entry in `(from, to]`, as far as the batch at hand tells.
-    pub(super) spoke: &'a dyn Fn(StreamId, Timestamp, Timestamp) -> bool,
-}
-
-/// What a step says.
-#[derive(Debug, Default)]
-pub(super) struct Told {
-    /// Revisions to send.
-    pub(super) findings: Vec<Finding>,
-    /// Findings that ended without a message.
-    pub(super) ended: Vec<Finding>,
-}
-
-/// All matches of one key at one time. They are applied together before the condition is looked at.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Group {
-    pub(super) at: Timestamp,
-    pub(super) matches: Vec<Hit>,
-    /// Matches beyond what is kept while held back: counted, not quoted.
-    pub(super) more: u64,
-    /// An entry of this time says that it is over.
-    pub(super) recovered: bool,
-    /// It may repeat entries that have been forgotten: it counts, but opens and announces nothing.
-    pub(super) uncertain: bool,
-    /// It came later than `late_by`.
-    pub(super) late: bool,
-    /// The first entry of its streams after it, as far as one has come while it was held back.
-    heard: Option<Timestamp>,
-}
-
-impl Group {
-    /// A group of no matches yet.
-    pub(super) fn empty(at: Timestamp, uncertain: bool, late: bool) -> Self {
-        Self {
-            at,
-            matches: Vec::new(),
-            more: 0,
-            recovered: false,
-            uncertain,
-            late,
-            heard: None,
-        }
-    }
-}
 
 /// One key of one rule: its window, its finding, and what waits.
 ///

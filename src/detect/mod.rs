@@ -3,7 +3,7 @@
 //! - `window`: how many entries there were, exactly, in event time.
 //! - `coverage`: how far a tenant's log has come, and where it was not seen.
 //! - `identities`: which entries were counted already.
-//! - `lifecycle`: one key's life: waiting, open, recovered, open again.
+//! - `lifecycle`: one key's life: waiting, open, recovered, open again; `step`: what it looks at and what it says.
 //! - `evidence`, `report`: what a finding says.
 //! - `keys`, `settings`: where keys and timers are kept, within which bounds.
 //! - `detector`: all keys of all rules, in order, within bounds.
@@ -20,6 +20,7 @@ mod lifecycle;
 mod reload;
 mod report;
 mod settings;
+mod step;
 mod window;
 
 pub use changes::{Changes, KeyName, RestoreError, Saved};

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::lifecycle::{Context, Episode};
+use super::lifecycle::Episode;
+use super::step::Context;
 use crate::finding::{
     self, Counts, Coverage, Detector, Evidence, EvidenceLine, Finding, LogsLink, Policy, Reason,
     RuleRef, State, SummaryValues,
