@@ -15,14 +15,8 @@ use crate::time::Timestamp;
 pub(super) struct Quote {
     pub(super) at: Timestamp,
     pub(super) labels: Arc<Labels>,
-    pub(super) line: Line,
-}
-
-/// A line, before and after redaction.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) enum Line {
-    Raw(Box<[u8]>),
-    Redacted(Box<str>),
+    pub(super) line: Box<[u8]>,
+    pub(super) redacted: bool,
 }
 
 /// The quotes of one key, in order of time: bounded, redacted before they leave.
@@ -89,10 +83,13 @@ impl Quotes {
 
     /// Redacts what is kept. Done before it is stored or told; each line once.
     pub(super) fn redact(&mut self, redactor: &Redactor, rules: &EvidenceRules) {
-        for quote in self.first.iter_mut().chain(&mut self.last) {
-            if let Line::Raw(raw) = &quote.line {
-                quote.line = Line::Redacted(redactor.redact(raw, &rules.redact).into());
-            }
+        let all = self.first.iter_mut().chain(&mut self.last);
+        for quote in all.filter(|quote| !quote.redacted) {
+            quote.line = redactor
+                .redact(&quote.line, &rules.redact)
+                .into_bytes()
+                .into();
+            quote.redacted = true;
         }
     }
 
@@ -116,10 +113,7 @@ impl Quotes {
                     .iter()
                     .map(|(name, value)| (name.to_owned(), value.to_owned()))
                     .collect(),
-                line: match &quote.line {
-                    Line::Redacted(line) => line.to_string(),
-                    Line::Raw(raw) => redactor.redact(raw, &rules.redact),
-                },
+                line: String::from_utf8_lossy(&quote.line).into_owned(),
             })
             .collect();
         if told.len() > rules.lines {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::evidence::{Line, Quote, Quotes};
+use super::evidence::{Quote, Quotes};
 use super::report;
 use super::step::{Context, Group, Told};
 use super::window::Window;
@@ -398,7 +398,8 @@ impl KeyState {
         let quote = Quote {
             at: hit.at,
             labels: hit.labels,
-            line: Line::Raw(hit.line),
+            line: hit.line,
+            redacted: false,
         };
         self.quotes.add(quote, self.is_open(), cx.rule);
     }
