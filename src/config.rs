@@ -8,10 +8,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
+use crate::detect::Settings;
 use crate::finding::Origin;
+use crate::publish::Create;
+use crate::push;
 use crate::record;
 use crate::rules::{Exclusion, Pattern};
 use crate::telemetry::LogFormat;
@@ -207,17 +207,6 @@ impl fmt::Debug for Nats {
     }
 }
 
-/// Whether the stream is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Create {
-    /// When it is absent.
-    #[default]
-    IfMissing,
-    /// Never.
-    Never,
-}
-
 /// How windows and keys are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Detect {
@@ -232,14 +221,14 @@ pub struct Detect {
 }
 
 impl Detect {
-    /// Alloy sends a batch each second; retries and slow nodes take a few more.
-    pub const LATE_BY: Duration = Duration::from_secs(10);
-    /// The age at which the documented Alloy configuration drops entries of the tee.
-    pub const MAX_AGE: Duration = Duration::from_secs(3600);
-    /// More things wrong at once, under one rule, than anybody looks at.
-    pub const KEYS_MAX: u64 = 10_000;
-    /// A hundred matches a second for nearly three hours.
-    pub const IDENTITIES_MAX: u64 = 500_000;
+    /// As [`Settings::LATE_BY`].
+    pub const LATE_BY: Duration = Settings::LATE_BY;
+    /// As [`Settings::MAX_AGE`].
+    pub const MAX_AGE: Duration = Settings::MAX_AGE;
+    /// As [`Settings::KEYS_MAX`].
+    pub const KEYS_MAX: u64 = Settings::KEYS_MAX as u64;
+    /// As [`Settings::IDENTITIES_MAX`].
+    pub const IDENTITIES_MAX: u64 = Settings::IDENTITIES_MAX as u64;
 }
 
 /// What a push may cost.
@@ -268,26 +257,26 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Sixteen times a batch of Alloy's before compression.
-    pub const BODY_BYTES_MAX: u64 = 16 << 20;
-    /// Four times that: text compresses to a third, and what inflates more is no log.
-    pub const DECOMPRESSED_BYTES_MAX: u64 = 64 << 20;
-    /// One for each node of a large cluster, at some 20 KiB each.
-    pub const CONNECTIONS_MAX: u64 = 1024;
-    /// Ends clients that open connections and say nothing.
-    pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-    /// Half a megabyte a second for the largest body.
+    /// As [`push::Limits::body_bytes_max`].
+    pub const BODY_BYTES_MAX: u64 = push::Limits::DEFAULT.body_bytes_max as u64;
+    /// As [`push::Limits::decompressed_bytes_max`].
+    pub const DECOMPRESSED_BYTES_MAX: u64 = push::Limits::DEFAULT.decompressed_bytes_max as u64;
+    /// As [`push::Limits::connections_max`].
+    pub const CONNECTIONS_MAX: u64 = push::Limits::DEFAULT.connections_max as u64;
+    /// As [`push::Limits::header_read`].
+    pub const HEADER_TIMEOUT: Duration = push::Limits::DEFAULT.header_read;
+    /// Half a megabyte a second for the largest body, for clients more patient than Alloy, whose own default is 10 s.
     pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-    /// Loki's own limits allow 15 labels of 1 KiB names and 2 KiB values; real ones have a few hundred bytes.
-    pub const LABELS_BYTES_MAX: u64 = 16 << 10;
-    /// Loki's `max_line_size`.
-    pub const LINE_BYTES_MAX: u64 = 256 << 10;
-    /// One largest request, or fifty usual ones.
-    pub const IN_FLIGHT_BYTES_MAX: u64 = 64 << 20;
-    /// Alloy's time-out for the tee is two seconds; Loki's own logs wait for no more than this.
-    pub const ANSWER_DEADLINE: Duration = Duration::from_millis(500);
-    /// The streams of a large cluster, at some 500 bytes each.
-    pub const STREAMS_MAX: u64 = 65_536;
+    /// As [`push::Limits::labels_bytes_max`].
+    pub const LABELS_BYTES_MAX: u64 = push::Limits::DEFAULT.labels_bytes_max as u64;
+    /// As [`push::Limits::line_bytes_max`].
+    pub const LINE_BYTES_MAX: u64 = push::Limits::DEFAULT.line_bytes_max as u64;
+    /// As [`push::Limits::bytes_in_flight_max`].
+    pub const IN_FLIGHT_BYTES_MAX: u64 = push::Limits::DEFAULT.bytes_in_flight_max as u64;
+    /// As [`push::Limits::answer_within`].
+    pub const ANSWER_DEADLINE: Duration = push::Limits::DEFAULT.answer_within;
+    /// As [`push::Limits::streams_interned_max`].
+    pub const STREAMS_MAX: u64 = push::Limits::DEFAULT.streams_interned_max as u64;
 }
 
 /// Trommel's own logs.

@@ -20,8 +20,7 @@ use crate::finding::{MessageSettings, Redactor};
 use crate::hit::Scanned;
 use crate::owner::{Inbox, Owner, OwnerError, Surroundings, WallClock};
 use crate::publish::{
-    Create, NatsError, NatsSettings, Outbox, OutboxRequest, Status, publish_to_nats,
-    publish_to_writer,
+    NatsError, NatsSettings, Outbox, OutboxRequest, Status, publish_to_nats, publish_to_writer,
 };
 use crate::push::{Inspect, Limits, Phase, Pressure, Server};
 use crate::record::{self, Store, StoreError};
@@ -74,7 +73,6 @@ pub struct Service {
     serving: tokio::task::JoinHandle<()>,
     beside: JoinSet<()>,
     publishing: JoinSet<()>,
-    newest: watch::Receiver<i64>,
     outbox: mpsc::Sender<OutboxRequest>,
     owner: JoinHandle<()>,
 }
@@ -179,7 +177,6 @@ impl Service {
             serving,
             beside,
             publishing,
-            newest,
             outbox,
             owner,
         })
@@ -235,12 +232,6 @@ impl Service {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-    }
-
-    /// The place of the newest message on disk, and every change of it.
-    #[must_use]
-    pub fn newest(&self) -> watch::Receiver<i64> {
-        self.newest.clone()
     }
 }
 
@@ -345,10 +336,7 @@ fn nats_settings(nats: &config::Nats) -> NatsSettings {
         credentials: nats.creds.clone(),
         stream: nats.stream.clone(),
         subject_prefix: nats.subject_prefix.clone(),
-        create: match nats.create {
-            config::Create::IfMissing => Create::IfMissing,
-            config::Create::Never => Create::Never,
-        },
+        create: nats.create,
         ..NatsSettings::new(nats.url.clone())
     }
 }

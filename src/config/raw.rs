@@ -10,7 +10,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Config, Create, Detect, Limits, Log, Nats};
+use super::{Config, Detect, Limits, Log, Nats};
+use crate::publish::Create;
 use crate::record;
 use crate::telemetry::LogFormat;
 use crate::time::{TimeError, format_duration, parse_duration};

@@ -31,11 +31,11 @@ impl Settings {
     pub const SILENCE: Duration = Duration::from_secs(300);
     /// Default of `late_by`: Alloy sends a batch at least every second and retries within a few.
     pub const LATE_BY: Duration = Duration::from_secs(10);
-    /// Default of `max_age`.
+    /// Default of `max_age`: the age at which the documented Alloy configuration drops entries of the tee.
     pub const MAX_AGE: Duration = Duration::from_secs(3600);
-    /// Default of `keys_max`.
+    /// Default of `keys_max`: more things wrong at once, under one rule, than anybody looks at.
     pub const KEYS_MAX: usize = 10_000;
-    /// Default of `identities_max`: at most 10 MB.
+    /// Default of `identities_max`, at most 10 MB: a hundred matches a second for more than an hour.
     pub const IDENTITIES_MAX: usize = 500_000;
 
     /// What a live detector uses.

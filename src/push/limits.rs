@@ -39,33 +39,36 @@ pub struct Limits {
 impl Limits {
     /// Most bytes a block may have whatever is configured: a batch indexes its block with 32 bits.
     pub const BLOCK_BYTES_CEILING: usize = u32::MAX as usize;
+
+    /// What holds unless it is configured otherwise.
+    pub const DEFAULT: Self = Self {
+        // Alloy sends about 1 MiB of text, 0.4 MiB compressed; Loki's own default for a message is 100 MiB, which no tee needs.
+        body_bytes_max: 16 << 20,
+        decompressed_bytes_max: 64 << 20,
+        // 64 MiB of lines of 64 bytes; 32 MiB of index.
+        entries_max: 1 << 20,
+        // Loki allows 15 labels of at most 1024 + 2048 bytes by default, and real sets are below 1 KiB.
+        labels_bytes_max: 16 << 10,
+        // Loki's own default for `max_line_size`.
+        line_bytes_max: 256 << 10,
+        // Loki allows 150.
+        tenant_bytes_max: 256,
+        // At some 500 bytes a stream, 32 MiB: a large cluster's running pods.
+        streams_interned_max: 65_536,
+        connections_max: 1024,
+        header_read: Duration::from_secs(10),
+        // Alloy gives a request 10 s by default.
+        body_read: Duration::from_secs(10),
+        // Alloy drops idle connections after five minutes; one that we drop first costs it a retry.
+        idle: Duration::from_secs(600),
+        // Alloy's endpoints wait for one another: a slow answer here is delay in Loki.
+        answer_within: Duration::from_millis(500),
+        bytes_in_flight_max: 64 << 20,
+    };
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            // Alloy sends about 1 MiB of text, 0.4 MiB compressed; Loki's own default for a message is 100 MiB, which no tee needs.
-            body_bytes_max: 16 << 20,
-            decompressed_bytes_max: 64 << 20,
-            // 64 MiB of lines of 64 bytes; 32 MiB of index.
-            entries_max: 1 << 20,
-            // Loki allows 15 labels of at most 1024 + 2048 bytes by default, and real sets are below 1 KiB.
-            labels_bytes_max: 16 << 10,
-            // Loki's own default for `max_line_size`.
-            line_bytes_max: 256 << 10,
-            // Loki allows 150.
-            tenant_bytes_max: 256,
-            // At some 500 bytes a stream, 32 MiB: a large cluster's running pods.
-            streams_interned_max: 65_536,
-            connections_max: 1024,
-            header_read: Duration::from_secs(10),
-            // Alloy gives a request 10 s by default.
-            body_read: Duration::from_secs(10),
-            // Alloy drops idle connections after five minutes; one that we drop first costs it a retry.
-            idle: Duration::from_secs(600),
-            // Alloy's endpoints wait for one another: a slow answer here is delay in Loki.
-            answer_within: Duration::from_millis(500),
-            bytes_in_flight_max: 64 << 20,
-        }
+        Self::DEFAULT
     }
 }

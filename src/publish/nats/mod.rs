@@ -23,6 +23,8 @@ use std::time::Duration;
 
 use async_nats::Client;
 use async_nats::connection::State;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::{Gone, Outbox, Outcome, Pending, Status};
@@ -79,7 +81,8 @@ impl std::fmt::Debug for NatsSettings {
 }
 
 /// Whether the stream is made. One that exists is never altered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Create {
     /// When it is absent.
     #[default]
