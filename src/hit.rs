@@ -24,6 +24,40 @@ pub enum Role {
     Recovery,
 }
 
+/// What of a rule an entry fulfils, one bit each: the n-th of [`Rule::parts`](crate::rules::Rule::parts) is bit n, the n-th of
+/// [`Rule::escalating_matches`](crate::rules::Rule::escalating_matches) is bit `16 + n`.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Parts(pub u32);
+
+impl Parts {
+    /// Most parts of a rule, and most escalating matches.
+    pub const MAX: usize = 16;
+
+    /// Only the rule's one match.
+    pub const MATCH: Self = Self(1);
+
+    /// Whether part `n` is fulfilled.
+    #[must_use]
+    pub fn has(self, n: usize) -> bool {
+        self.0 & (1 << n) != 0
+    }
+
+    /// Whether the escalating match `n` is fulfilled.
+    #[must_use]
+    pub fn escalates(self, n: usize) -> bool {
+        self.has(Self::MAX + n)
+    }
+
+    /// With part `n` fulfilled.
+    #[must_use]
+    pub fn with(self, n: usize) -> Self {
+        Self(self.0 | 1 << n)
+    }
+}
+
 /// One entry that one rule matched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hit {
@@ -31,6 +65,8 @@ pub struct Hit {
     pub rule: RuleIndex,
     /// As a match, or as a recovery.
     pub role: Role,
+    /// What of the rule it fulfils; of no meaning for a recovery.
+    pub parts: Parts,
     /// The entry's own time, as written.
     pub at: Timestamp,
     /// The entry's stream.
@@ -41,6 +77,8 @@ pub struct Hit {
     pub entry: EntryId,
     /// The rule's `by` values.
     pub key: Key,
+    /// Values of the rule's [`values`](crate::rules::Rule::values), in their order; empty where the entry had none.
+    pub values: Box<[Box<str>]>,
     /// Values for the names in the rule's `summary` that are neither in `by` nor counts: name and value, in the summary's order.
     pub captures: Box<[(Box<str>, Box<str>)]>,
     /// The line as rules see it, not redacted, cut to [`LINE_BYTES_MAX`].
@@ -59,6 +97,8 @@ pub struct Progress {
     pub streams: Vec<(StreamId, u32)>,
     /// The times of all entries, as written, stream by stream in the order sent.
     pub times: Vec<Timestamp>,
+    /// For each rule that compares with its past and reads a stream of the batch: the oldest entry there.
+    pub oldest: Vec<(RuleIndex, Timestamp)>,
 }
 
 /// All that detect is told of one batch.

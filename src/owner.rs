@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 use crate::batch::{EntryId, Labels, StreamId};
 use crate::detect::{Changes, Detector, OWN_TENANT, RestoreError, Saved};
 use crate::finding::{Finding, Message, MessageSettings, Origin};
-use crate::hit::{Hit, Progress, Role, Scanned};
+use crate::hit::{Hit, Parts, Progress, Role, Scanned};
 use crate::publish::{OutboxRequest, Pending};
 use crate::push::{Pressure, Submission};
 use crate::record::{Commit, FindingRow, NewMessage, OutboxRow, Store, StoreError};
@@ -238,11 +238,13 @@ impl Owner {
             let hit = Hit {
                 rule,
                 role: Role::Match,
+                parts: Parts::MATCH,
                 at: now,
                 stream: StreamId(0),
                 labels: Arc::new(Labels::default()),
                 entry: EntryId(now.0.unsigned_abs()),
                 key: Arc::default(),
+                values: Box::default(),
                 captures: Box::default(),
                 line: line.into_bytes().into(),
             };
@@ -250,6 +252,7 @@ impl Owner {
                 tenant: OWN_TENANT.into(),
                 streams: vec![(StreamId(0), 1)],
                 times: vec![now],
+                oldest: Vec::new(),
             };
             self.detector.apply(
                 Scanned {

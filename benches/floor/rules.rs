@@ -1,11 +1,10 @@
 //! Rules like those that clusters are watched with: what ships, and 200 and 1000 as operators may add.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use trommel::rules::{
-    Comparison, Confidence, EvidenceRules, FieldCondition, FieldTest, Item, Match, Matcher, Parse,
-    Pattern, Recover, Rule, RuleSet, Selector, Severity, Source, Test, Threshold, builtin, load,
+    Comparison, FieldCondition, FieldTest, Item, Match, Matcher, Pattern, Recover, Rule, RuleSet,
+    Selector, Test, builtin, load,
 };
 
 /// What a rule looks for, and a text that it matches.
@@ -169,35 +168,10 @@ fn rule(id: String, signature: &Signature) -> Rule {
         test: Test::Equal(app.to_owned()),
     });
     Rule {
-        id,
-        name: None,
-        description: None,
-        owner: None,
-        version: None,
         selector: Selector(selected.into_iter().collect()),
-        unless: None,
-        parse: Parse::Auto,
-        matches: signature.matches.clone(),
-        threshold: Threshold::EVERY,
         by: vec!["namespace".to_owned(), "app".to_owned()],
-        hold: Duration::ZERO,
-        severity: Severity::Warning,
-        confidence: Confidence::Medium,
         recover: Recover::Never,
-        cooldown: Duration::ZERO,
-        incident_type: "bench".to_owned(),
-        domain: "bench".to_owned(),
-        summary: None,
-        runbook: None,
-        evidence: EvidenceRules {
-            lines: 4,
-            redact: Vec::new(),
-        },
-        catches: Vec::new(),
-        passes: Vec::new(),
-        hash: String::new(),
-        meaning: String::new(),
-        source: Source::default(),
+        ..Rule::new(id, signature.matches.clone())
     }
 }
 

@@ -143,6 +143,7 @@ fn progress(batch: &Batch) -> Progress {
             .map(|stream| (stream.stream.id, stream.entries.len() as u32))
             .collect(),
         times: batch.entries.iter().map(|entry| entry.at).collect(),
+        oldest: Vec::new(),
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn run(
             [
                 rule.id.clone(),
                 rule.severity.to_string(),
-                rule.threshold.to_string(),
+                rule.condition.to_string(),
                 rule.incident_type.clone(),
                 rule.name.clone().unwrap_or_default(),
             ]

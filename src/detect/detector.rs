@@ -273,7 +273,7 @@ impl Detector {
             .rules
             .iter()
             .filter(|(_, rule)| {
-                rule.by.is_empty() && matches!(rule.threshold.needs, Needs::AtMost(_))
+                rule.by.is_empty() && matches!(rule.threshold().needs, Needs::AtMost(_))
             })
             .map(|(index, _)| KeyRef {
                 rule: index,

@@ -31,7 +31,7 @@ impl Quotes {
     /// How many lines are kept while no finding is open: so many that its first one is at hand when it opens,
     /// if the threshold is no more than a message may quote.
     fn before_opening(rule: &Rule) -> usize {
-        let needed = match rule.threshold.needs {
+        let needed = match rule.threshold().needs {
             Needs::AtLeast(needed) => usize::try_from(needed.get()).unwrap_or(usize::MAX),
             Needs::AtMost(_) => 0,
         };

@@ -53,7 +53,7 @@ pub(super) struct RuleState {
 impl RuleState {
     pub(super) fn new(rule: &Rule, settings: &Settings) -> Self {
         let horizon = rule
-            .threshold
+            .threshold()
             .window
             .max(settings.lateness())
             .max(HORIZON_MIN);

@@ -194,7 +194,7 @@ impl KeyState {
         let over = if let Recover::Never = cx.rule.recover {
             cx.clock.after(episode.last_seen, cx.rule.cooldown)
         } else {
-            let quiet_from = match cx.rule.threshold.needs {
+            let quiet_from = match cx.rule.threshold().needs {
                 Needs::AtLeast(_) => episode.held,
                 Needs::AtMost(_) => episode.stopped?,
             };
@@ -209,7 +209,7 @@ impl KeyState {
 
     /// From when a condition on few entries is true if none comes; `None` for the other kind and for a key that is not armed.
     fn few_from(&self, cx: &Context<'_>) -> Option<Timestamp> {
-        let threshold = &cx.rule.threshold;
+        let threshold = cx.rule.threshold();
         let Needs::AtMost(_) = threshold.needs else {
             return None;
         };
@@ -229,7 +229,7 @@ impl KeyState {
         let newest = self.window.newest().max(self.settled).max(self.emptied)?;
         Some(
             newest
-                .plus(cx.rule.threshold.window)
+                .plus(cx.rule.threshold().window)
                 .plus(lateness)
                 .plus(cx.rule.cooldown),
         )
@@ -314,7 +314,7 @@ impl KeyState {
 
     fn hold_back(&mut self, cx: &Context<'_>, mut group: Group) {
         let held: usize = self.held_back.iter().map(|group| group.matches.len()).sum();
-        let room = Window::entries_max(&cx.rule.threshold).saturating_sub(held);
+        let room = Window::entries_max(cx.rule.threshold()).saturating_sub(held);
         if group.matches.len() > room {
             group.more += (group.matches.len() - room) as u64;
             group.matches.truncate(room);
@@ -350,7 +350,7 @@ impl KeyState {
     /// Counts matches in the window and in the open finding.
     fn count(&mut self, cx: &Context<'_>, group: &Group, count: u64) {
         let at = group.at;
-        let threshold = &cx.rule.threshold;
+        let threshold = cx.rule.threshold();
         if count > 0 && matches!(threshold.needs, Needs::AtMost(_)) {
             self.armed = Some(self.armed.map_or(at, |armed| armed.min(at)));
         }
@@ -406,7 +406,7 @@ impl KeyState {
 
     /// Looks at the condition after matches at `at`.
     fn decide(&mut self, cx: &Context<'_>, at: Timestamp, out: &mut Told) {
-        let threshold = &cx.rule.threshold;
+        let threshold = cx.rule.threshold();
         let many = matches!(threshold.needs, Needs::AtLeast(_));
         // Where enough matches have come together; never at a time that is settled.
         let from = self
@@ -468,8 +468,8 @@ impl KeyState {
         if cx.rule.hold.is_zero() {
             self.open(cx, at, out);
         } else {
-            let end = match cx.rule.threshold.needs {
-                Needs::AtLeast(_) => self.window.stretch(at, &cx.rule.threshold).1,
+            let end = match cx.rule.threshold().needs {
+                Needs::AtLeast(_) => self.window.stretch(at, cx.rule.threshold()).1,
                 Needs::AtMost(_) => Timestamp::MAX,
             };
             self.phase = Phase::Waiting { since: at, end };
@@ -477,7 +477,7 @@ impl KeyState {
     }
 
     fn open(&mut self, cx: &Context<'_>, at: Timestamp, out: &mut Told) {
-        let threshold = &cx.rule.threshold;
+        let threshold = cx.rule.threshold();
         let lines = cx.rule.evidence.lines;
         self.phase = Phase::Open;
         let reopened = self.episode.take_if(|episode| {
@@ -561,7 +561,7 @@ impl KeyState {
             let over = self.over_at(cx, episode).unwrap_or(Timestamp::MAX);
             match self
                 .window
-                .last_when(true, at.max(episode.held), over, &cx.rule.threshold)
+                .last_when(true, at.max(episode.held), over, cx.rule.threshold())
             {
                 Some(held) if held > episode.held => {
                     if let Some(episode) = &mut self.episode {
@@ -625,7 +625,7 @@ impl KeyState {
             episode,
             reason,
             at,
-            self.window.count(at, &cx.rule.threshold),
+            self.window.count(at, cx.rule.threshold()),
             captures,
             evidence,
         );
@@ -682,6 +682,6 @@ impl KeyState {
     /// Forgets entries too old to matter at `clock`.
     pub(super) fn trim(&mut self, rule: &Rule, clock: Timestamp, lateness: Duration) {
         self.window
-            .forget_before(clock.minus(lateness), rule.threshold.window);
+            .forget_before(clock.minus(lateness), rule.threshold().window);
     }
 }

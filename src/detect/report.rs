@@ -46,7 +46,7 @@ pub(super) fn finding(
         Some(_) => State::Recovered,
         None => State::Open,
     };
-    let window = rule.threshold.window;
+    let window = rule.condition.window();
     // A recovery is of the whole finding, everything else of the window.
     let count = match state {
         State::Recovered => episode.total,
@@ -113,12 +113,13 @@ pub(super) fn finding(
             cx.origin,
         ),
         policy: Policy {
-            automatic: vec!["observe".to_owned(), "notify".to_owned()],
-            ..Policy::default()
+            automatic: rule.policy.automatic.clone(),
+            approval: rule.policy.approval.clone(),
+            human_only: rule.policy.human_only.clone(),
         },
         runbook: rule.runbook.clone(),
-        route: None,
-        hints: Vec::new(),
+        route: rule.route.clone(),
+        hints: rule.hints.clone(),
         related: Vec::new(),
         detector: Detector {
             name: env!("CARGO_PKG_NAME").to_owned(),
@@ -176,8 +177,8 @@ fn rule_ref(rule: &Rule) -> RuleRef {
         version: rule.version.clone(),
         hash: rule.hash.clone(),
         owner: rule.owner.clone(),
-        class: "threshold".to_owned(),
-        condition: rule.threshold.to_string(),
+        class: rule.condition.class().to_owned(),
+        condition: rule.condition.to_string(),
     }
 }
 

@@ -11,11 +11,8 @@ use proptest::prelude::*;
 use super::{Changes, Detector, Saved, Settings};
 use crate::batch::{EntryId, Labels, StreamId};
 use crate::finding::{Finding, Origin, Redactor, State};
-use crate::hit::{Hit, Key, Progress, Role, RuleIndex, Scanned};
-use crate::rules::{
-    Confidence, EvidenceRules, Match, Needs, Parse, Recover, Rule, RuleSet, Selector, Severity,
-    Source, Threshold,
-};
+use crate::hit::{Hit, Key, Parts, Progress, Role, RuleIndex, Scanned};
+use crate::rules::{Condition, Match, Needs, Recover, Rule, RuleSet, Threshold};
 use crate::time::Timestamp;
 
 fn seconds(seconds: u64) -> Duration {
@@ -39,38 +36,17 @@ fn origin() -> Origin {
 fn rule(id: &str, count: u64, window: u64, quiet: u64) -> Rule {
     let needs = Needs::AtLeast(count.try_into().expect("tests ask for at least one"));
     Rule {
-        id: id.into(),
-        name: None,
-        description: None,
-        owner: None,
-        version: None,
-        selector: Selector::default(),
-        unless: None,
-        parse: Parse::Auto,
-        matches: Match::default(),
-        threshold: Threshold {
+        condition: Condition::Count(Threshold {
             needs,
             window: seconds(window),
-        },
+        }),
         by: vec!["pod".into()],
-        hold: Duration::ZERO,
-        severity: Severity::Warning,
-        confidence: Confidence::Medium,
         recover: Recover::Quiet(seconds(quiet)),
-        cooldown: seconds(900),
         incident_type: "t".into(),
         domain: "d".into(),
-        summary: None,
-        runbook: None,
-        evidence: EvidenceRules {
-            lines: 4,
-            redact: Vec::new(),
-        },
-        catches: Vec::new(),
-        passes: Vec::new(),
         hash: "0123456789abcdef".into(),
         meaning: format!("{:016x}", count * 1_000_003 + window),
-        source: Source::default(),
+        ..Rule::new(id, Match::default())
     }
 }
 
@@ -125,6 +101,7 @@ fn scanned(entries: &[Entry]) -> Scanned {
             scanned.hits.push(Hit {
                 rule: RuleIndex(0),
                 role,
+                parts: Parts::MATCH,
                 at: at(entry.at),
                 stream,
                 labels: Arc::new(Labels::new([("pod".into(), pod.clone())])),
@@ -132,6 +109,7 @@ fn scanned(entries: &[Entry]) -> Scanned {
                     entry.at as u64 * 65_536 + u64::from(entry.pod) * 256 + u64::from(entry.line),
                 ),
                 key: Key::from([pod]),
+                values: Box::default(),
                 captures: Box::default(),
                 line: format!("line {}", entry.line).into_bytes().into(),
             });
@@ -435,8 +413,14 @@ fn an_open_finding_is_told_of_once_a_day() {
 
 #[test]
 fn too_few_entries_are_told_a_window_after_the_first_and_when_the_last_one_too_many_leaves() {
-    let mut rule = rule("r", 1, 60, 30);
-    rule.threshold.needs = Needs::AtMost(1);
+    let few = Threshold {
+        needs: Needs::AtMost(1),
+        window: seconds(60),
+    };
+    let rule = Rule {
+        condition: Condition::Count(few),
+        ..rule("r", 1, 60, 30)
+    };
     check(
         rule,
         &[
@@ -600,10 +584,10 @@ struct Shape {
 impl Shape {
     fn rule(&self) -> Rule {
         Rule {
-            threshold: Threshold {
+            condition: Condition::Count(Threshold {
                 needs: self.needs,
                 window: seconds(self.window),
-            },
+            }),
             hold: seconds(self.hold),
             cooldown: seconds(self.cooldown),
             ..rule("r", 1, self.window, self.quiet)

@@ -206,46 +206,20 @@ pub(super) mod tests {
     use super::*;
     use crate::finding::Grafana;
     use crate::finding::message::tests::origin;
-    use crate::rules::{
-        Confidence, EvidenceRules, Match, Matcher, Needs, Parse, Pattern, Recover, Severity,
-        Source, Threshold,
-    };
+    use crate::rules::{Condition, Match, Matcher, Needs, Pattern, Threshold};
 
     /// `5 in 10m` by namespace and component, with nothing to match.
     pub(in crate::finding) fn rule() -> Rule {
         Rule {
-            id: "ldap_timeout_spike".to_owned(),
             name: Some("LDAP timeout spike".to_owned()),
-            description: None,
-            owner: None,
-            version: None,
-            selector: Selector::default(),
-            unless: None,
-            parse: Parse::Auto,
-            matches: Match::default(),
-            threshold: Threshold {
+            condition: Condition::Count(Threshold {
                 needs: Needs::AtLeast(NonZeroU64::new(5).expect("not zero")),
                 window: Duration::from_secs(600),
-            },
+            }),
             by: vec!["namespace".to_owned(), "component".to_owned()],
-            hold: Duration::ZERO,
-            severity: Severity::Warning,
-            confidence: Confidence::Medium,
-            recover: Recover::Never,
-            cooldown: Duration::ZERO,
             incident_type: "identity_provider_unreachable".to_owned(),
             domain: "identity_security".to_owned(),
-            summary: None,
-            runbook: None,
-            evidence: EvidenceRules {
-                lines: 4,
-                redact: Vec::new(),
-            },
-            catches: Vec::new(),
-            passes: Vec::new(),
-            hash: String::new(),
-            meaning: String::new(),
-            source: Source::default(),
+            ..Rule::new("ldap_timeout_spike", Match::default())
         }
     }
 

@@ -50,8 +50,8 @@ fn fill(template: &Summary, values: &SummaryValues<'_>) -> String {
         match part {
             SummaryPart::Text(written) => text.push_str(written),
             SummaryPart::Count => text.push_str(&values.count.to_string()),
-            SummaryPart::Rate => text.push_str(&rate(values.count, values.rule.threshold.window)),
-            SummaryPart::Window => text.push_str(&format_duration(values.rule.threshold.window)),
+            SummaryPart::Rate => text.push_str(&rate(values.count, values.rule.condition.window())),
+            SummaryPart::Window => text.push_str(&format_duration(values.rule.condition.window())),
             SummaryPart::By(place) => {
                 text.push_str(values.key.get(*place).map_or("", |value| value))
             }
@@ -69,7 +69,7 @@ fn generate(values: &SummaryValues<'_>) -> String {
     let mut text = rule.name.as_ref().unwrap_or(&rule.id).clone();
     match values.state {
         State::Open => {
-            let window = format_duration(rule.threshold.window);
+            let window = format_duration(rule.condition.window());
             // Writing to a String cannot fail.
             let _ = write!(text, ": {} in {window}", values.count);
         }

@@ -81,6 +81,7 @@ fn progress(batch: &Batch, tenant: &Arc<str>, inspected: usize) -> Progress {
         tenant: tenant.clone(),
         streams,
         times: entries.iter().map(|entry| entry.at).collect(),
+        oldest: Vec::new(),
     }
 }
 

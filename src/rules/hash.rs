@@ -5,9 +5,9 @@
 
 use sha2::{Digest, Sha256};
 
+use super::condition::Needs;
 use super::model::{
-    Exclude, FieldCondition, FieldTest, Item, Match, Needs, Parse, Pattern, Recover, Rule,
-    SummaryPart,
+    Exclude, FieldCondition, FieldTest, Item, Match, Parse, Pattern, Recover, Rule, SummaryPart,
 };
 use super::selector::{Selector, Test};
 use crate::time::format_duration;
@@ -50,11 +50,11 @@ pub(super) fn fill(rule: &mut Rule, matches: &str, recover: &str) {
         Parse::None => 3,
     });
     out.text(matches);
-    match rule.threshold.needs {
+    match rule.threshold().needs {
         Needs::AtLeast(count) => out.text(&format!(">={count}")),
         Needs::AtMost(count) => out.text(&format!("<={count}")),
     }
-    out.text(&format_duration(rule.threshold.window));
+    out.text(&format_duration(rule.threshold().window));
     out.texts(&rule.by);
     out.text(&format_duration(rule.hold));
     rule.meaning = out.finish();
@@ -82,6 +82,7 @@ pub(super) fn fill(rule: &mut Rule, matches: &str, recover: &str) {
             out.text(recover);
         }
         Recover::Never => out.text("never"),
+        Recover::Condition => out.text("condition"),
     }
     out.text(&format_duration(rule.cooldown));
     out.text(&rule.incident_type);

@@ -10,6 +10,7 @@
 //! `keys` is the one table of the language: it drives reading, suggestions and the JSON Schema. `report` shows problems.
 //! Nothing here executes, fetches or templates anything that a rule says.
 
+mod condition;
 mod exclusion;
 mod files;
 mod hash;
@@ -22,6 +23,7 @@ mod pattern;
 mod problem;
 mod read;
 pub mod report;
+mod schedule;
 mod schema;
 mod selector;
 mod summary;
@@ -31,14 +33,20 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub use condition::{
+    Absent, Condition, Correlate, Decimal, Distinct, Needs, Part, Ratio, Sequence, Spike, Step,
+    Threshold,
+};
 pub use exclusion::Exclusion;
 pub use files::{FilesRead, builtin, read_paths};
 pub use load::{Example, Loaded, RULES_MAX, load};
 pub use model::{
-    Comparison, Confidence, EvidenceRules, Exclude, FieldCondition, FieldTest, Item, Match, Needs,
-    Parse, Pattern, Recover, Rule, RuleSet, Severity, Source, Summary, SummaryPart, Threshold,
+    Advice, Comparison, Confidence, EscalateWhen, Escalation, EvidenceRules, Exclude,
+    FieldCondition, FieldTest, Item, Match, Parse, Pattern, Recover, Rule, RuleSet, Severity,
+    Source, Summary, SummaryPart,
 };
 pub use own::OVERLOADED;
 pub use problem::{Code, Level, Problem, SourceText};
+pub use schedule::Schedule;
 pub use schema::schema;
 pub use selector::{Matcher, Selector, Test};

@@ -1,7 +1,6 @@
 //! What a rule is, once it has been read and checked. Past this type nothing re-checks.
 
 use std::fmt;
-use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +8,11 @@ use regex_automata::meta::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::condition::{Condition, Distinct, Threshold};
 use super::own;
+use super::schedule::Schedule;
 use super::selector::Selector;
 use crate::hit::RuleIndex;
-use crate::time::format_duration;
 
 /// Every rule of every file, valid as a whole. Immutable; shared as an `Arc`.
 #[derive(Debug, Default)]
@@ -82,20 +82,26 @@ pub struct Rule {
     pub parse: Parse,
     /// Which entries count.
     pub matches: Match,
-    /// How many of them make the condition. A rule without `threshold` has [`Threshold::EVERY`].
-    pub threshold: Threshold,
+    /// What makes a finding of them. A rule that says nothing has [`Threshold::EVERY`](super::Threshold::EVERY).
+    pub condition: Condition,
+    /// Names whose values its hits carry, because the condition or an escalation tells them apart.
+    pub values: Vec<String>,
     /// Names whose values make the key.
     pub by: Vec<String>,
     /// How long the condition must hold before a finding opens.
     pub hold: Duration,
     /// Severity at opening.
     pub severity: Severity,
+    /// What raises it while a finding is open.
+    pub escalate: Vec<Escalation>,
     /// How sure a match of this rule is.
     pub confidence: Confidence,
     /// When an open finding is over.
     pub recover: Recover,
     /// See [`Rule`]'s key `cooldown` in the rule language: distance of repeated messages, and of reopening.
     pub cooldown: Duration,
+    /// When its messages are held back.
+    pub suppress: Vec<Schedule>,
     /// `[a-z0-9_]+`: what kind of incident a finding is.
     pub incident_type: String,
     /// `[a-z0-9_]+`: the domain of that type.
@@ -104,6 +110,12 @@ pub struct Rule {
     pub summary: Option<Summary>,
     /// Link for people.
     pub runbook: Option<String>,
+    /// Name of a notification policy.
+    pub route: Option<String>,
+    /// Names of rules and other things worth a look.
+    pub hints: Vec<String>,
+    /// What may be done about its findings, by whom.
+    pub policy: Arc<Advice>,
     /// What is quoted.
     pub evidence: EvidenceRules,
     /// Lines that must match.
@@ -115,11 +127,146 @@ pub struct Rule {
     /// 16 hex digits: hash of what decides findings (selector, unless, parse, match, ignore_case, threshold, by, for).
     /// State survives a reload when it is unchanged.
     pub meaning: String,
+    /// Most keys of this rule, where it has a bound of its own.
+    pub keys_max: Option<usize>,
+    /// How far its entries may be out of order, where it has a bound of its own.
+    pub late_by: Option<Duration>,
+    /// For people: words to find it by.
+    pub tags: Vec<String>,
     /// Where it was written, for people: file and line.
     pub source: Source,
 }
 
+/// When an open finding becomes worse.
+#[derive(Debug, Clone)]
+pub struct Escalation {
+    /// What its severity becomes, if that is higher.
+    pub to: Severity,
+    /// When.
+    pub when: EscalateWhen,
+}
+
+/// What raises a finding's severity.
+#[derive(Debug, Clone)]
+pub enum EscalateWhen {
+    /// It has been open this long.
+    After(Duration),
+    /// It has had this many matches within a time; at least, never at most.
+    Count(Threshold),
+    /// It has had this many different values within a time. One that is in `by` is counted over all keys of the rule.
+    Distinct(Distinct),
+    /// One of its entries fulfils this too.
+    Match(Box<Match>),
+}
+
+/// What may be done about a finding, by whom: names of actions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advice {
+    /// Needs nobody.
+    pub automatic: Vec<String>,
+    /// Needs somebody's approval.
+    pub approval: Vec<String>,
+    /// For people only.
+    pub human_only: Vec<String>,
+}
+
+impl Default for Advice {
+    /// Looking and telling are always allowed.
+    fn default() -> Self {
+        Self {
+            automatic: vec!["observe".to_owned(), "notify".to_owned()],
+            approval: Vec::new(),
+            human_only: Vec::new(),
+        }
+    }
+}
+
 impl Rule {
+    /// Shortest quiet that ends a finding when the rule does not say.
+    pub const RECOVER_MIN: Duration = Threshold::EVERY.window;
+    /// [`Rule::cooldown`] when the rule does not say.
+    pub const COOLDOWN: Duration = Duration::from_secs(15 * 60);
+    /// [`Rule::domain`] when neither the rule nor the taxonomy says.
+    pub const DOMAIN: &'static str = "application_services";
+
+    /// The rule that has nothing but an id and a match: every match in every stream is a finding, with the language's defaults.
+    #[must_use]
+    pub fn new(id: impl Into<String>, matches: Match) -> Self {
+        Self {
+            id: id.into(),
+            name: None,
+            description: None,
+            owner: None,
+            version: None,
+            selector: Selector::default(),
+            unless: None,
+            parse: Parse::Auto,
+            matches,
+            condition: Condition::Count(Threshold::EVERY),
+            values: Vec::new(),
+            by: Vec::new(),
+            hold: Duration::ZERO,
+            severity: Severity::Warning,
+            escalate: Vec::new(),
+            confidence: Confidence::Medium,
+            recover: Recover::Quiet(Self::RECOVER_MIN),
+            cooldown: Self::COOLDOWN,
+            suppress: Vec::new(),
+            incident_type: String::new(),
+            domain: Self::DOMAIN.to_owned(),
+            summary: None,
+            runbook: None,
+            route: None,
+            hints: Vec::new(),
+            policy: Arc::default(),
+            evidence: EvidenceRules::default(),
+            catches: Vec::new(),
+            passes: Vec::new(),
+            hash: String::new(),
+            meaning: String::new(),
+            keys_max: None,
+            late_by: None,
+            tags: Vec::new(),
+            source: Source::default(),
+        }
+    }
+
+    /// The count that its condition asks for, as far as it is one.
+    pub(crate) fn threshold(&self) -> &Threshold {
+        match &self.condition {
+            Condition::Count(threshold) | Condition::NewPattern { threshold, .. } => threshold,
+            Condition::Distinct(distinct) => &distinct.threshold,
+            _ => const { &Threshold::EVERY },
+        }
+    }
+
+    /// What its entries are looked at for: an entry is a hit if it fulfils one of these, and its hit says which
+    /// ([`Parts`](crate::hit::Parts)). A rule on findings has none.
+    #[must_use]
+    pub fn parts(&self) -> Vec<&Match> {
+        match &self.condition {
+            Condition::Correlate(_) => Vec::new(),
+            Condition::Ratio(ratio) => {
+                vec![&self.matches, ratio.total.as_deref().unwrap_or(Match::ANY)]
+            }
+            Condition::Sequence(sequence) => {
+                let steps = sequence.steps.iter().map(|step| &step.matches);
+                steps.chain(sequence.absent.as_deref()).collect()
+            }
+            _ => vec![&self.matches],
+        }
+    }
+
+    /// What raises the severity of a finding when one of its entries fulfils it, in the order of [`Rule::escalate`].
+    pub fn escalating_matches(&self) -> impl Iterator<Item = &Match> {
+        self.escalate
+            .iter()
+            .filter_map(|escalation| match &escalation.when {
+                EscalateWhen::Match(matches) => Some(&**matches),
+                _ => None,
+            })
+    }
+
     /// Whether no line can match it: a rule about trommel itself, whose hits come from within.
     #[must_use]
     pub fn is_own(&self) -> bool {
@@ -164,6 +311,16 @@ pub struct Match {
     pub none: Vec<Exclude>,
     /// Each of these fields as stated.
     pub fields: Vec<FieldTest>,
+}
+
+impl Match {
+    /// What every line fulfils.
+    pub const ANY: &'static Self = &Self {
+        any: Vec::new(),
+        all: Vec::new(),
+        none: Vec::new(),
+        fields: Vec::new(),
+    };
 }
 
 /// A text or an expression looked for in a line.
@@ -263,43 +420,6 @@ impl fmt::Display for Comparison {
     }
 }
 
-/// `N in T`: the condition on the number of counted entries in a trailing window of event time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Threshold {
-    /// Whether many entries fulfil it, or few.
-    pub needs: Needs,
-    /// The window, never zero.
-    pub window: Duration,
-}
-
-/// The count that fulfils a [`Threshold`], with its comparison resolved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Needs {
-    /// This many or more (`5`, `>= 5`, `> 4`).
-    AtLeast(NonZeroU64),
-    /// This many or fewer (`<= 4`, `< 5`).
-    AtMost(u64),
-}
-
-impl Threshold {
-    /// What a rule without `threshold` has: every match fulfils it. Counts in messages are those of five minutes.
-    pub const EVERY: Self = Self {
-        needs: Needs::AtLeast(NonZeroU64::MIN),
-        window: Duration::from_secs(300),
-    };
-}
-
-/// `5 in 10m`, `every match`, `<= 4 in 10m`.
-impl fmt::Display for Threshold {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.needs {
-            _ if *self == Self::EVERY => f.write_str("every match"),
-            Needs::AtLeast(count) => write!(f, "{count} in {}", format_duration(self.window)),
-            Needs::AtMost(count) => write!(f, "<= {count} in {}", format_duration(self.window)),
-        }
-    }
-}
-
 /// When an open finding is over.
 #[derive(Debug, Clone)]
 pub enum Recover {
@@ -314,6 +434,8 @@ pub enum Recover {
     },
     /// Never: a one-shot event; see point 21 of the semantics.
     Never,
+    /// The condition itself tells: what was absent comes, what was correlated is over.
+    Condition,
 }
 
 impl Recover {
@@ -323,7 +445,7 @@ impl Recover {
         match self {
             Self::Quiet(after) => Some(*after),
             Self::Match { after, .. } => *after,
-            Self::Never => None,
+            Self::Never | Self::Condition => None,
         }
     }
 }
@@ -399,6 +521,15 @@ pub struct EvidenceRules {
     pub lines: usize,
     /// What is redacted beside the global patterns.
     pub redact: Vec<Pattern>,
+}
+
+impl Default for EvidenceRules {
+    fn default() -> Self {
+        Self {
+            lines: Self::LINES_DEFAULT,
+            redact: Vec::new(),
+        }
+    }
 }
 
 impl EvidenceRules {

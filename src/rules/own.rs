@@ -1,14 +1,11 @@
 //! The rules of findings about trommel itself. No line matches them: their hits come from trommel's own shell.
 
-use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::hash;
 use super::model::{
-    Confidence, EvidenceRules, FieldTest, Match, Needs, Parse, Recover, Rule, Severity, Source,
-    Summary, SummaryPart, Threshold,
+    Confidence, FieldTest, Match, Parse, Recover, Rule, Severity, Source, Summary, SummaryPart,
 };
-use super::selector::Selector;
 
 /// Entries were answered before they were inspected or recorded.
 pub const OVERLOADED: &str = "trommel_overloaded";
@@ -37,49 +34,26 @@ pub(super) fn all() -> Vec<Rule> {
 }
 
 fn rule(id: &str, severity: Severity) -> Rule {
+    let nothing = Match {
+        // A field that accepts nothing: see `Rule::is_own`.
+        fields: vec![FieldTest {
+            name: PREFIX.to_owned(),
+            accepts: Vec::new(),
+        }],
+        ..Match::default()
+    };
     let mut rule = Rule {
-        id: id.to_owned(),
-        name: None,
-        description: None,
-        owner: None,
-        version: None,
-        selector: Selector::default(),
-        unless: None,
-        parse: Parse::None,
-        matches: Match {
-            // A field that accepts nothing: see `Rule::is_own`.
-            fields: vec![FieldTest {
-                name: PREFIX.to_owned(),
-                accepts: Vec::new(),
-            }],
-            ..Match::default()
-        },
-        threshold: Threshold {
-            needs: Needs::AtLeast(NonZeroU64::MIN),
-            window: Duration::from_secs(300),
-        },
-        by: Vec::new(),
-        hold: Duration::ZERO,
         severity,
+        parse: Parse::None,
         confidence: Confidence::High,
         recover: Recover::Quiet(Duration::from_secs(600)),
-        cooldown: Duration::from_secs(900),
         incident_type: "detector_impaired".to_owned(),
         domain: "operator_channels".to_owned(),
-        summary: None,
-        runbook: None,
-        evidence: EvidenceRules {
-            lines: EvidenceRules::LINES_DEFAULT,
-            redact: Vec::new(),
-        },
-        catches: Vec::new(),
-        passes: Vec::new(),
-        hash: String::new(),
-        meaning: String::new(),
         source: Source {
             file: "trommel".to_owned(),
             line: 0,
         },
+        ..Rule::new(id, nothing)
     };
     let matches = hash::of_match(&rule.matches, |_| String::new());
     hash::fill(&mut rule, &matches, "");

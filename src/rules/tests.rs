@@ -53,7 +53,7 @@ const MINIMAL: &str = "rules:\n- id: x\n  match: a text in the line\n  incident_
 fn the_smallest_rule_has_the_documented_defaults() {
     let set = set(MINIMAL);
     let (_, rule) = set.find("x").expect("it is there");
-    assert_eq!(rule.threshold, Threshold::EVERY);
+    assert_eq!(*rule.threshold(), Threshold::EVERY);
     assert_eq!(rule.severity, Severity::Warning);
     assert_eq!(rule.confidence, Confidence::Medium);
     assert_eq!(rule.recover.quiet(), Some(Duration::from_secs(300)));
@@ -124,7 +124,7 @@ rules:
         format!("{:?}", rule.matches.all),
         format!("{:?}", rule.matches.none),
         format!("{:?}", rule.matches.fields),
-        format!("{:?} {:?}", rule.threshold, rule.hold),
+        format!("{:?} {:?}", rule.threshold(), rule.hold),
         format!("{:?}", rule.by),
         format!(
             "{} {:?} {:?}",

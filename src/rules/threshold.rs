@@ -3,7 +3,8 @@
 use std::num::NonZeroU64;
 use std::ops::Range;
 
-use super::model::{Comparison, Needs, Threshold};
+use super::condition::{Needs, Threshold};
+use super::model::Comparison;
 use super::problem::{Code, Fault, shortened};
 use crate::time::parse_duration;
 

@@ -54,7 +54,7 @@ pub fn judge(rules: &RuleSet, rule: &Rule, line: &Line<'_>) -> Option<(Role, Mat
 pub(super) fn recovery(rule: &Rule) -> Option<&Match> {
     match &rule.recover {
         Recover::Match { when, .. } => Some(when),
-        Recover::Quiet(_) | Recover::Never => None,
+        Recover::Quiet(_) | Recover::Never | Recover::Condition => None,
     }
 }
 

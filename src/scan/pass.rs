@@ -10,7 +10,7 @@ use super::plan::Tier;
 use super::scanner::{Scanner, Scratch};
 use super::search::Candidate;
 use crate::batch::{Batch, Stream};
-use crate::hit::{Hit, Role, RuleIndex};
+use crate::hit::{Hit, Parts, Role, RuleIndex};
 
 /// One call of [`Scanner::scan`].
 pub(super) struct Pass<'a> {
@@ -142,6 +142,7 @@ impl Pass<'_> {
         self.hits.push(Hit {
             rule: RuleIndex(rule as u32),
             role,
+            parts: Parts::MATCH,
             at: entry.at,
             stream: line.stream.id,
             labels: line.stream.labels.clone(),
@@ -150,6 +151,7 @@ impl Pass<'_> {
                 .scratch
                 .keys
                 .of(rule, stream, role, wanted, &line, work),
+            values: Box::default(),
             captures: super::hits::captures(wanted, &line, work),
             line: super::hits::cut(line.bytes),
         });

@@ -9,7 +9,7 @@ use super::testing::{
 };
 use super::{Cost, Line, Scanner, Scratch, VALUE_BYTES_MAX, judge};
 use crate::batch::{Batch, Labels};
-use crate::hit::{Hit, LINE_BYTES_MAX, Role, RuleIndex};
+use crate::hit::{Hit, LINE_BYTES_MAX, Parts, Role, RuleIndex};
 use crate::rules::{
     Comparison, Exclude, FieldCondition, FieldTest, Item, Match, Matcher, Parse, Recover, Rule,
     RuleSet, Selector, Summary, Test,
@@ -41,11 +41,13 @@ pub(super) fn naive(rules: &RuleSet, batch: &Batch) -> Vec<Hit> {
                 hits.push(Hit {
                     rule: index,
                     role,
+                    parts: Parts::MATCH,
                     at: entry.at,
                     stream: stream.id,
                     labels: stream.labels.clone(),
                     entry: entry.id(stream, batch.bytes(entry.line)),
                     key: rule.by.iter().map(|name| value(name)).collect(),
+                    values: Box::default(),
                     captures: summary
                         .map(|name| (name.as_str().into(), value(name)))
                         .collect(),

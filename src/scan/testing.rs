@@ -1,13 +1,9 @@
 //! Rules and batches for this room's tests, without files and wire formats.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::batch::{Batch, Entry, Labels, Span, Stream, StreamEntries};
-use crate::rules::{
-    Confidence, EvidenceRules, Item, Match, Parse, Pattern, Recover, Rule, RuleSet, Selector,
-    Severity, Source, Threshold,
-};
+use crate::rules::{Item, Match, Pattern, Recover, Rule, RuleSet};
 use crate::time::Timestamp;
 
 pub(super) fn text(text: &str) -> Item {
@@ -51,35 +47,8 @@ pub(super) fn pattern(source: &str, ignore_case: bool) -> Pattern {
 /// A rule that counts every match of `matches` in every stream.
 pub(super) fn rule(id: &str, matches: Match) -> Rule {
     Rule {
-        id: id.to_owned(),
-        name: None,
-        description: None,
-        owner: None,
-        version: None,
-        selector: Selector::default(),
-        unless: None,
-        parse: Parse::Auto,
-        matches,
-        threshold: Threshold::EVERY,
-        by: Vec::new(),
-        hold: Duration::ZERO,
-        severity: Severity::Warning,
-        confidence: Confidence::Medium,
         recover: Recover::Never,
-        cooldown: Duration::ZERO,
-        incident_type: "test".to_owned(),
-        domain: "test".to_owned(),
-        summary: None,
-        runbook: None,
-        evidence: EvidenceRules {
-            lines: 0,
-            redact: Vec::new(),
-        },
-        catches: Vec::new(),
-        passes: Vec::new(),
-        hash: String::new(),
-        meaning: String::new(),
-        source: Source::default(),
+        ..Rule::new(id, matches)
     }
 }
 

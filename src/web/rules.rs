@@ -49,7 +49,7 @@ pub fn rule_list(rules: &RuleSet) -> RuleList<'_> {
                 description: rule.description.as_deref(),
                 owner: rule.owner.as_deref(),
                 version: rule.version.as_deref(),
-                condition: rule.threshold.to_string(),
+                condition: rule.condition.to_string(),
                 by: &rule.by,
                 hold: format_duration(rule.hold),
                 severity: rule.severity,

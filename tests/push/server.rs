@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use trommel::batch::Batch;
-use trommel::hit::{Hit, Role, RuleIndex, Scanned};
+use trommel::hit::{Hit, Parts, Role, RuleIndex, Scanned};
 use trommel::push::Submission;
 use trommel::push::{Inspect, Limits, Phase, Pressure, Server};
 use trommel::time::Timestamp;
@@ -48,11 +48,13 @@ impl Inspect for Everything {
             out.hits.push(Hit {
                 rule: RuleIndex(0),
                 role: Role::Match,
+                parts: Parts::MATCH,
                 at: entry.at,
                 stream: stream.id,
                 labels: Arc::clone(&stream.labels),
                 entry: entry.id(stream, batch.bytes(entry.line)),
                 key: Arc::from([]),
+                values: Box::default(),
                 captures: Box::from([]),
                 line: batch.line(entry).into(),
             });

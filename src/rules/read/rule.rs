@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::value::{Entries, PROSE_BYTES_MAX, TEXT_BYTES_MAX};
 use super::{Draft, Matching, Reader};
+use crate::rules::condition::{Condition, Threshold};
 use crate::rules::keys::{CONFIDENCES, PARSES, Place, SEVERITIES};
 use crate::rules::model::{
-    Confidence, EvidenceRules, Item, Match, Parse, Recover, Rule, Severity, Source, Threshold,
+    Confidence, EvidenceRules, Item, Match, Parse, Recover, Rule, Severity, Source,
 };
 use crate::rules::problem::{Code, Fault};
 use crate::rules::selector::Selector;
@@ -16,12 +17,6 @@ use crate::rules::{pattern, summary, threshold};
 
 /// Most names in `by`.
 const BY_MAX: usize = 16;
-/// Shortest quiet that ends a finding when the rule does not say; a rule without a threshold has this window too.
-const RECOVER_MIN: Duration = Threshold::EVERY.window;
-/// `cooldown` when the rule does not say.
-const COOLDOWN: Duration = Duration::from_secs(15 * 60);
-/// Domain when the rule does not say.
-const DOMAIN: &str = "application_services";
 
 /// A rule's own keys, and its file's defaults behind them.
 pub(super) struct Keys<'n> {
@@ -134,7 +129,6 @@ impl Reader<'_> {
         };
         let (name, owner, version) = (line("name"), line("owner"), line("version"));
         let rule = Rule {
-            id: String::new(),
             name,
             description: self.description(keys),
             owner,
@@ -145,26 +139,22 @@ impl Reader<'_> {
                 .unwrap_or_default(),
             unless: self.unless(keys),
             parse: self.parse(keys),
-            matches: Match::default(),
-            threshold,
+            condition: Condition::Count(threshold),
             by,
             hold: self.span_of(keys, "for").unwrap_or_default(),
             severity: self.severity(keys),
             confidence: self.confidence(keys),
             recover,
-            cooldown: self.span_of(keys, "cooldown").unwrap_or(COOLDOWN),
+            cooldown: self.span_of(keys, "cooldown").unwrap_or(Rule::COOLDOWN),
             incident_type: self.token_of(keys, "incident_type").unwrap_or_default(),
             domain: self
                 .token_of(keys, "domain")
-                .unwrap_or_else(|| DOMAIN.to_owned()),
-            summary: None,
+                .unwrap_or_else(|| Rule::DOMAIN.to_owned()),
             runbook: self.runbook(keys),
             evidence: self.evidence(keys),
             catches,
             passes,
-            hash: String::new(),
-            meaning: String::new(),
-            source: Source::default(),
+            ..Rule::new("", Match::default())
         };
         Draft {
             rule,
@@ -294,7 +284,7 @@ impl Reader<'_> {
         ignore_case: bool,
         threshold: Threshold,
     ) -> (Recover, Vec<(String, Range<usize>)>) {
-        let default = Recover::Quiet(threshold.window.max(RECOVER_MIN));
+        let default = Recover::Quiet(threshold.window.max(Rule::RECOVER_MIN));
         let Some(node) = keys.get("recover") else {
             return (default, Vec::new());
         };
@@ -374,10 +364,7 @@ impl Reader<'_> {
     }
 
     fn evidence(&mut self, keys: &Keys<'_>) -> EvidenceRules {
-        let mut evidence = EvidenceRules {
-            lines: EvidenceRules::LINES_DEFAULT,
-            redact: Vec::new(),
-        };
+        let mut evidence = EvidenceRules::default();
         let Some(node) = keys.get("evidence") else {
             return evidence;
         };
