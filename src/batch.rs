@@ -221,6 +221,49 @@ impl Batch {
         self.metadata.clear();
     }
 
+    /// Adds an entry of `stream` with a copy of its line and metadata, as the decoders of pushes add those that they read.
+    ///
+    /// The caller keeps blocks below 4 GiB.
+    pub fn push(
+        &mut self,
+        stream: &Arc<Stream>,
+        at: Timestamp,
+        line: &[u8],
+        metadata: &[(Vec<u8>, Vec<u8>)],
+    ) {
+        let line = self.append(line);
+        let first = self.metadata.len() as u32;
+        for (name, value) in metadata {
+            let pair = (self.append(name), self.append(value));
+            self.metadata.push(pair);
+        }
+        let place = self.entries.len() as u32;
+        self.entries.push(Entry {
+            at,
+            line,
+            metadata: Span {
+                start: first,
+                len: metadata.len() as u32,
+            },
+        });
+        match self.streams.last_mut() {
+            Some(last) if last.stream.id == stream.id => last.entries.end = place + 1,
+            _ => self.streams.push(StreamEntries {
+                stream: Arc::clone(stream),
+                entries: place..place + 1,
+            }),
+        }
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Span {
+        let span = Span {
+            start: self.block.len() as u32,
+            len: bytes.len() as u32,
+        };
+        self.block.extend_from_slice(bytes);
+        span
+    }
+
     /// The bytes of `span`.
     #[must_use]
     pub fn bytes(&self, span: Span) -> &[u8] {

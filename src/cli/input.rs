@@ -15,7 +15,7 @@ use clap::{Args, ValueEnum};
 use self::forms::{Draft, Form};
 use self::lines::Lines;
 use super::output::{counted, visible};
-use crate::batch::{Batch, Entry, Labels, Span, Stream, StreamEntries};
+use crate::batch::{Batch, Labels, Stream};
 use crate::push::{Encoded, Form as PushForm, Interner, Limits, Scratch, labels};
 use crate::rules::RuleSet;
 use crate::time::Timestamp;
@@ -64,48 +64,15 @@ pub(super) struct Recorded {
     pub(super) at: Option<Timestamp>,
     /// As it would be sent, cut to what a push may hold.
     pub(super) line: Vec<u8>,
-    metadata: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) metadata: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Recorded {
     /// Adds the entry to `batch`, as the decoders of pushes do.
     pub(super) fn add_to(&self, batch: &mut Batch) {
-        let line = append(&mut batch.block, &self.line);
-        // The callers keep blocks far below 4 GiB, so that counts fit.
-        let metadata = Span {
-            start: batch.metadata.len() as u32,
-            len: self.metadata.len() as u32,
-        };
-        for (name, value) in &self.metadata {
-            let pair = (
-                append(&mut batch.block, name),
-                append(&mut batch.block, value),
-            );
-            batch.metadata.push(pair);
-        }
-        let place = batch.entries.len() as u32;
-        batch.entries.push(Entry {
-            at: self.at.unwrap_or_default(),
-            line,
-            metadata,
-        });
-        match batch.streams.last_mut() {
-            Some(last) if last.stream.id == self.stream.id => last.entries.end = place + 1,
-            _ => batch.streams.push(StreamEntries {
-                stream: Arc::clone(&self.stream),
-                entries: place..place + 1,
-            }),
-        }
+        let at = self.at.unwrap_or_default();
+        batch.push(&self.stream, at, &self.line, &self.metadata);
     }
-}
-
-fn append(block: &mut Vec<u8>, bytes: &[u8]) -> Span {
-    let span = Span {
-        start: block.len() as u32,
-        len: bytes.len() as u32,
-    };
-    block.extend_from_slice(bytes);
-    span
 }
 
 /// Whether entries need a time.

@@ -9,13 +9,12 @@ use clap::Args;
 use super::input::{Input, InputArgs, Recorded, Times};
 use super::output::{Output, write_table};
 use super::{Exit, compile};
-use crate::batch::Batch;
 use crate::config::{Config, RawConfig};
-use crate::detect::{Detector, Settings, Tally};
-use crate::finding::{Finding, Kind, Message, MessageSettings, Redactor, State};
-use crate::hit::{Progress, Scanned};
+use crate::detect::{Settings, Tally};
+use crate::finding::{Finding, Kind, State};
+use crate::playback::{Playback, Played};
 use crate::rules::RuleSet;
-use crate::scan::{Scanner, Scratch};
+use crate::scan::Scanner;
 
 /// Run the detector over recorded logs, in their own time
 ///
@@ -61,90 +60,48 @@ pub(super) fn run(
     // Stable: lines of one time stay in the order of their files. What `logcli` prints newest first is turned with this, too.
     entries.sort_by_key(|entry: &Recorded| entry.at);
 
-    let settings = Settings::replay(config.origin);
     let scanner = Scanner::new(Arc::clone(&rules)).excluding(config.exclude);
-    let mut summary = Summary::default();
-    let tally = replay(&scanner, settings, &entries, |finding, message| {
-        if arguments.summary {
-            summary.count(finding, message);
-            return Ok(());
+    let mut playback = Playback::new(scanner, Settings::replay(config.origin));
+    let mut summary = arguments.summary.then(Summary::default);
+    for entry in &entries {
+        let at = entry.at.unwrap_or_default();
+        if let Some(scanned) = playback.add(&entry.stream, at, &entry.line, &entry.metadata) {
+            let played = playback.apply(scanned);
+            tell(&playback, &played, summary.as_mut(), out)?;
         }
-        out.write_all(&message.body)?;
-        out.write_all(b"\n")
-    })?;
-    if arguments.summary {
+    }
+    if let Some(scanned) = playback.flush() {
+        let played = playback.apply(scanned);
+        tell(&playback, &played, summary.as_mut(), out)?;
+    }
+    if let Some(newest) = playback.newest() {
+        let played = playback.finish(newest);
+        tell(&playback, &played, summary.as_mut(), out)?;
+    }
+    let tally = playback.take_tally();
+    if let Some(summary) = summary {
         summary.write(&rules, &tally, out)?;
     }
     notes(&tally, arguments.input.input, diagnostics)?;
     Ok(Exit::Fine)
 }
 
-/// Text of a batch, in bytes, after which the next one begins with the next time.
-const BATCH_BYTES: usize = 1 << 20;
-/// Text of a batch that is never passed, however many lines have one time: its places are 32 bits wide.
-const BATCH_BYTES_MAX: usize = 1 << 30;
-
-/// Applies the scanner's rules to `entries`, which are in order of time, and tells `each` of every revision, in order.
-fn replay(
-    scanner: &Scanner,
-    settings: Settings,
-    entries: &[Recorded],
-    mut each: impl FnMut(&Finding, &Message) -> io::Result<()>,
-) -> io::Result<Tally> {
-    let origin = settings.origin.clone();
-    let messages = MessageSettings::default();
-    let mut send = |detector: &mut Detector| {
-        detector
-            .take_changes()
-            .findings
-            .iter()
-            .try_for_each(|finding| {
-                let message = Message::new(finding, &finding.finding_key, &origin, &messages);
-                each(finding, &message)
-            })
-    };
-    let rules = Arc::clone(scanner.rules());
-    let mut detector = Detector::new(settings, Redactor::new(Vec::new()), rules);
-    let mut scratch = Scratch::default();
-    let mut batch = Batch::default();
-    let mut newest = None;
-    for (place, entry) in entries.iter().enumerate() {
-        entry.add_to(&mut batch);
-        newest = entry.at;
-        // All lines of one time belong together: their order within it is not known.
-        let next = entries.get(place + 1);
-        let goes_on =
-            next.is_some_and(|next| next.at == entry.at || batch.block.len() < BATCH_BYTES);
-        if goes_on && batch.block.len() < BATCH_BYTES_MAX {
-            continue;
+/// Writes messages, or counts them.
+fn tell(
+    playback: &Playback,
+    played: &Played,
+    mut summary: Option<&mut Summary>,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    for finding in &played.findings {
+        if let Some(summary) = &mut summary {
+            summary.count(finding);
+        } else {
+            out.write_all(&playback.message(finding).body)?;
+            out.write_all(b"\n")?;
         }
-        let mut scanned = Scanned {
-            progress: progress(&batch),
-            ..Scanned::default()
-        };
-        let all = 0..batch.entries.len();
-        scanner.scan(&batch, all, &mut scratch, &mut scanned.hits);
-        detector.apply(scanned, newest.unwrap_or_default());
-        send(&mut detector)?;
-        batch.clear();
     }
-    if let Some(newest) = newest {
-        detector.finish(newest);
-        send(&mut detector)?;
-    }
-    Ok(detector.take_tally())
-}
-
-fn progress(batch: &Batch) -> Progress {
-    let streams = batch.streams.iter();
-    Progress {
-        tenant: Arc::from(""),
-        streams: streams
-            .map(|stream| (stream.stream.id, stream.entries.len() as u32))
-            .collect(),
-        times: batch.entries.iter().map(|entry| entry.at).collect(),
-        oldest: Vec::new(),
-    }
+    Ok(())
 }
 
 /// What each rule found.
@@ -163,9 +120,9 @@ struct RuleSummary {
 }
 
 impl Summary {
-    fn count(&mut self, finding: &Finding, message: &Message) {
-        let rule = self.by_rule.entry(message.rule.clone()).or_default();
-        match message.kind {
+    fn count(&mut self, finding: &Finding) {
+        let rule = self.by_rule.entry(finding.rule.id.clone()).or_default();
+        match Kind::of(finding) {
             Kind::Observed => rule.observed += 1,
             Kind::Updated => rule.updated += 1,
             Kind::Recovered => rule.recovered += 1,

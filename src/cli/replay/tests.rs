@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use super::super::tests::{Scratch, parse, trommel};
 use super::*;
+use crate::batch::Batch;
 use crate::push::{self, Encoded, Form, Interner, Limits};
 use crate::time::Timestamp;
 
