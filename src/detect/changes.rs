@@ -89,6 +89,12 @@ impl Changes {
         self.state.insert(format!("{CLOCK}{tenant}"), encode(clock));
     }
 
+    /// Since when streams that a rule reads have been seen.
+    pub(super) fn save_seen(&mut self, meaning: u64, tenant: &str, since: Timestamp) {
+        self.state
+            .insert(format!("{SEEN}{meaning:016x}:{tenant}"), encode(&since));
+    }
+
     pub(super) fn save_forgotten(&mut self, meaning: u64, forgotten: Option<Timestamp>) {
         self.state
             .insert(format!("{FORGOTTEN}{meaning:016x}"), encode(&forgotten));
@@ -97,6 +103,7 @@ impl Changes {
 
 const CLOCK: &str = "clock:";
 const FORGOTTEN: &str = "forgotten:";
+const SEEN: &str = "seen:";
 
 /// A key's state with what tells whether it still means the same.
 #[derive(Deserialize)]
@@ -132,6 +139,8 @@ pub(super) struct Restored {
     pub(super) keys: Vec<(KeyName, SavedKey)>,
     pub(super) clocks: Vec<(String, Clock)>,
     pub(super) forgotten: Vec<(u64, Option<Timestamp>)>,
+    /// Meaning of the rule, tenant, since when.
+    pub(super) seen: Vec<(u64, String, Timestamp)>,
     pub(super) identities: Vec<Identity>,
 }
 
@@ -141,6 +150,7 @@ impl Saved {
             keys: Vec::new(),
             clocks: Vec::new(),
             forgotten: Vec::new(),
+            seen: Vec::new(),
             identities: Vec::new(),
         };
         for (name, bytes) in self.keys {
@@ -159,6 +169,13 @@ impl Saved {
                 restored
                     .forgotten
                     .push((meaning, decode(&bytes, || name.clone())?));
+            } else if let Some((meaning, tenant)) = name
+                .strip_prefix(SEEN)
+                .and_then(|name| name.split_once(':'))
+            {
+                let meaning = u64::from_str_radix(meaning, 16).unwrap_or_default();
+                let since = decode(&bytes, || name.clone())?;
+                restored.seen.push((meaning, tenant.to_owned(), since));
             }
         }
         for bytes in self.identities {

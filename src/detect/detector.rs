@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::changes::{self, Changes, KeyName};
+use super::correlation::Correlations;
 use super::coverage::Clock;
 use super::keys::{HORIZON_MIN, KeyRef, RuleState, Tenant, covers};
 use super::lifecycle::KeyState;
@@ -16,7 +17,7 @@ use super::step::{Context, Group, Told};
 use crate::batch::StreamId;
 use crate::finding::Redactor;
 use crate::hit::{Hit, Key, Progress, Role, RuleIndex, Scanned};
-use crate::rules::{Needs, RuleSet, Severity};
+use crate::rules::{RuleSet, Severity};
 use crate::time::Timestamp;
 
 /// An entry further in the future than this is treated as of now.
@@ -37,6 +38,13 @@ pub struct Detector {
     /// Keys by the streams that they listen to.
     pub(super) watchers: FxHashMap<StreamId, BTreeSet<KeyRef>>,
     pub(super) identities: usize,
+    pub(super) correlations: Correlations,
+    /// Keys whose messages open findings of other rules hold back, with these.
+    pub(super) hidden: BTreeMap<KeyRef, BTreeSet<KeyRef>>,
+    /// Keys that have something to say at this instant.
+    telling: BTreeSet<KeyRef>,
+    /// Keys of which findings of other rules may be made, that changed at this instant.
+    pub(super) stirred: BTreeSet<KeyRef>,
     steps: u64,
     changed: BTreeSet<KeyRef>,
     changed_clocks: BTreeSet<Arc<str>>,
@@ -59,16 +67,20 @@ impl Detector {
         Self {
             settings,
             redactor,
-            rules,
             states,
             tenants: BTreeMap::new(),
             watchers: FxHashMap::default(),
             identities: 0,
+            correlations: Correlations::new(&rules),
+            hidden: BTreeMap::new(),
+            telling: BTreeSet::new(),
+            stirred: BTreeSet::new(),
             steps: 0,
             changed: BTreeSet::new(),
             changed_clocks: BTreeSet::new(),
             changes: Changes::default(),
             tally: Tally::default(),
+            rules,
         }
     }
 
@@ -85,6 +97,9 @@ impl Detector {
         let Scanned { mut hits, progress } = scanned;
         let tenant = Arc::clone(&progress.tenant);
         self.advance(&progress, now);
+        for (rule, oldest) in &progress.oldest {
+            self.states[rule.0 as usize].see(&tenant, (*oldest).min(now), &mut self.changes);
+        }
         let Some(newest) = self.tenants.get(&tenant).map(|tenant| tenant.clock.newest) else {
             return;
         };
@@ -103,6 +118,7 @@ impl Detector {
             let together: Vec<Hit> =
                 std::iter::from_fn(|| rest.next_if(|hit| hit.at == at)).collect();
             self.apply_together(&tenant, at, together, &spoken);
+            self.end_instant(&tenant, at, &spoken);
         }
         self.fire(&tenant, newest.min(now), &spoken);
         self.watch(&spoken);
@@ -139,10 +155,11 @@ impl Detector {
                 tenant.clock.advance(until, None);
             }
             // `fire` settles what lies before a time; the next nanosecond is the first that has `until` behind it.
+            let late_by = self.states.iter().map(|state| state.late_by).max();
             self.fire(
                 &tenant,
                 until
-                    .plus(self.settings.late_by)
+                    .plus(late_by.unwrap_or_default())
                     .plus(Duration::from_nanos(1)),
                 &Spoken::default(),
             );
@@ -259,33 +276,42 @@ impl Detector {
         }
         let mut clock = Clock::starting(oldest);
         clock.advance(newest, None);
-        self.tenants.insert(
-            Arc::clone(tenant),
-            Tenant {
-                clock,
-                before: oldest,
-                timers: BTreeSet::new(),
-            },
-        );
+        self.tenants
+            .insert(Arc::clone(tenant), Tenant::new(clock, oldest));
         self.changed_clocks.insert(Arc::clone(tenant));
-        // A rule on few entries with only one key expects that key from the start.
+        self.expect(tenant, oldest);
+    }
+
+    /// Arms the keys that are expected though nothing has matched: those that a rule names, and the one key of a rule on few
+    /// entries without `by`. Keys that are known already stay as they are.
+    pub(super) fn expect(&mut self, tenant: &Arc<str>, from: Timestamp) {
+        // Findings about trommel itself have a tenant of their own, in which nothing is missed.
+        if **tenant == *OWN_TENANT {
+            return;
+        }
         let expected: Vec<_> = self
             .rules
             .iter()
-            .filter(|(_, rule)| {
-                rule.by.is_empty() && matches!(rule.threshold().needs, Needs::AtMost(_))
+            .flat_map(|(index, rule)| {
+                super::keys::expected(rule)
+                    .into_iter()
+                    .map(move |key| KeyRef {
+                        rule: index,
+                        tenant: Arc::clone(tenant),
+                        key,
+                    })
             })
-            .map(|(index, _)| KeyRef {
-                rule: index,
-                tenant: Arc::clone(tenant),
-                key: Key::default(),
-            })
+            .filter(|at| self.key(at).is_none())
             .collect();
         for at in expected {
-            self.step(&at, &Spoken::default(), |key, _, _| {
-                *key = KeyState::armed(oldest)
-            });
+            self.step(&at, &Spoken::default(), |key, _| key.arm(from));
         }
+    }
+
+    /// The state of a key, if there is any.
+    pub(super) fn key(&self, at: &KeyRef) -> Option<&KeyState> {
+        let place = (Arc::clone(&at.tenant), Arc::clone(&at.key));
+        self.states[at.rule.0 as usize].keys.get(&place)
     }
 
     /// Whether a hit counts: not too old, not a repeat. Brings one from the future to now.
@@ -294,7 +320,7 @@ impl Detector {
             return false;
         }
         let state = &mut self.states[hit.rule.0 as usize];
-        if !state.identities.remember(hit.at, hit.entry) {
+        if state.repeats_matter && !state.identities.remember(hit.at, hit.entry) {
             self.tally.duplicates += 1;
             if let Some(key) = state
                 .keys
@@ -304,8 +330,10 @@ impl Detector {
             }
             return false;
         }
-        self.identities += 1;
-        self.changes.remember(state.meaning, hit.at, hit.entry);
+        if state.repeats_matter {
+            self.identities += 1;
+            self.changes.remember(state.meaning, hit.at, hit.entry);
+        }
         if hit.role == Role::Match {
             *self
                 .tally
@@ -346,19 +374,14 @@ impl Detector {
         hits: Vec<Hit>,
         spoken: &Spoken,
     ) {
-        let late = self
-            .tenants
-            .get(tenant)
-            .is_some_and(|tenant| at.plus(self.settings.late_by) < tenant.before);
+        let before = self.tenants.get(tenant).map_or(at, |tenant| tenant.before);
         let mut groups: BTreeMap<KeyRef, Group> = BTreeMap::new();
         let (matches, recoveries): (Vec<_>, Vec<_>) =
             hits.into_iter().partition(|hit| hit.role == Role::Match);
         let group = |rule: RuleIndex| {
-            Group::empty(
-                at,
-                self.states[rule.0 as usize].identities.uncertain(at),
-                late,
-            )
+            let state = &self.states[rule.0 as usize];
+            let late = at.plus(state.late_by) < before;
+            Group::empty(at, state.identities.uncertain(at), late)
         };
         for hit in matches {
             let place = KeyRef {
@@ -399,38 +422,59 @@ impl Detector {
             told.for_each(|(_, group)| group.recovered = true);
         }
         for (key, group) in groups {
-            self.step(&key, spoken, |state, cx, out| state.apply(cx, group, out));
+            self.step(&key, spoken, |state, cx| state.apply(cx, group));
         }
     }
 
-    /// Settles what is due before `to`, minus `late_by`, in order of time, rule and key.
+    /// Settles what is due before `to`, minus `late_by`, and applies what was held back for it, in order of time, rule and key.
     fn fire(&mut self, tenant: &Arc<str>, to: Timestamp, spoken: &Spoken) {
-        let due_before = to.minus(self.settings.late_by);
-        while let Some((due, key)) = self
+        while let Some((at, due)) = self
             .tenants
             .get_mut(tenant)
-            .and_then(|tenant| tenant.due_before(due_before))
+            .and_then(|tenant| tenant.due_before(to))
         {
-            self.ring(due, &key, spoken);
+            // At one instant all entries go first, then timers.
+            for key in &due.ready {
+                self.step(key, spoken, |state, cx| state.release(cx));
+            }
+            for key in &due.timers {
+                self.ring(at, key, spoken);
+            }
+            self.end_instant(tenant, at, spoken);
+        }
+    }
+
+    /// All that happened at one instant has happened: findings are made of findings, severities follow from other keys, and
+    /// what there is to say is said, in order of rule and key, a finding after its parts.
+    pub(super) fn end_instant(&mut self, tenant: &Arc<str>, at: Timestamp, spoken: &Spoken) {
+        self.escalate_over_keys(tenant, at, spoken);
+        self.correlate(tenant, at, spoken);
+        let mut telling: Vec<KeyRef> = std::mem::take(&mut self.telling).into_iter().collect();
+        telling.sort_by_key(|key| self.correlations.depth(key.rule));
+        for key in telling {
+            let hidden = self.hidden.contains_key(&key);
+            let mut told = Told::default();
+            self.step(&key, spoken, |state, cx| {
+                told.findings.extend(state.take_owed());
+                state.announce(cx, hidden, &mut told);
+            });
+            self.changes.findings.append(&mut told.findings);
+            self.changes.ended.append(&mut told.ended);
         }
     }
 
     /// A key's timer rang: what is due is settled, and a key that nothing can touch any more is forgotten.
     fn ring(&mut self, due: Timestamp, key: &KeyRef, spoken: &Spoken) {
         let lateness = self.settings.lateness();
-        let state = &mut self.states[key.rule.0 as usize];
         // The timer of a key that was evicted rings in vain.
-        if !state
-            .keys
-            .contains_key(&(Arc::clone(&key.tenant), Arc::clone(&key.key)))
-        {
+        if self.key(key).is_none() {
             return;
         }
         let mut expired = false;
-        self.step(key, spoken, |state, cx, out| {
+        self.step(key, spoken, |state, cx| {
             state.timer = None;
             match state.deadline(cx) {
-                Some(deadline) if deadline <= due => state.settle(cx, deadline, out),
+                Some(deadline) if deadline <= due => state.settle(cx, deadline),
                 _ => {
                     expired = state
                         .expires(cx, lateness)
@@ -443,20 +487,46 @@ impl Detector {
         }
     }
 
+    /// What a step of the key at `at` looks at.
+    pub(super) fn context<'a>(
+        &'a self,
+        at: &'a KeyRef,
+        spoke: &'a dyn Fn(StreamId, Timestamp, Timestamp) -> bool,
+    ) -> Option<Context<'a>> {
+        let state = &self.states[at.rule.0 as usize];
+        Some(Context {
+            rule: self.rules.rule(at.rule),
+            tenant: &at.tenant,
+            key: &at.key,
+            clock: &self.tenants.get(&at.tenant)?.clock,
+            origin: &self.settings.origin,
+            redactor: &self.redactor,
+            seen_from: state.seen.get(&at.tenant).copied(),
+            spoke,
+        })
+    }
+
     /// Lets one key take one step and keeps everything around it true: timers, watchers, bounds, what has to be stored.
     pub(super) fn step(
         &mut self,
         at: &KeyRef,
         spoken: &Spoken,
-        act: impl FnOnce(&mut KeyState, &Context<'_>, &mut Told),
+        act: impl FnOnce(&mut KeyState, &Context<'_>),
     ) {
         let place = (Arc::clone(&at.tenant), Arc::clone(&at.key));
-        let Some(Tenant { clock, timers, .. }) = self.tenants.get_mut(&at.tenant) else {
+        let Some(Tenant {
+            clock,
+            timers,
+            ready,
+            ..
+        }) = self.tenants.get_mut(&at.tenant)
+        else {
             return;
         };
         let state = &mut self.states[at.rule.0 as usize];
+        let rule = self.rules.rule(at.rule);
         if !state.keys.contains_key(&place)
-            && !state.make_room(&self.settings, &mut self.tally, |gone| {
+            && !state.make_room(&mut self.tally, |gone| {
                 self.changed.insert(KeyRef {
                     rule: at.rule,
                     tenant: gone.0,
@@ -466,8 +536,6 @@ impl Detector {
         {
             return;
         }
-        let rule = self.rules.rule(at.rule);
-        let key = state.keys.entry(place).or_default();
         let spoke = |stream: StreamId, from: Timestamp, to: Timestamp| {
             spoken.get(&stream).is_some_and(|times| {
                 times
@@ -482,14 +550,31 @@ impl Detector {
             clock,
             origin: &self.settings.origin,
             redactor: &self.redactor,
+            seen_from: state.seen.get(&at.tenant).copied(),
             spoke: &spoke,
         };
+        let key = state
+            .keys
+            .entry(place)
+            .or_insert_with(|| KeyState::new(rule));
         let listened = key.listens();
-        let mut told = Told::default();
-        act(key, &cx, &mut told);
-        self.changes.findings.append(&mut told.findings);
-        self.changes.ended.append(&mut told.ended);
-        key.trim(rule, clock.newest, self.settings.lateness());
+        let before = (key.is_open(), key.last_match());
+        act(key, &cx);
+        if self.correlations.is_part(at.rule) && before != (key.is_open(), key.last_match()) {
+            self.stirred.insert(at.clone());
+        }
+        if state.escalates_over_keys && key.is_open() && before != (true, key.last_match()) {
+            state
+                .counting
+                .insert((Arc::clone(&at.tenant), Arc::clone(&at.key)));
+        }
+        if key.has_to_say() {
+            self.telling.insert(at.clone());
+        }
+        key.trim(&cx, self.settings.lateness());
+        if let Some(first) = key.ready(&cx) {
+            ready.insert((first, at.clone()));
+        }
         let wake = key
             .deadline(&cx)
             .into_iter()
@@ -497,11 +582,14 @@ impl Detector {
             .min();
         // A timer that rings too early finds nothing due and is set anew, so only an earlier one has to be set now.
         if wake.is_some_and(|wake| key.timer.is_none_or(|timer| wake < timer)) {
+            let late_by = state.late_by;
             if let Some(timer) = key.timer {
-                timers.remove(&(timer, at.clone()));
+                timers.remove(late_by, timer, at);
             }
             key.timer = wake;
-            timers.extend(wake.map(|wake| (wake, at.clone())));
+            if let Some(wake) = wake {
+                timers.set(late_by, wake, at);
+            }
         }
         for stream in key.streams() {
             if key.listens() {
@@ -521,7 +609,10 @@ impl Detector {
         if let Some(key) = state.keys.get_mut(&place) {
             state.idle.remove(&key.touched);
             key.touched = self.steps;
-            if !key.is_open() {
+            if key.is_open() {
+                state.open.insert(place);
+            } else {
+                state.open.remove(&place);
                 state.idle.insert(self.steps, place);
             }
         }
@@ -535,6 +626,9 @@ impl Detector {
             .remove(&(Arc::clone(&at.tenant), Arc::clone(&at.key)))
         {
             state.idle.remove(&key.touched);
+            state
+                .open
+                .remove(&(Arc::clone(&at.tenant), Arc::clone(&at.key)));
         }
         self.changed.insert(at.clone());
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::batch::Labels;
 use crate::finding::{EvidenceLine, Redactor};
-use crate::rules::{EvidenceRules, Needs, Rule};
+use crate::rules::{Condition, EvidenceRules, Needs, Rule, Threshold};
 use crate::time::Timestamp;
 
 /// A line that may be quoted. Not redacted until it is stored or told: most quotes are replaced before that.
@@ -31,9 +31,20 @@ impl Quotes {
     /// How many lines are kept while no finding is open: so many that its first one is at hand when it opens,
     /// if the threshold is no more than a message may quote.
     fn before_opening(rule: &Rule) -> usize {
-        let needed = match rule.threshold().needs {
+        let at_least = |threshold: &Threshold| match threshold.needs {
             Needs::AtLeast(needed) => usize::try_from(needed.get()).unwrap_or(usize::MAX),
             Needs::AtMost(_) => 0,
+        };
+        let needed = match &rule.condition {
+            Condition::Count(threshold) | Condition::NewPattern { threshold, .. } => {
+                at_least(threshold)
+            }
+            Condition::Distinct(distinct) => at_least(&distinct.threshold),
+            Condition::Sequence(sequence) => {
+                let counts = sequence.steps.iter().map(|step| step.count.get() as usize);
+                counts.sum()
+            }
+            _ => 0,
         };
         needed.clamp(rule.evidence.lines, EvidenceRules::LINES_MAX)
     }
@@ -79,6 +90,11 @@ impl Quotes {
         while self.last.len() > lines.saturating_sub(1) {
             self.last.pop_front();
         }
+    }
+
+    /// The newest line.
+    pub(super) fn newest(&self) -> Option<&Quote> {
+        self.last.back().or(self.first.as_ref())
     }
 
     /// Redacts what is kept. Done before it is stored or told; each line once.

@@ -4,16 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::changes::Changes;
 use super::coverage::Clock;
 use super::identities::Identities;
 use super::lifecycle::KeyState;
 use super::settings::{Settings, Tally};
 use crate::hit::{Key, RuleIndex};
-use crate::rules::Rule;
+use crate::rules::{Condition, EscalateWhen, Rule, Severity, Threshold};
 use crate::time::Timestamp;
 
 /// Identities are remembered at least this long.
 pub(super) const HORIZON_MIN: Duration = Duration::from_secs(3600);
+
+/// Most keys of a rule on new patterns that does not say: each holds the templates of its lines.
+const PATTERN_KEYS_MAX: usize = 500;
 
 /// A key's place: rule, tenant, `by` values. Its order is that of messages of one instant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,16 +32,85 @@ pub(super) struct Tenant {
     pub(super) clock: Clock,
     /// The newest entry before the batch at hand: what is `late_by` older than that came late.
     pub(super) before: Timestamp,
-    pub(super) timers: BTreeSet<(Timestamp, KeyRef)>,
+    pub(super) timers: Timers,
+    /// Keys whose entries were held back and can be applied now, by the time of the first of them.
+    pub(super) ready: BTreeSet<(Timestamp, KeyRef)>,
+}
+
+/// What is due when, by how long it has to wait for late entries: rules may have a `late_by` of their own.
+#[derive(Default)]
+pub(super) struct Timers(BTreeMap<Duration, BTreeSet<(Timestamp, KeyRef)>>);
+
+/// What happens at one instant.
+#[derive(Default)]
+pub(super) struct Due {
+    /// Keys whose held-back entries are of that time.
+    pub(super) ready: Vec<KeyRef>,
+    /// Keys whose timers ring.
+    pub(super) timers: Vec<KeyRef>,
 }
 
 impl Tenant {
-    /// Takes the first timer that is due before `to`.
-    pub(super) fn due_before(&mut self, to: Timestamp) -> Option<(Timestamp, KeyRef)> {
-        self.timers
-            .first()
-            .is_some_and(|(due, _)| *due < to)
-            .then(|| self.timers.pop_first())?
+    /// A tenant whose log begins at `from`, with nothing due.
+    pub(super) fn new(clock: Clock, from: Timestamp) -> Self {
+        Self {
+            clock,
+            before: from,
+            timers: Timers::default(),
+            ready: BTreeSet::new(),
+        }
+    }
+
+    /// Takes what happens next: entries that were held back for what has just been settled, else timers that are due before
+    /// `to` by their `late_by`. What was held back goes first even if a timer is of an earlier time: when that one rings depends
+    /// on how the log was batched, and the order of messages must not.
+    pub(super) fn due_before(&mut self, to: Timestamp) -> Option<(Timestamp, Due)> {
+        let mut due = Due::default();
+        if let Some((at, _)) = self.ready.first() {
+            let at = *at;
+            while self.ready.first().is_some_and(|(first, _)| *first == at) {
+                due.ready.extend(self.ready.pop_first().map(|(_, key)| key));
+            }
+            return Some((at, due));
+        }
+        let at = self.timers.first_before(to)?;
+        due.timers = self.timers.take(at, to);
+        Some((at, due))
+    }
+}
+
+impl Timers {
+    pub(super) fn set(&mut self, late_by: Duration, at: Timestamp, key: &KeyRef) {
+        self.0.entry(late_by).or_default().insert((at, key.clone()));
+    }
+
+    pub(super) fn remove(&mut self, late_by: Duration, at: Timestamp, key: &KeyRef) {
+        if let Some(timers) = self.0.get_mut(&late_by) {
+            timers.remove(&(at, key.clone()));
+        }
+    }
+
+    fn first_before(&self, to: Timestamp) -> Option<Timestamp> {
+        let firsts = self.0.iter().filter_map(|(late_by, timers)| {
+            let (at, _) = timers.first()?;
+            (*at < to.minus(*late_by)).then_some(*at)
+        });
+        firsts.min()
+    }
+
+    /// Takes the timers of the time `at` that are due before `to`, in order of rule and key.
+    fn take(&mut self, at: Timestamp, to: Timestamp) -> Vec<KeyRef> {
+        let mut taken = Vec::new();
+        for (late_by, timers) in &mut self.0 {
+            if at >= to.minus(*late_by) {
+                continue;
+            }
+            while timers.first().is_some_and(|(first, _)| *first == at) {
+                taken.extend(timers.pop_first().map(|(_, key)| key));
+            }
+        }
+        taken.sort();
+        taken
     }
 }
 
@@ -47,33 +120,63 @@ pub(super) struct RuleState {
     pub(super) keys: BTreeMap<(Arc<str>, Key), KeyState>,
     /// Keys that are not open, longest untouched first.
     pub(super) idle: BTreeMap<u64, (Arc<str>, Key)>,
+    /// Keys that are open.
+    pub(super) open: BTreeSet<(Arc<str>, Key)>,
+    /// Open keys that opened or matched at this instant, where the rule looks at all of its keys together.
+    pub(super) counting: BTreeSet<(Arc<str>, Key)>,
+    pub(super) escalates_over_keys: bool,
     pub(super) identities: Identities,
+    /// Whether an entry that comes twice would count twice: where it would not, none is remembered.
+    pub(super) repeats_matter: bool,
+    /// By tenant, the oldest entry of streams that the rule reads, for rules that compare with their past.
+    pub(super) seen: BTreeMap<Arc<str>, Timestamp>,
+    pub(super) late_by: Duration,
+    keys_max: usize,
 }
 
 impl RuleState {
     pub(super) fn new(rule: &Rule, settings: &Settings) -> Self {
         let horizon = rule
-            .threshold()
-            .window
+            .condition
+            .window()
             .max(settings.lateness())
             .max(HORIZON_MIN);
+        let default_keys = match rule.condition {
+            Condition::NewPattern { .. } => settings.keys_max.min(PATTERN_KEYS_MAX),
+            _ => settings.keys_max,
+        };
+        // Time that is the log's alone waits for nobody.
+        let late_by = if settings.late_by.is_zero() {
+            None
+        } else {
+            rule.late_by
+        };
         Self {
             name: Arc::from(rule.id.as_str()),
             meaning: u64::from_str_radix(&rule.meaning, 16).unwrap_or_default(),
             keys: BTreeMap::new(),
             idle: BTreeMap::new(),
+            open: BTreeSet::new(),
+            counting: BTreeSet::new(),
+            escalates_over_keys: over_keys(rule).next().is_some(),
             identities: Identities::new(horizon),
+            repeats_matter: !matches!(
+                rule.condition,
+                Condition::Absent(_) | Condition::NewValue { .. } | Condition::Correlate(_)
+            ),
+            seen: BTreeMap::new(),
+            late_by: late_by.unwrap_or(settings.late_by),
+            keys_max: rule.keys_max.unwrap_or(default_keys),
         }
     }
 
     /// Makes room for one more key: the one longest untouched and not open goes. False if all are open.
     pub(super) fn make_room(
         &mut self,
-        settings: &Settings,
         tally: &mut Tally,
         gone: impl FnOnce((Arc<str>, Key)),
     ) -> bool {
-        if self.keys.len() < settings.keys_max {
+        if self.keys.len() < self.keys_max {
             return true;
         }
         let Some((_, place)) = self.idle.pop_first() else {
@@ -84,6 +187,38 @@ impl RuleState {
         tally.keys_evicted += 1;
         gone(place);
         true
+    }
+
+    /// A stream that the rule reads had an entry at `at`.
+    pub(super) fn see(&mut self, tenant: &Arc<str>, at: Timestamp, changes: &mut Changes) {
+        let seen = self
+            .seen
+            .entry(Arc::clone(tenant))
+            .or_insert(Timestamp::MAX);
+        if at < *seen {
+            *seen = at;
+            changes.save_seen(self.meaning, tenant, at);
+        }
+    }
+}
+
+/// The escalations of `rule` that count over all of its keys: by different values of a name in `by`, with its place there.
+pub(super) fn over_keys(rule: &Rule) -> impl Iterator<Item = (Severity, &Threshold, usize)> {
+    rule.escalate.iter().filter_map(|escalation| {
+        let EscalateWhen::Distinct(distinct) = &escalation.when else {
+            return None;
+        };
+        let place = rule.by.iter().position(|name| *name == distinct.name)?;
+        Some((escalation.to, &distinct.threshold, place))
+    })
+}
+
+/// The keys of `rule` that are expected though nothing has matched.
+pub(super) fn expected(rule: &Rule) -> Vec<Key> {
+    match &rule.condition {
+        Condition::Absent(absent) if !rule.by.is_empty() => absent.expect.clone(),
+        condition if condition.wants_few() && rule.by.is_empty() => vec![Key::default()],
+        _ => Vec::new(),
     }
 }
 

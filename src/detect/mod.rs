@@ -1,9 +1,10 @@
 //! Hits in, changes to findings out. Pure: it is told the time and does no I/O.
 //!
-//! - `window`: how many entries there were, exactly, in event time.
+//! - `condition`: what a key has counted, exactly, in event time, and when its condition is true.
 //! - `coverage`: how far a tenant's log has come, and where it was not seen.
 //! - `identities`: which entries were counted already.
 //! - `lifecycle`: one key's life: waiting, open, recovered, open again; `step`: what it looks at and what it says.
+//! - `correlation`: findings that are made of findings. `patterns`: templates of lines.
 //! - `evidence`, `report`: what a finding says.
 //! - `keys`, `settings`: where keys and timers are kept, within which bounds.
 //! - `detector`: all keys of all rules, in order, within bounds.
@@ -11,17 +12,19 @@
 //! - `changes`: what has to be stored and sent.
 
 mod changes;
+mod condition;
+mod correlation;
 mod coverage;
 mod detector;
 mod evidence;
 mod identities;
 mod keys;
 mod lifecycle;
+mod patterns;
 mod reload;
 mod report;
 mod settings;
 mod step;
-mod window;
 
 pub use changes::{Changes, KeyName, RestoreError, Saved};
 pub use detector::Detector;

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::changes::{RestoreError, Restored, Saved};
+use super::correlation::Correlations;
 use super::detector::{Detector, Spoken};
-use super::keys::{KeyRef, RuleState, Tenant};
+use super::keys::{KeyRef, RuleState, Tenant, Timers};
 use super::lifecycle::KeyState;
 use crate::hit::{Key, RuleIndex};
 use crate::rules::RuleSet;
@@ -30,17 +31,23 @@ impl Detector {
             .iter()
             .map(|rule| RuleState::new(rule, &self.settings))
             .collect();
+        self.correlations = Correlations::new(&rules);
+        self.hidden.clear();
         let old_states: Vec<RuleState> = std::mem::replace(&mut self.states, fresh);
         self.watchers.clear();
-        self.tenants
-            .values_mut()
-            .for_each(|tenant| tenant.timers.clear());
+        self.tenants.values_mut().for_each(|tenant| {
+            tenant.timers = Timers::default();
+            tenant.ready.clear();
+        });
 
         for (rule, old) in old_rules.rules.iter().zip(old_states) {
             let meaning = old.meaning;
             let place = rules.find(&rule.id).map(|(index, _)| index);
             match place.map(|index| &mut self.states[index.0 as usize]) {
-                Some(new) if new.meaning == meaning => new.identities = old.identities,
+                Some(new) if new.meaning == meaning => {
+                    new.identities = old.identities;
+                    new.seen = old.seen;
+                }
                 _ => self.identities -= old.identities.len(),
             }
             for ((tenant, by_values), state) in old.keys {
@@ -57,6 +64,7 @@ impl Detector {
                 );
             }
         }
+        self.settle_in();
     }
 
     /// Brings back what was stored, into a detector that has seen nothing.
@@ -68,18 +76,13 @@ impl Detector {
             keys,
             clocks,
             forgotten,
+            seen,
             identities,
         } = saved.read()?;
         for (tenant, clock) in clocks {
             let before = clock.newest;
-            self.tenants.insert(
-                tenant.into(),
-                Tenant {
-                    clock,
-                    before,
-                    timers: Default::default(),
-                },
-            );
+            self.tenants
+                .insert(tenant.into(), Tenant::new(clock, before));
         }
         let by_meaning: BTreeMap<u64, usize> = self
             .states
@@ -90,6 +93,11 @@ impl Detector {
         for (meaning, forgotten) in forgotten {
             if let Some(place) = by_meaning.get(&meaning) {
                 self.states[*place].identities.set_forgotten(forgotten);
+            }
+        }
+        for (meaning, tenant, since) in seen {
+            if let Some(place) = by_meaning.get(&meaning) {
+                self.states[*place].seen.insert(tenant.into(), since);
             }
         }
         for identity in identities {
@@ -112,7 +120,25 @@ impl Detector {
             };
             self.keep(place, &name.rule, kept);
         }
+        self.settle_in();
         Ok(())
+    }
+
+    /// All keys are in their places under the present rules: what is expected is armed, findings that are made of others hold back
+    /// what they did, and those whose parts are gone with their rules end.
+    fn settle_in(&mut self) {
+        let tenants = self.tenants.iter();
+        let tenants: Vec<_> = tenants
+            .map(|(name, tenant)| (Arc::clone(name), tenant.clock.newest))
+            .collect();
+        for (tenant, newest) in tenants {
+            self.expect(&tenant, newest);
+            for place in 0..self.correlations.rules.len() {
+                self.hide_again(place, &tenant);
+            }
+            self.correlate_all(&tenant, newest);
+            self.end_instant(&tenant, newest, &Spoken::default());
+        }
     }
 
     /// Puts a key of the rule `id` in its place among the present rules, or ends it.
@@ -137,15 +163,17 @@ impl Detector {
             self.changes.forget_key(id, &tenant, &by_values);
             return;
         };
+        let rule = Arc::clone(self.rules.rule(index));
         if self.states[index.0 as usize].meaning != meaning {
-            state.restart_counting();
+            state.restart_counting(&rule);
         }
+        state.fit(&rule);
         state.timer = None;
         let at = KeyRef {
             rule: index,
             tenant,
             key: by_values,
         };
-        self.step(&at, &Spoken::default(), |key, _, _| *key = state);
+        self.step(&at, &Spoken::default(), |key, _| *key = state);
     }
 }

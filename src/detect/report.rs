@@ -91,7 +91,7 @@ pub(super) fn finding(
             window_seconds: window.as_secs(),
             total: episode.total,
             since_last_message: episode.since_message,
-            suppressed: 0,
+            suppressed: episode.suppressed,
             late: episode.late,
             duplicates_dropped: episode.duplicates,
             flaps: episode.flaps,
@@ -120,7 +120,7 @@ pub(super) fn finding(
         runbook: rule.runbook.clone(),
         route: rule.route.clone(),
         hints: rule.hints.clone(),
-        related: Vec::new(),
+        related: episode.related.clone(),
         detector: Detector {
             name: env!("CARGO_PKG_NAME").to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

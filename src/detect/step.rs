@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::condition::Asked;
 use super::coverage::Clock;
 use crate::batch::StreamId;
 use crate::finding::{Finding, Origin, Redactor};
 use crate::hit::{Hit, Key};
-use crate::rules::Rule;
+use crate::rules::{Condition, Rule};
 use crate::time::Timestamp;
 
 /// What a step of a key's life looks at and cannot change.
@@ -19,8 +20,28 @@ pub(super) struct Context<'a> {
     pub(super) clock: &'a Clock,
     pub(super) origin: &'a Origin,
     pub(super) redactor: &'a Redactor,
+    /// Since when streams that the rule reads have been seen.
+    pub(super) seen_from: Option<Timestamp>,
     /// Whether the stream had an entry in `(from, to]`, as far as the batch at hand tells.
     pub(super) spoke: &'a dyn Fn(StreamId, Timestamp, Timestamp) -> bool,
+}
+
+impl Context<'_> {
+    /// What the rule's condition asks of entries.
+    pub(super) fn asked(&self) -> Asked<'_> {
+        let condition = &self.rule.condition;
+        let full_from = match (condition, self.seen_from) {
+            (Condition::Spike(spike), Some(seen)) => {
+                self.clock.after(seen, spike.window + spike.past)
+            }
+            (Condition::Spike(_), None) => Timestamp::MAX,
+            _ => Timestamp::MIN,
+        };
+        Asked {
+            condition,
+            full_from,
+        }
+    }
 }
 
 /// What a step says.

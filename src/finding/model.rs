@@ -113,6 +113,8 @@ pub enum Reason {
     Escalated,
     /// Updated: it came back within the cooldown.
     Reopened,
+    /// Updated: another finding became a part of it.
+    PartJoined,
     /// Updated: open for another 24 h.
     Reminder,
     /// A suppression window ended.
@@ -138,7 +140,7 @@ pub struct RuleRef {
     pub hash: String,
     /// Who looks after it.
     pub owner: Option<String>,
-    /// What kind of rule: `threshold`.
+    /// What kind of rule: `threshold`, `absent`, `sequence`, `correlate`, `new_value` or `new_pattern`.
     pub class: String,
     /// Its condition in words.
     pub condition: String,
@@ -147,7 +149,7 @@ pub struct RuleRef {
 /// How often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
-    /// Entries in the rule's window at this revision's time.
+    /// What the condition counts in the rule's window at this revision's time: matches, different values, parts.
     pub window: u64,
     /// Length of that window in seconds.
     pub window_seconds: u64,
@@ -226,7 +228,7 @@ pub struct Related {
     pub finding_id: String,
     /// Its rule.
     pub rule: String,
-    /// How it belongs: `part_of`, `has_part`.
+    /// How it belongs: `part_of` where this finding is a part of the other, `has_part` where the other is a part of this.
     pub relation: String,
 }
 

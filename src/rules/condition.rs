@@ -68,6 +68,21 @@ impl Condition {
         }
     }
 
+    /// Whether it wants few entries rather than many: it becomes true as time passes without any.
+    #[must_use]
+    pub fn wants_few(&self) -> bool {
+        let few = |needs: Needs| matches!(needs, Needs::AtMost(_));
+        match self {
+            Self::Count(threshold) => few(threshold.needs),
+            Self::Distinct(distinct) => few(distinct.threshold.needs),
+            Self::Ratio(Ratio { comparison, .. }) | Self::Spike(Spike { comparison, .. }) => {
+                matches!(comparison, Comparison::Below | Comparison::AtMost)
+            }
+            Self::Absent(_) => true,
+            _ => false,
+        }
+    }
+
     /// Whether it can hold for a time: what `for` needs.
     #[must_use]
     pub fn is_windowed(&self) -> bool {

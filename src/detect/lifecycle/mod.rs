@@ -1,0 +1,735 @@
+//! The life of one key: quiet, waiting for its `for`, open, recovered, open again.
+//!
+//! Matches decide when they arrive; what depends on something *not* happening (recovery, `for`, too few entries, what must not
+//! come) is due at a [deadline](KeyState::deadline) of event time and is settled once the tenant's clock has passed it by
+//! `late_by`. Until then a match from after the deadline is held back, and one from before it still counts.
+//! So the outcome is that of the entries in order of time, however they were batched.
+//!
+//! - `taking`: what entries mean to the condition of each class.
+//! - `episode`: what is known of one finding. `escalation`: what makes it worse.
+//! - `telling`: when a message is made, and when it is held back.
+//! - `parent`: findings that are made of other findings.
+
+mod episode;
+mod escalation;
+mod parent;
+mod taking;
+mod telling;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use episode::Beginning;
+pub(super) use episode::Episode;
+use escalation::Escalations;
+pub(super) use parent::{Joined, PartSeen};
+use taking::Learned;
+use telling::Telling;
+
+use super::condition::{Counted, Side};
+use super::evidence::Quotes;
+use super::report;
+use super::step::{Context, Group};
+use crate::batch::StreamId;
+use crate::finding::{Finding, Reason, Redactor};
+use crate::rules::{Condition, EscalateWhen, Recover, Rule, Severity, Threshold};
+use crate::time::Timestamp;
+
+/// An open finding says so again when it has said nothing for this long, so that its last message never ages out of a stream
+/// that keeps messages for days.
+const REMINDER: Duration = Duration::from_secs(24 * 3600);
+
+/// How many label sets of a key are remembered for telling `quiet` from `silent`.
+const STREAMS_MAX: usize = 64;
+
+/// One nanosecond: the least time between two instants.
+const INSTANT: Duration = Duration::from_nanos(1);
+
+/// One key of one rule: what its condition has counted, its finding, and what waits.
+///
+/// Memory: that of [`Counted`], [`Escalations`] and [`Learned`]; 16 quoted lines of at most 2 KiB; a finding of about 2 KiB
+/// while there is one; 24 bytes for each of 64 label sets.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct KeyState {
+    counted: Counted,
+    escalations: Escalations,
+    learned: Learned,
+    quotes: Quotes,
+    /// Values for the summary, of the newest match.
+    captures: Option<(Timestamp, Captures)>,
+    /// Label sets that matched, each with the time of its newest match.
+    streams: VecDeque<(StreamId, Timestamp)>,
+    /// The newest match.
+    last_match: Option<Timestamp>,
+    /// The first entry of its streams after that.
+    heard: Option<Timestamp>,
+    /// The newest entry of its streams, whether or not a match came after it.
+    #[serde(skip)]
+    newest_heard: Option<Timestamp>,
+    phase: Phase,
+    /// The finding that is open, or that recovered last.
+    episode: Option<Episode>,
+    telling: Telling,
+    held_back: VecDeque<Group>,
+    /// First match, or from when on the key is expected: nothing is said of few, or of new, before a whole window since.
+    armed: Option<Timestamp>,
+    /// Nothing opens at or before this time: a recovery is never taken back.
+    settled: Option<Timestamp>,
+    /// From when on it has yet to be seen whether a condition on few is true, or has stopped being so.
+    looked: Option<Timestamp>,
+    /// Entries at or before this time were taken out by a recovery.
+    emptied: Option<Timestamp>,
+    /// The newest entry that was taken.
+    newest: Option<Timestamp>,
+    /// Findings that it is made of, for a rule on findings.
+    joined: Vec<Joined>,
+    /// When the key was last touched, as a count of steps: the one longest untouched is evicted first.
+    #[serde(skip)]
+    pub(super) touched: u64,
+    /// The timer that is set for it.
+    #[serde(skip)]
+    pub(super) timer: Option<Timestamp>,
+}
+
+/// Names and values of a summary.
+type Captures = Box<[(Box<str>, Box<str>)]>;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+enum Phase {
+    #[default]
+    Idle,
+    /// The condition is true since then; whether for as long as `for` wants is seen when that time is over.
+    Waiting(Timestamp),
+    Open,
+}
+
+impl KeyState {
+    /// A key that nothing is known of.
+    pub(super) fn new(rule: &Rule) -> Self {
+        Self {
+            counted: Counted::new(&rule.condition),
+            escalations: Escalations::new(rule),
+            learned: Learned::new(&rule.condition),
+            quotes: Quotes::default(),
+            captures: None,
+            streams: VecDeque::new(),
+            last_match: None,
+            heard: None,
+            newest_heard: None,
+            phase: Phase::Idle,
+            episode: None,
+            telling: Telling::default(),
+            held_back: VecDeque::new(),
+            armed: None,
+            settled: None,
+            looked: None,
+            emptied: None,
+            newest: None,
+            joined: Vec::new(),
+            touched: 0,
+            timer: None,
+        }
+    }
+
+    /// The key is expected from `at` on, though nothing has matched.
+    pub(super) fn arm(&mut self, at: Timestamp) {
+        self.armed.get_or_insert(at);
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    /// The severity of the open finding, if there is one.
+    pub(super) fn open_severity(&self) -> Option<Severity> {
+        let episode = self.episode.as_ref().filter(|_| self.is_open())?;
+        Some(episode.severity)
+    }
+
+    /// The newest match.
+    pub(super) fn last_match(&self) -> Option<Timestamp> {
+        self.last_match
+    }
+
+    /// The label sets that matched: a finding is quiet if one of them goes on without a match.
+    pub(super) fn streams(&self) -> impl Iterator<Item = StreamId> {
+        self.streams.iter().map(|(stream, _)| *stream)
+    }
+
+    /// A repeated entry of this key came and was not counted.
+    pub(super) fn count_duplicate(&mut self) {
+        if let (Phase::Open, Some(episode)) = (self.phase, &mut self.episode) {
+            episode.duplicates += 1;
+        }
+    }
+
+    /// Whether it matters to this key that its streams speak.
+    pub(super) fn listens(&self) -> bool {
+        self.phase != Phase::Idle || self.armed.is_some()
+    }
+
+    /// One of its streams had entries at `times`, in order. True if that is worth remembering on disk.
+    pub(super) fn hear(&mut self, times: &[Timestamp]) -> bool {
+        let first_after = |at: Timestamp| {
+            times
+                .get(times.partition_point(|time| *time <= at))
+                .copied()
+        };
+        let earlier = |known: &mut Option<Timestamp>, at: Timestamp| {
+            let first = first_after(at).filter(|first| known.is_none_or(|known| *first < known));
+            *known = first.or(*known);
+            first.is_some()
+        };
+        self.newest_heard = self.newest_heard.max(times.last().copied());
+        let mut news = self
+            .last_match
+            .is_some_and(|at| earlier(&mut self.heard, at));
+        for group in &mut self.held_back {
+            news |= earlier(&mut group.heard, group.at);
+        }
+        news
+    }
+
+    /// The next time at which something is due if no match comes before.
+    pub(super) fn deadline(&self, cx: &Context<'_>) -> Option<Timestamp> {
+        let own = match self.phase {
+            Phase::Idle => self.few_from(cx),
+            Phase::Waiting(since) => Some(cx.clock.after(since, cx.rule.hold)),
+            Phase::Open => {
+                let dues = [
+                    self.over_at(cx),
+                    self.stops_at(cx),
+                    self.starts_again_at(cx),
+                    self.worse_at(cx),
+                    self.reminder_at(cx),
+                ];
+                dues.into_iter().flatten().min()
+            }
+        };
+        let others = [
+            own,
+            self.waited_at(cx),
+            self.forgotten_at(cx),
+            self.telling.until(),
+        ];
+        others.into_iter().flatten().min()
+    }
+
+    /// When the first group that was held back can be applied: its own time, once nothing is due before it.
+    pub(super) fn ready(&self, cx: &Context<'_>) -> Option<Timestamp> {
+        let first = self.held_back.front()?.at;
+        self.deadline(cx)
+            .is_none_or(|deadline| first <= deadline)
+            .then_some(first)
+    }
+
+    /// When the finding is over if nothing matches any more; not before it has opened.
+    fn over_at(&self, cx: &Context<'_>) -> Option<Timestamp> {
+        let episode = self.episode.as_ref()?;
+        let over = if let Recover::Never = cx.rule.recover {
+            cx.clock.after(episode.last_seen, cx.rule.cooldown)
+        } else {
+            let quiet_from = match cx.asked().side() {
+                Side::Many => episode.held,
+                Side::Few => episode.stopped?,
+            };
+            cx.clock.after(quiet_from, cx.rule.recover.quiet()?)
+        };
+        Some(over.max(episode.opened_at))
+    }
+
+    /// When a condition on few stops being true.
+    fn stops_at(&self, cx: &Context<'_>) -> Option<Timestamp> {
+        let episode = self.episode.as_ref()?;
+        if !self.walks(cx) || episode.stopped.is_some() {
+            return None;
+        }
+        self.counted
+            .next_false(self.looked.unwrap_or(episode.opened_at), &cx.asked())
+    }
+
+    /// When a condition on few that had stopped is true again.
+    fn starts_again_at(&self, cx: &Context<'_>) -> Option<Timestamp> {
+        let stopped = self.episode.as_ref()?.stopped?;
+        self.true_from(cx, stopped)
+    }
+
+    /// When the finding gets worse with age.
+    fn worse_at(&self, cx: &Context<'_>) -> Option<Timestamp> {
+        let episode = self.episode.as_ref()?;
+        let ages = cx
+            .rule
+            .escalate
+            .iter()
+            .filter_map(|escalation| match escalation.when {
+                EscalateWhen::After(age) if escalation.to > episode.severity => Some(age),
+                _ => None,
+            });
+        ages.min().map(|age| episode.opened_at.plus(age))
+    }
+
+    fn reminder_at(&self, cx: &Context<'_>) -> Option<Timestamp> {
+        let episode = self.episode.as_ref()?;
+        (!matches!(cx.rule.recover, Recover::Never)).then(|| episode.last_said.plus(REMINDER))
+    }
+
+    /// Whether its condition is on few and changes as entries leave: an absence ends with the first match instead.
+    fn walks(&self, cx: &Context<'_>) -> bool {
+        cx.asked().side() == Side::Few && !matches!(cx.rule.condition, Condition::Absent(_))
+    }
+
+    /// From when a condition on few is true if nothing else comes; `None` for the other kind and for a key that is not armed.
+    fn few_from(&self, cx: &Context<'_>) -> Option<Timestamp> {
+        if cx.asked().side() == Side::Many {
+            return None;
+        }
+        let whole = cx.clock.after(self.armed?, cx.rule.condition.window());
+        let settled = self.settled.map(|settled| settled.plus(INSTANT));
+        let from = [settled, self.looked]
+            .into_iter()
+            .flatten()
+            .fold(whole, Timestamp::max);
+        self.true_from(cx, from)
+    }
+
+    /// The first time at or after `from` at which the condition is true of a whole window that was seen.
+    fn true_from(&self, cx: &Context<'_>, from: Timestamp) -> Option<Timestamp> {
+        let window = cx.rule.condition.window();
+        let mut at = from;
+        loop {
+            let holds = self.counted.next_true(at, &cx.asked())?;
+            // What was not seen may have held entries: it does not count as time without any.
+            let seen = cx.clock.after(holds.minus(window), window);
+            if seen <= holds {
+                return Some(holds);
+            }
+            at = seen;
+        }
+    }
+
+    /// When the key can be forgotten: nothing that may still come could tell the difference.
+    pub(super) fn expires(&self, cx: &Context<'_>, lateness: Duration) -> Option<Timestamp> {
+        let busy = self.phase != Phase::Idle
+            || !self.held_back.is_empty()
+            || self.armed.is_some()
+            || self.telling.until().is_some()
+            || self.learned.waits();
+        if busy {
+            return None;
+        }
+        let newest = self.newest.max(self.settled).max(self.emptied)?;
+        Some(
+            newest
+                .plus(horizon(cx.rule))
+                .plus(lateness)
+                .plus(cx.rule.cooldown),
+        )
+    }
+
+    /// Applies what came at one time, or holds it back.
+    pub(super) fn apply(&mut self, cx: &Context<'_>, group: Group) {
+        match self.deadline(cx) {
+            Some(deadline) if group.at > deadline => self.hold_back(group),
+            _ => self.take(cx, group),
+        }
+    }
+
+    /// Applies the first group that was held back, if it is [ready](KeyState::ready).
+    pub(super) fn release(&mut self, cx: &Context<'_>) {
+        if self.ready(cx).is_some()
+            && let Some(group) = self.held_back.pop_front()
+        {
+            self.take(cx, group);
+        }
+    }
+
+    /// Settles what was due at [`KeyState::deadline`]: at one instant recovery first, then `for`, escalation, the end of a
+    /// suppression, a reminder.
+    pub(super) fn settle(&mut self, cx: &Context<'_>, deadline: Timestamp) {
+        let due = |at: Option<Timestamp>| at.is_some_and(|at| at <= deadline);
+        if due(self.forgotten_at(cx)) {
+            self.forget(cx, deadline);
+        } else if due(self.waited_at(cx)) {
+            self.settle_waiting_steps(cx, deadline);
+        } else {
+            match self.phase {
+                Phase::Idle if due(self.few_from(cx)) => self.begin(cx, deadline),
+                Phase::Waiting(since) if due(Some(cx.clock.after(since, cx.rule.hold))) => {
+                    self.settle_waiting(cx, since, deadline);
+                }
+                Phase::Open => self.settle_open(cx, deadline),
+                _ => {}
+            }
+        }
+        if due(self.telling.until()) {
+            self.window_ended(cx, deadline);
+        }
+    }
+
+    /// `for` is over at `deadline`: was the condition true all the time?
+    fn settle_waiting(&mut self, cx: &Context<'_>, since: Timestamp, deadline: Timestamp) {
+        let asked = cx.asked();
+        let Some(stopped) = self
+            .counted
+            .next_false(since, &asked)
+            .filter(|stopped| *stopped <= deadline)
+        else {
+            self.open(cx, deadline);
+            return;
+        };
+        self.phase = Phase::Idle;
+        match asked.side() {
+            // Matches that came since may have begun a stretch of their own.
+            Side::Many => {
+                if let Some(since) = self.counted.any_true(stopped, &asked) {
+                    self.phase = Phase::Waiting(since);
+                }
+            }
+            Side::Few => self.looked = Some(stopped),
+        }
+    }
+
+    fn settle_open(&mut self, cx: &Context<'_>, deadline: Timestamp) {
+        let due = |at: Option<Timestamp>| at.is_some_and(|at| at <= deadline);
+        if due(self.stops_at(cx)) || due(self.starts_again_at(cx)) {
+            let again = due(self.starts_again_at(cx));
+            self.looked = Some(deadline);
+            if let Some(episode) = &mut self.episode {
+                episode.stopped = (!again).then_some(deadline);
+            }
+        } else if due(self.over_at(cx)) {
+            if let Recover::Never = cx.rule.recover {
+                self.end_unannounced(deadline);
+            } else {
+                let reason = self.quiet_or_silent(cx, deadline);
+                self.recover(cx, deadline, reason);
+            }
+        } else if due(self.worse_at(cx)) {
+            self.grow_worse(cx, deadline);
+        } else if due(self.reminder_at(cx)) {
+            self.say(Reason::Reminder, deadline);
+        }
+    }
+
+    /// Whether its streams went on without a match up to `deadline`, or said nothing.
+    fn quiet_or_silent(&self, cx: &Context<'_>, deadline: Timestamp) -> Reason {
+        let observed = self.episode.as_ref().map(|episode| episode.observed_at);
+        let from = self.last_match.or(observed).unwrap_or(deadline);
+        let quiet = self.heard.is_some_and(|heard| heard <= deadline)
+            || self
+                .streams()
+                .any(|stream| (cx.spoke)(stream, from, deadline));
+        if quiet { Reason::Quiet } else { Reason::Silent }
+    }
+
+    /// Looks at the condition after entries at `at`; `matched` tells whether any of them matches.
+    fn decide(&mut self, cx: &Context<'_>, at: Timestamp, matched: bool) {
+        let asked = cx.asked();
+        let many = asked.side() == Side::Many;
+        match self.phase {
+            Phase::Idle if many => {
+                // Where enough have come together; never at a time that is settled.
+                let from = self
+                    .settled
+                    .map_or(at, |settled| at.max(settled.plus(INSTANT)));
+                if let Some(held) = self.counted.first_true(from, &asked) {
+                    self.begin(cx, held);
+                }
+            }
+            // A late match may let the stretch begin earlier.
+            Phase::Waiting(since) if many && at < since => {
+                let from = self
+                    .settled
+                    .map_or(at, |settled| at.max(settled.plus(INSTANT)));
+                if let Some(held) = self.counted.first_true(from, &asked) {
+                    self.phase = Phase::Waiting(since.min(held));
+                }
+            }
+            Phase::Open => {
+                if many {
+                    self.extend(cx, at);
+                }
+                if matched {
+                    self.worsen(cx, at);
+                    let episode = self.episode.as_ref();
+                    if episode.is_some_and(|it| at >= it.last_said.plus(cx.rule.cooldown)) {
+                        self.say(Reason::StillMatching, at);
+                    }
+                }
+            }
+            Phase::Idle | Phase::Waiting(_) => {}
+        }
+    }
+
+    /// The condition is true from `at` on.
+    fn begin(&mut self, cx: &Context<'_>, at: Timestamp) {
+        if cx.rule.hold.is_zero() {
+            self.open(cx, at);
+        } else {
+            self.phase = Phase::Waiting(at);
+        }
+    }
+
+    fn open(&mut self, cx: &Context<'_>, at: Timestamp) {
+        let asked = cx.asked();
+        let window = cx.rule.condition.window();
+        let newest = self.counted.newest().unwrap_or(at);
+        let first_seen = self.counted.oldest(at, &asked).unwrap_or(at);
+        let from = Beginning {
+            first_seen,
+            last_seen: newest.max(first_seen),
+            total: self.counted.matches(at, &asked) + self.counted.matches_after(at),
+        };
+        let unseen_from = |recovered: Timestamp| recovered.max(at.minus(window));
+        let again = self.can_reopen(cx, at).map(|recovered| Beginning {
+            total: self.counted.matches_after(unseen_from(recovered)),
+            ..from
+        });
+        self.start(cx, at, from, again);
+        if asked.side() == Side::Many {
+            // After `for`, and for late entries, the condition may have held at entries around `at`.
+            let held = self.counted.last_true(at.minus(window), at, &asked);
+            if let (Some(held), Some(episode)) = (held, &mut self.episode) {
+                episode.held = held;
+            }
+            self.extend(cx, at);
+        }
+        self.looked = Some(at);
+        self.worsen(cx, first_seen);
+    }
+
+    /// When the last finding recovered, if it goes on with one that opens at `at`.
+    fn can_reopen(&self, cx: &Context<'_>, at: Timestamp) -> Option<Timestamp> {
+        let recovered = self.episode.as_ref()?.recovered_at?;
+        (at < recovered.plus(cx.rule.cooldown)).then_some(recovered)
+    }
+
+    /// Opens a finding, or the last one again where `again` says with what.
+    fn start(
+        &mut self,
+        cx: &Context<'_>,
+        at: Timestamp,
+        from: Beginning,
+        again: Option<Beginning>,
+    ) {
+        let lines = cx.rule.evidence.lines;
+        self.phase = Phase::Open;
+        match (again, &mut self.episode) {
+            (Some(from), Some(episode)) => {
+                let recovered = episode.recovered_at.unwrap_or(at);
+                episode.reopen(cx, at, from);
+                self.escalations.begin(recovered.plus(INSTANT));
+                self.quotes.reopen(lines);
+                self.say(Reason::Reopened, at);
+            }
+            _ => {
+                self.escalations.begin(from.first_seen);
+                self.quotes.open(from.first_seen, lines);
+                self.streams
+                    .retain(|(_, matched)| *matched >= from.first_seen);
+                self.episode = Some(Episode::new(cx, at, from));
+                self.say(Reason::Opened, at);
+            }
+        }
+    }
+
+    /// Moves on the last entry at whose time the condition held, as far as each is in time for the next.
+    fn extend(&mut self, cx: &Context<'_>, at: Timestamp) {
+        while let Some(episode) = &self.episode {
+            let over = self.over_at(cx).unwrap_or(Timestamp::MAX);
+            match self
+                .counted
+                .last_true(at.max(episode.held), over, &cx.asked())
+            {
+                Some(held) if held > episode.held => {
+                    if let Some(episode) = &mut self.episode {
+                        episode.held = held;
+                    }
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// Raises the severity as entries from `at` on call for.
+    fn worsen(&mut self, cx: &Context<'_>, at: Timestamp) {
+        let Some(episode) = &mut self.episode else {
+            return;
+        };
+        let from = if episode.flaps > 0 {
+            episode.opened_at.min(at)
+        } else {
+            episode.first_seen
+        };
+        if let Some(to) = self.escalations.severity(cx.rule, from, at)
+            && episode.raise(to)
+        {
+            self.say(Reason::Escalated, at.max(episode_time(&self.episode)));
+        }
+    }
+
+    /// Raises the severity as its age calls for.
+    fn grow_worse(&mut self, cx: &Context<'_>, at: Timestamp) {
+        let Some(episode) = &mut self.episode else {
+            return;
+        };
+        let opened = episode.opened_at;
+        let called = cx.rule.escalate.iter().filter(|escalation| {
+            matches!(escalation.when, EscalateWhen::After(age) if opened.plus(age) <= at)
+        });
+        if let Some(to) = called.map(|escalation| escalation.to).max()
+            && episode.raise(to)
+        {
+            self.say(Reason::Escalated, at);
+        }
+    }
+
+    /// Raises the severity because of what other keys of the rule counted.
+    pub(super) fn raise(&mut self, to: Severity, at: Timestamp) {
+        if self.is_open()
+            && self
+                .episode
+                .as_mut()
+                .is_some_and(|episode| episode.raise(to))
+        {
+            self.say(Reason::Escalated, at);
+        }
+    }
+
+    fn recover_by_match(&mut self, cx: &Context<'_>, at: Timestamp) {
+        self.counted.clear_through(at);
+        self.learned.clear_through(at);
+        self.emptied = self.emptied.max(Some(at));
+        self.armed = self.armed.map(|armed| armed.max(at));
+        match self.phase {
+            Phase::Idle => {}
+            Phase::Waiting(_) => {
+                self.phase = Phase::Idle;
+                self.looked = self.looked.max(Some(at));
+                if let Some(newest) = self.counted.newest() {
+                    self.decide(cx, newest, false);
+                }
+            }
+            // One that came late, after matches that are newer, only empties the window.
+            Phase::Open => {
+                if self
+                    .episode
+                    .as_ref()
+                    .is_some_and(|episode| episode.last_seen <= at)
+                {
+                    self.recover(cx, at, Reason::MatchedRecovery);
+                }
+            }
+        }
+    }
+
+    fn recover(&mut self, cx: &Context<'_>, at: Timestamp, reason: Reason) {
+        self.phase = Phase::Idle;
+        self.settled = self.settled.max(Some(at));
+        if let Some(episode) = &mut self.episode {
+            episode.recovered_at = Some(at);
+            self.learned
+                .finding_over(&cx.rule.condition, episode.first_seen);
+        }
+        self.say(reason, at);
+    }
+
+    /// A one-shot event is over: nobody is told.
+    fn end_unannounced(&mut self, at: Timestamp) {
+        self.phase = Phase::Idle;
+        self.settled = self.settled.max(Some(at));
+        let told = self.episode.take().and_then(|episode| episode.told);
+        self.telling.end(told.map(|told| report::ended(*told, at)));
+    }
+
+    /// The rule has changed: what was counted under its old meaning is gone, an open finding goes on.
+    pub(super) fn restart_counting(&mut self, rule: &Rule) {
+        let open = self.is_open();
+        *self = Self {
+            quotes: std::mem::take(&mut self.quotes),
+            captures: self.captures.take(),
+            streams: std::mem::take(&mut self.streams),
+            last_match: self.last_match,
+            heard: self.heard,
+            phase: if open { Phase::Open } else { Phase::Idle },
+            episode: self.episode.take(),
+            telling: std::mem::take(&mut self.telling),
+            settled: self.settled,
+            newest: self.newest,
+            joined: std::mem::take(&mut self.joined),
+            ..Self::new(rule)
+        };
+        self.quotes.reopen(rule.evidence.lines);
+    }
+
+    /// The rule may have other escalations than when the key was stored.
+    pub(super) fn fit(&mut self, rule: &Rule) {
+        if !self.escalations.fit(rule) {
+            self.escalations = Escalations::new(rule);
+        }
+    }
+
+    /// The rule is gone: an open finding ends at `at`.
+    pub(super) fn remove_rule(
+        &mut self,
+        at: Timestamp,
+        cluster: &str,
+        tenant: &str,
+    ) -> Option<Finding> {
+        if !self.is_open() {
+            return None;
+        }
+        let told = self.episode.take()?.told?;
+        Some(report::rule_removed(*told, at, cluster, tenant))
+    }
+
+    /// Redacts what is kept, before it is written to disk.
+    pub(super) fn redact(&mut self, redactor: &Redactor, rule: &Rule) {
+        self.quotes.redact(redactor, &rule.evidence);
+        for hit in self
+            .held_back
+            .iter_mut()
+            .flat_map(|group| &mut group.matches)
+        {
+            hit.line = redactor
+                .redact(&hit.line, &rule.evidence.redact)
+                .into_bytes()
+                .into();
+        }
+    }
+
+    /// Forgets entries too old to matter at `clock`.
+    pub(super) fn trim(&mut self, cx: &Context<'_>, lateness: Duration) {
+        let clock = cx.clock.newest.minus(lateness);
+        self.counted.forget_before(clock, &cx.asked());
+        self.escalations.forget_before(cx.rule, clock);
+        self.learned.forget_before(clock, &cx.rule.condition);
+    }
+}
+
+/// How far back entries of a rule matter to its condition and its escalations.
+pub(super) fn horizon(rule: &Rule) -> Duration {
+    let past = match &rule.condition {
+        Condition::Spike(spike) => spike.past,
+        _ => Duration::ZERO,
+    };
+    let escalate = rule
+        .escalate
+        .iter()
+        .map(|escalation| match &escalation.when {
+            EscalateWhen::Count(threshold) => threshold.window,
+            EscalateWhen::Distinct(distinct) => distinct.threshold.window,
+            EscalateWhen::After(_) | EscalateWhen::Match(_) => Duration::ZERO,
+        });
+    let window = rule.condition.window().max(Threshold::EVERY.window);
+    escalate.fold(window + past, Duration::max)
+}
+
+/// When the finding opened last; a message about it is not of an earlier time.
+fn episode_time(episode: &Option<Episode>) -> Timestamp {
+    episode
+        .as_ref()
+        .map_or(Timestamp::MIN, |episode| episode.opened_at)
+}

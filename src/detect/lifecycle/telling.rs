@@ -1,0 +1,168 @@
+//! When a message is made of what happened, and when it is held back.
+
+use serde::{Deserialize, Serialize};
+
+use super::KeyState;
+use crate::detect::report;
+use crate::detect::step::{Context, Told};
+use crate::finding::{Finding, Reason};
+use crate::rules::suppressed_until;
+use crate::time::Timestamp;
+
+/// What a key has to say.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Telling {
+    /// What happened at this instant: one message tells it all.
+    #[serde(skip)]
+    pending: Option<(Reason, Timestamp)>,
+    /// When the suppression ends that holds messages back.
+    until: Option<Timestamp>,
+    /// Something of the open finding was held back.
+    held: bool,
+    /// The recovery of a finding that was announced, held back by a suppression; its revision is the next.
+    owed: Option<Box<Finding>>,
+    /// A finding that ended without a message.
+    #[serde(skip)]
+    ended: Option<Finding>,
+}
+
+impl Telling {
+    pub(super) fn until(&self) -> Option<Timestamp> {
+        self.until
+    }
+
+    /// Why there is something to say.
+    pub(super) fn why(&self) -> Option<Reason> {
+        self.pending.map(|(reason, _)| reason)
+    }
+
+    pub(super) fn end(&mut self, ended: Option<Finding>) {
+        self.ended = ended;
+    }
+}
+
+/// Which of two reasons of one instant is told.
+fn rank(reason: Reason) -> u8 {
+    match reason {
+        Reason::Reminder => 0,
+        Reason::StillMatching => 1,
+        Reason::PartJoined => 2,
+        Reason::Escalated => 3,
+        Reason::WindowEnded => 4,
+        Reason::Opened | Reason::Reopened => 5,
+        Reason::Quiet | Reason::Silent | Reason::MatchedRecovery | Reason::RuleRemoved => 6,
+    }
+}
+
+impl KeyState {
+    /// Notes that something happened that has to be said.
+    pub(super) fn say(&mut self, reason: Reason, at: Timestamp) {
+        let pending = &mut self.telling.pending;
+        if pending.is_none_or(|(other, _)| rank(reason) > rank(other)) {
+            *pending = Some((reason, at));
+        }
+    }
+
+    /// Whether there is something to say.
+    pub(in crate::detect) fn has_to_say(&self) -> bool {
+        self.telling.pending.is_some() || self.telling.ended.is_some()
+    }
+
+    /// Makes the message of this instant, unless it is held back: by a suppression, or, where it is `hidden`, by a finding that
+    /// it is a part of. Held messages use no revision.
+    pub(in crate::detect) fn announce(&mut self, cx: &Context<'_>, hidden: bool, out: &mut Told) {
+        out.ended.extend(self.telling.ended.take());
+        let (Some((reason, at)), Some(episode)) = (self.telling.pending.take(), &mut self.episode)
+        else {
+            return;
+        };
+        episode.last_said = at;
+        let over = episode.recovered_at.is_some();
+        let unheard = episode.revision == 0;
+        if reason == Reason::Reopened {
+            // It goes on: that it was over need not be told any more.
+            self.telling.owed = None;
+        }
+        if let Some(until) = suppressed_until(&cx.rule.suppress, at) {
+            self.telling.until = Some(until);
+            self.telling.held = !over;
+            episode.suppressed += 1;
+            if over && !unheard {
+                let mut owed = self.render(cx, Reason::WindowEnded, at);
+                if let Some(owed) = &mut owed {
+                    owed.revision += 1;
+                }
+                self.telling.owed = owed.map(Box::new);
+            }
+            return;
+        }
+        if hidden && !over {
+            self.telling.held = true;
+            episode.suppressed += 1;
+            return;
+        }
+        self.telling.held = false;
+        if over && unheard {
+            // Nobody heard that it began.
+            return;
+        }
+        episode.revision += 1;
+        let Some(finding) = self.render(cx, reason, at) else {
+            return;
+        };
+        if let Some(episode) = &mut self.episode {
+            episode.last_message = at;
+            episode.since_message = 0;
+            episode.told = Some(Box::new(finding.clone()));
+        }
+        out.findings.push(finding);
+    }
+
+    /// A suppression ends at `at`, or another begins there.
+    pub(super) fn window_ended(&mut self, cx: &Context<'_>, at: Timestamp) {
+        self.telling.until = suppressed_until(&cx.rule.suppress, at);
+        if self.telling.until.is_none() {
+            self.unhide(at);
+        }
+    }
+
+    /// Nothing holds messages back any more.
+    pub(in crate::detect) fn unhide(&mut self, at: Timestamp) {
+        if self.is_open() && self.telling.held && self.telling.until.is_none() {
+            self.say(Reason::WindowEnded, at);
+        }
+    }
+
+    /// The recovery that was held back until a suppression ended.
+    pub(in crate::detect) fn take_owed(&mut self) -> Option<Finding> {
+        if self.telling.until.is_some() {
+            return None;
+        }
+        let owed = *self.telling.owed.take()?;
+        if let Some(episode) = &mut self.episode
+            && episode.finding_id == owed.finding_id
+        {
+            episode.revision = owed.revision;
+            episode.last_message = owed.time;
+            episode.since_message = 0;
+            episode.told = Some(Box::new(owed.clone()));
+        }
+        Some(owed)
+    }
+
+    /// The finding as it is at `at`.
+    fn render(&mut self, cx: &Context<'_>, reason: Reason, at: Timestamp) -> Option<Finding> {
+        let episode = self.episode.as_ref()?;
+        let evidence = self
+            .quotes
+            .told(at.max(episode.last_seen), cx.redactor, &cx.rule.evidence);
+        let captures = self
+            .captures
+            .as_ref()
+            .map_or(&[][..], |(_, captures)| captures);
+        let count = self.window_count(cx, at);
+        Some(report::finding(
+            cx, episode, reason, at, count, captures, evidence,
+        ))
+    }
+}
