@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::batch::{EntryId, Labels, StreamId};
+use crate::batch::{Batch, EntryId, Labels, StreamId};
 use crate::time::Timestamp;
 
 /// A rule's place in its [`RuleSet`](crate::rules::RuleSet).
@@ -97,8 +97,28 @@ pub struct Progress {
     pub streams: Vec<(StreamId, u32)>,
     /// The times of all entries, as written, stream by stream in the order sent.
     pub times: Vec<Timestamp>,
-    /// For each rule that compares with its past and reads a stream of the batch: the oldest entry there.
+    /// For each rule that compares with its past and reads a stream of the batch, in order: the oldest entry there.
     pub oldest: Vec<(RuleIndex, Timestamp)>,
+}
+
+impl Progress {
+    /// What the first `entries` entries of `batch`, one of `tenant`, say; `oldest` is for the scanner to tell.
+    #[must_use]
+    pub fn of(batch: &Batch, tenant: &Arc<str>, entries: usize) -> Self {
+        let streams = batch.streams.iter().map_while(|stream| {
+            let end = (stream.entries.end as usize).min(entries);
+            let count = end.checked_sub(stream.entries.start as usize)?;
+            // A stream has fewer entries than its batch, whose indices are 32 bits.
+            (count > 0).then_some((stream.stream.id, count as u32))
+        });
+        let times = batch.entries[..entries].iter().map(|entry| entry.at);
+        Self {
+            tenant: tenant.clone(),
+            streams: streams.collect(),
+            times: times.collect(),
+            oldest: Vec::new(),
+        }
+    }
 }
 
 /// All that detect is told of one batch.

@@ -13,7 +13,6 @@ use crate::batch::Batch;
 use crate::config::{Config, RawConfig};
 use crate::detect::{Detector, Settings, Tally};
 use crate::finding::{Finding, Kind, Message, MessageSettings, Redactor, State};
-use crate::hit::{Progress, Scanned};
 use crate::rules::RuleSet;
 use crate::scan::{Scanner, Scratch};
 
@@ -107,6 +106,7 @@ fn replay(
     let mut detector = Detector::new(settings, Redactor::new(Vec::new()), rules);
     let mut scratch = Scratch::default();
     let mut batch = Batch::default();
+    let tenant: Arc<str> = Arc::from("");
     let mut newest = None;
     for (place, entry) in entries.iter().enumerate() {
         entry.add_to(&mut batch);
@@ -118,12 +118,7 @@ fn replay(
         if goes_on && batch.block.len() < BATCH_BYTES_MAX {
             continue;
         }
-        let mut scanned = Scanned {
-            progress: progress(&batch),
-            ..Scanned::default()
-        };
-        let all = 0..batch.entries.len();
-        scanner.scan(&batch, all, &mut scratch, &mut scanned.hits);
+        let scanned = scanner.scan_whole(&batch, &tenant, &mut scratch);
         detector.apply(scanned, newest.unwrap_or_default());
         send(&mut detector)?;
         batch.clear();
@@ -133,18 +128,6 @@ fn replay(
         send(&mut detector)?;
     }
     Ok(detector.take_tally())
-}
-
-fn progress(batch: &Batch) -> Progress {
-    let streams = batch.streams.iter();
-    Progress {
-        tenant: Arc::from(""),
-        streams: streams
-            .map(|stream| (stream.stream.id, stream.entries.len() as u32))
-            .collect(),
-        times: batch.entries.iter().map(|entry| entry.at).collect(),
-        oldest: Vec::new(),
-    }
 }
 
 /// What each rule found.

@@ -12,7 +12,7 @@ use super::condition::{Condition, Distinct, Threshold};
 use super::own;
 use super::schedule::Schedule;
 use super::selector::Selector;
-use crate::hit::RuleIndex;
+use crate::hit::{Parts, RuleIndex};
 
 /// Every rule of every file, valid as a whole. Immutable; shared as an `Arc`.
 #[derive(Debug, Default)]
@@ -255,6 +255,12 @@ impl Rule {
             }
             _ => vec![&self.matches],
         }
+    }
+
+    /// Whether an entry that fulfils `parts` of it is one of its matches; in a ratio it may count in the denominator only.
+    #[must_use]
+    pub fn is_match(&self, parts: Parts) -> bool {
+        !matches!(self.condition, Condition::Ratio(_)) || parts.has(0)
     }
 
     /// What raises the severity of a finding when one of its entries fulfils it, in the order of [`Rule::escalate`].
