@@ -79,7 +79,7 @@ pub struct Hit {
     pub key: Key,
     /// Values of the rule's [`values`](crate::rules::Rule::values), in their order; empty where the entry had none.
     pub values: Box<[Box<str>]>,
-    /// Values for the names in the rule's `summary` that are neither in `by` nor counts: name and value, in the summary's order.
+    /// Name and value of each of the rule's [`summary_names`](crate::rules::Rule::summary_names), in their order.
     pub captures: Box<[(Box<str>, Box<str>)]>,
     /// The line as rules see it, not redacted, cut to [`LINE_BYTES_MAX`].
     pub line: Box<[u8]>,

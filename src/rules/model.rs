@@ -257,10 +257,30 @@ impl Rule {
         }
     }
 
-    /// Whether an entry that fulfils `parts` of it is one of its matches; in a ratio it may count in the denominator only.
+    /// Those of its parts, the first ones, that make an entry a match of it; in a ratio the rest counts in the denominator only.
+    #[must_use]
+    pub fn own_parts(&self) -> Vec<&Match> {
+        let mut parts = self.parts();
+        if let Condition::Ratio(_) = self.condition {
+            parts.truncate(1);
+        }
+        parts
+    }
+
+    /// Whether an entry that fulfils `parts` of it fulfils one of [`Rule::own_parts`].
     #[must_use]
     pub fn is_match(&self, parts: Parts) -> bool {
         !matches!(self.condition, Condition::Ratio(_)) || parts.has(0)
+    }
+
+    /// Names whose values its hits carry for the summary: those that it mentions, or the new value for a generated one.
+    #[must_use]
+    pub fn summary_names(&self) -> &[String] {
+        match (&self.summary, &self.condition) {
+            (Some(summary), _) => &summary.captures,
+            (None, Condition::NewValue { .. }) => self.values.get(..1).unwrap_or_default(),
+            (None, _) => &[],
+        }
     }
 
     /// What raises the severity of a finding when one of its entries fulfils it, in the order of [`Rule::escalate`].
@@ -508,7 +528,7 @@ pub struct Summary {
 pub enum SummaryPart {
     /// As written.
     Text(String),
-    /// `{count}`: the window's count.
+    /// `{count}`: what the condition counts, in its window.
     Count,
     /// `{rate}`: that count per minute.
     Rate,

@@ -8,8 +8,7 @@ use regex_automata::PatternID;
 
 use crate::hit::{Parts, Role};
 use crate::rules::{
-    Comparison, Condition, Exclude, FieldCondition, FieldTest, Item, Match, Parse, Recover, Rule,
-    RuleSet,
+    Comparison, Exclude, FieldCondition, FieldTest, Item, Match, Parse, Recover, Rule, RuleSet,
 };
 
 use super::line::Line;
@@ -49,7 +48,7 @@ pub struct Verdict {
 /// counts in a denominator is none, and no line is one of a rule on findings. The rule's selector is not looked at.
 #[must_use]
 pub fn matches(rules: &RuleSet, rule: &Rule, line: &Line<'_>) -> Option<Matched> {
-    let mut parts = own_parts(rule).into_iter();
+    let mut parts = rule.own_parts().into_iter();
     parts.find_map(|part| fulfils(rules, part, rule.parse, line))
 }
 
@@ -90,15 +89,6 @@ pub fn judge(rules: &RuleSet, rule: &Rule, line: &Line<'_>) -> Option<Verdict> {
         parts,
         matched,
     })
-}
-
-/// Those of its parts, the first ones, that make an entry a match of `rule`; in a ratio the rest counts in the denominator only.
-pub(super) fn own_parts(rule: &Rule) -> Vec<&Match> {
-    let mut parts = rule.parts();
-    if let Condition::Ratio(_) = rule.condition {
-        parts.truncate(1);
-    }
-    parts
 }
 
 /// The `recover.match` of `rule`.

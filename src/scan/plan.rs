@@ -63,17 +63,16 @@ pub(super) struct Judged<'p> {
 
 impl Plan {
     pub(super) fn new(rule: &Arc<Rule>, rules: &RuleSet, searchers: &mut SearcherCount) -> Self {
-        let own_parts = matcher::own_parts(rule).len();
+        let own_parts = rule.own_parts().len();
         let mut wanted = |number: usize, wanted: &Match| {
             let confirm = Confirm::new(wanted, rule.parse, rules, searchers);
             let names = |names: &[String]| names.iter().map(|name| confirm.name(name)).collect();
-            let summary = rule.summary.as_ref();
             Wanted {
                 number,
                 is_denominator: false,
                 by: names(&rule.by),
                 values: names(&rule.values),
-                summary: summary.map_or_else(Vec::new, |summary| names(&summary.captures)),
+                summary: names(rule.summary_names()),
                 confirm,
             }
         };

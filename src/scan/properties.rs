@@ -46,8 +46,10 @@ pub(super) fn naive(rules: &RuleSet, batch: &Batch) -> Vec<Hit> {
                     assert!(value.len() <= VALUE_BYTES_MAX);
                     String::from_utf8_lossy(&value).into()
                 };
-                let summary = rule.summary.iter().flat_map(|summary| &summary.captures);
-                let captures = summary.map(|name| (name.as_str().into(), value(name)));
+                let captures = rule
+                    .summary_names()
+                    .iter()
+                    .map(|name| (name.as_str().into(), value(name)));
                 let values = rule.values.iter().map(|name| value(name));
                 hits.push(Hit {
                     rule: index,
@@ -349,6 +351,7 @@ fn any_rule(number: usize) -> impl Strategy<Value = Rule> {
     });
     let escalate = prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec(escalation, 1..4)];
     let names = || prop::collection::vec(name(), 0..3);
+    let summary = prop::option::of(names());
     let streams = (selector(), prop::option::of(selector()), parse);
     (
         matching(),
@@ -357,10 +360,10 @@ fn any_rule(number: usize) -> impl Strategy<Value = Rule> {
         recover,
         escalate,
         names(),
-        names(),
+        summary,
     )
         .prop_map(
-            move |(matches, (condition, values), streams, recover, escalate, by, captures)| {
+            move |(matches, (condition, values), streams, recover, escalate, by, summary)| {
                 let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
                 let (selector, unless, parse) = streams;
                 let mut rule = Rule {
@@ -371,7 +374,7 @@ fn any_rule(number: usize) -> impl Strategy<Value = Rule> {
                     values: owned(values),
                     by: owned(by),
                     escalate,
-                    summary: Some(Summary {
+                    summary: summary.map(|captures| Summary {
                         parts: Vec::new(),
                         captures: owned(captures),
                     }),
