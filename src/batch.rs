@@ -196,6 +196,15 @@ pub struct StreamEntries {
     pub entries: Range<u32>,
 }
 
+impl StreamEntries {
+    /// Which of its entries are among `entries`; an empty range if none.
+    #[must_use]
+    pub fn entries_within(&self, entries: &Range<usize>) -> Range<usize> {
+        let start = entries.start.max(self.entries.start as usize);
+        start..entries.end.min(self.entries.end as usize).max(start)
+    }
+}
+
 /// One decoded push request. Reused from request to request: [`Batch::clear`] keeps every allocation.
 ///
 /// Invariants, kept by the decoders: spans lie within `block`; entries' lines do not overlap and ascend;

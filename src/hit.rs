@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::batch::{EntryId, Labels, StreamId};
+use crate::batch::{Batch, EntryId, Labels, StreamId};
 use crate::time::Timestamp;
 
 /// A rule's place in its [`RuleSet`](crate::rules::RuleSet).
@@ -79,7 +79,7 @@ pub struct Hit {
     pub key: Key,
     /// Values of the rule's [`values`](crate::rules::Rule::values), in their order; empty where the entry had none.
     pub values: Box<[Box<str>]>,
-    /// Values for the names in the rule's `summary` that are neither in `by` nor counts: name and value, in the summary's order.
+    /// Name and value of each of the rule's [`summary_names`](crate::rules::Rule::summary_names), in their order.
     pub captures: Box<[(Box<str>, Box<str>)]>,
     /// The line as rules see it, not redacted, cut to [`LINE_BYTES_MAX`].
     pub line: Box<[u8]>,
@@ -97,8 +97,28 @@ pub struct Progress {
     pub streams: Vec<(StreamId, u32)>,
     /// The times of all entries, as written, stream by stream in the order sent.
     pub times: Vec<Timestamp>,
-    /// For each rule that compares with its past and reads a stream of the batch: the oldest entry there.
+    /// For each rule that compares with its past and reads a stream of the batch, in order: the oldest entry there.
     pub oldest: Vec<(RuleIndex, Timestamp)>,
+}
+
+impl Progress {
+    /// What the first `entries` entries of `batch`, one of `tenant`, say; `oldest` is for the scanner to tell.
+    #[must_use]
+    pub fn of(batch: &Batch, tenant: &Arc<str>, entries: usize) -> Self {
+        let streams = batch.streams.iter().map_while(|stream| {
+            let end = (stream.entries.end as usize).min(entries);
+            let count = end.checked_sub(stream.entries.start as usize)?;
+            // A stream has fewer entries than its batch, whose indices are 32 bits.
+            (count > 0).then_some((stream.stream.id, count as u32))
+        });
+        let times = batch.entries[..entries].iter().map(|entry| entry.at);
+        Self {
+            tenant: tenant.clone(),
+            streams: streams.collect(),
+            times: times.collect(),
+            oldest: Vec::new(),
+        }
+    }
 }
 
 /// All that detect is told of one batch.

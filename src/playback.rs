@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::batch::{Batch, Stream};
 use crate::detect::{Changes, Detector, Settings, Tally};
 use crate::finding::{Finding, Message, MessageSettings, Origin, Redactor};
-use crate::hit::{Progress, Scanned};
+use crate::hit::Scanned;
 use crate::scan::{Scanner, Scratch};
 use crate::time::Timestamp;
 
@@ -97,13 +97,10 @@ impl Playback {
         if self.batch.entries.is_empty() {
             return None;
         }
-        let mut scanned = Scanned {
-            progress: progress(&self.batch),
-            ..Scanned::default()
-        };
-        let all = 0..self.batch.entries.len();
-        self.scanner
-            .scan(&self.batch, all, &mut self.scratch, &mut scanned.hits);
+        let tenant = Arc::from("");
+        let scanned = self
+            .scanner
+            .scan_whole(&self.batch, &tenant, &mut self.scratch);
         self.batch.clear();
         Some(scanned)
     }
@@ -145,18 +142,6 @@ impl Playback {
             findings, ended, ..
         } = self.detector.take_changes();
         Played { findings, ended }
-    }
-}
-
-fn progress(batch: &Batch) -> Progress {
-    let streams = batch.streams.iter();
-    Progress {
-        tenant: Arc::from(""),
-        streams: streams
-            .map(|stream| (stream.stream.id, stream.entries.len() as u32))
-            .collect(),
-        times: batch.entries.iter().map(|entry| entry.at).collect(),
-        oldest: Vec::new(),
     }
 }
 

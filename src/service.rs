@@ -372,6 +372,8 @@ impl Inspect for Inspector {
         // As many as there are workers: each takes one and brings it back.
         let mut scratch = self.scratches().pop().unwrap_or_default();
         self.scanner
+            .note_oldest(batch, entries.clone(), &mut out.progress.oldest);
+        self.scanner
             .scan(batch, entries, &mut scratch, &mut out.hits);
         scratch.take_candidates(|rule, candidates| {
             let id = self.scanner.rules().rule(rule).id.clone();

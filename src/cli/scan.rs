@@ -55,7 +55,9 @@ pub(super) fn run(
         hits.clear();
         entry.add_to(&mut batch);
         scanner.scan(&batch, 0..1, &mut scratch, &mut hits);
-        let matches = hits.iter().filter(|hit| hit.role == Role::Match);
+        let matches = hits
+            .iter()
+            .filter(|hit| hit.role == Role::Match && rules.rule(hit.rule).is_match(hit.parts));
         let mut matching: Vec<&str> = matches.map(|hit| &*rules.rule(hit.rule).id).collect();
         matching.sort_unstable();
         if !matching.is_empty() {

@@ -1,10 +1,11 @@
 //! Where the raw lines of a finding are: a LogQL query made from its rule, and a link that opens it in Grafana.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::message::uri_segment;
 use super::model::{LogsLink, Origin};
-use crate::rules::{Exclude, Item, Rule, Selector, Test};
+use crate::rules::{Exclude, Item, Match, Rule, Selector, Test};
 use crate::time::Timestamp;
 
 /// What is shown before the first and after the last entry of a finding.
@@ -18,7 +19,8 @@ impl LogsLink {
     /// from a little before `first_seen` to a little after `last_seen`.
     ///
     /// The query never leaves out what the rule matched, but may show more: it has no words for fields, for the `match` of
-    /// another rule, and for an `unless` of several labels.
+    /// another rule, and for an `unless` of several labels; a sequence's is of all its steps together. Of a rule that reads no
+    /// lines, on findings or on trommel itself, it is empty.
     #[must_use]
     pub fn new<'a>(
         rule: &Rule,
@@ -27,16 +29,11 @@ impl LogsLink {
         last_seen: Timestamp,
         origin: &Origin,
     ) -> Self {
-        let selector = selector(rule, labels);
-        let filters = line_filters(rule);
-        let logql = if selector.len() + filters.len() > QUERY_CHARS_MAX {
-            selector
-        } else {
-            selector + &filters
-        };
+        let logql = query(rule, labels);
         let from = first_seen.minus(MARGIN);
         let to = last_seen.plus(MARGIN);
-        let url = origin.grafana.as_ref().map(|grafana| {
+        let grafana = origin.grafana.as_ref().filter(|_| !logql.is_empty());
+        let url = grafana.map(|grafana| {
             let panes = explore_panes(&grafana.datasource, &logql, from, to);
             format!(
                 "{}/explore?schemaVersion=1&panes={}",
@@ -50,6 +47,23 @@ impl LogsLink {
             to,
             url,
         }
+    }
+}
+
+fn query<'a>(rule: &Rule, labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let parts = rule.own_parts();
+    if parts.is_empty() || rule.is_own() {
+        return String::new();
+    }
+    let selector = selector(rule, labels);
+    let filters = match parts[..] {
+        [matches] => filters_of(matches),
+        _ => filters_of_any(&parts),
+    };
+    if selector.len() + filters.len() > QUERY_CHARS_MAX {
+        selector
+    } else {
+        selector + &filters
     }
 }
 
@@ -121,39 +135,54 @@ fn written(test: &Test) -> (&'static str, String) {
     }
 }
 
-fn line_filters(rule: &Rule) -> String {
-    let mut filters = String::new();
-    let mut filter = |text: &str, expression: &str, items: &[&Item]| {
-        let (sign, value) = match items {
-            [
-                Item::Text {
-                    text: value,
-                    ignore_case: false,
-                },
-            ] => (text, value.clone()),
-            items => {
-                let parts: Vec<_> = items
-                    .iter()
-                    .map(|item| as_expression(item, items.len() > 1))
-                    .collect();
-                (expression, parts.join("|"))
-            }
+/// What lines that fulfil `matches` pass.
+fn filters_of(matches: &Match) -> String {
+    let all = matches.all.iter().map(|item| filter("|=", "|~", &[item]));
+    let any: Vec<_> = matches.any.iter().collect();
+    let any = (!any.is_empty()).then(|| filter("|=", "|~", &any));
+    let none = matches.none.iter().filter_map(|exclude| match exclude {
+        Exclude::Item(item) => Some(filter("!=", "!~", &[item])),
+        Exclude::Rule(_) => None,
+    });
+    all.chain(any).chain(none).collect()
+}
+
+/// What lines that fulfil one of `parts` pass: each of those has one of these items.
+fn filters_of_any(parts: &[&Match]) -> String {
+    let mut items = Vec::new();
+    for part in parts {
+        let required = match part.all.first() {
+            Some(item) => std::slice::from_ref(item),
+            None => &part.any[..],
         };
-        filters.push_str(&format!(" {sign} {}", quote(&value)));
-    };
-    for item in &rule.matches.all {
-        filter("|=", "|~", &[item]);
-    }
-    if !rule.matches.any.is_empty() {
-        filter("|=", "|~", &rule.matches.any.iter().collect::<Vec<_>>());
-    }
-    for exclude in &rule.matches.none {
-        match exclude {
-            Exclude::Item(item) => filter("!=", "!~", &[item]),
-            Exclude::Rule(_) => {}
+        if required.is_empty() {
+            return String::new();
         }
+        items.extend(required);
     }
-    filters
+    let mut known = HashSet::new();
+    items.retain(|item| known.insert(as_expression(item, true)));
+    filter("|=", "|~", &items)
+}
+
+/// A filter for one of `items`: with the sign `text` if it is one text, else with `expression`.
+fn filter(text: &str, expression: &str, items: &[&Item]) -> String {
+    let (sign, value) = match items {
+        [
+            Item::Text {
+                text: value,
+                ignore_case: false,
+            },
+        ] => (text, value.clone()),
+        items => {
+            let parts: Vec<_> = items
+                .iter()
+                .map(|item| as_expression(item, items.len() > 1))
+                .collect();
+            (expression, parts.join("|"))
+        }
+    };
+    format!(" {sign} {}", quote(&value))
 }
 
 /// `item` as an expression; `grouped` when others follow it in an alternation.
@@ -199,14 +228,17 @@ fn is_label_name(name: &str) -> bool {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::num::NonZeroU64;
+    use std::num::{NonZeroU32, NonZeroU64};
 
     use regex_automata::meta::Regex;
 
     use super::*;
     use crate::finding::Grafana;
     use crate::finding::message::tests::origin;
-    use crate::rules::{Condition, Match, Matcher, Needs, Pattern, Threshold};
+    use crate::rules::{
+        Absent, Comparison, Condition, Correlate, Decimal, Matcher, Needs, OVERLOADED, Part,
+        Pattern, Ratio, RuleSet, Sequence, Step, Threshold,
+    };
 
     /// `5 in 10m` by namespace and component, with nothing to match.
     pub(in crate::finding) fn rule() -> Rule {
@@ -312,6 +344,126 @@ pub(super) mod tests {
                 &[("namespace", "a")],
                 &format!(r#"{{namespace="a"}}{expected}"#),
             );
+        }
+    }
+
+    /// The rule in another class.
+    fn with(condition: Condition) -> Rule {
+        let mut rule = Rule {
+            condition,
+            ..rule()
+        };
+        rule.matches.any = vec![item("own")];
+        rule
+    }
+
+    fn sequence(steps: Vec<Match>, absent: Option<Match>) -> Rule {
+        let steps = steps.into_iter().map(|matches| Step {
+            matches,
+            count: NonZeroU32::MIN,
+        });
+        let mut rule = with(Condition::Sequence(Sequence {
+            within: Duration::from_secs(60),
+            steps: steps.collect(),
+            absent: absent.map(Box::new),
+        }));
+        rule.matches = Match::default();
+        rule
+    }
+
+    fn any(items: Vec<Item>) -> Match {
+        Match {
+            any: items,
+            ..Match::default()
+        }
+    }
+
+    #[test]
+    fn a_sequence_s_query_is_of_any_of_its_steps_once_each() {
+        let labels = [("namespace", "a")];
+        let one = any(vec![item("a"), item("b")]);
+        let both = Match {
+            all: vec![item("c"), item("d")],
+            none: vec![Exclude::Item(item("e"))],
+            ..Match::default()
+        };
+        check(
+            &sequence(vec![one.clone(), both.clone()], Some(any(vec![item("b")]))),
+            &labels,
+            r#"{namespace="a"} |~ "a|b|c""#,
+        );
+        check(
+            &sequence(
+                vec![any(vec![item("a")]), any(vec![item("a")])],
+                Some(any(vec![item("a")])),
+            ),
+            &labels,
+            r#"{namespace="a"} |= "a""#,
+        );
+        check(
+            &sequence(vec![both], None),
+            &labels,
+            r#"{namespace="a"} |= "c" |= "d" != "e""#,
+        );
+        // A step without items may be any line.
+        check(
+            &sequence(vec![one, Match::default()], None),
+            &labels,
+            r#"{namespace="a"}"#,
+        );
+    }
+
+    #[test]
+    fn each_class_has_the_query_of_the_lines_that_are_its_own() {
+        let minute = Duration::from_secs(60);
+        let labels = [("namespace", "a")];
+        let ratio = Condition::Ratio(Ratio {
+            comparison: Comparison::Above,
+            percent: Decimal {
+                millionths: 5 * Decimal::ONE,
+            },
+            window: minute,
+            total: Some(Box::new(any(vec![item("request")]))),
+            min_count: 20,
+        });
+        check(&with(ratio), &labels, r#"{namespace="a"} |= "own""#);
+        let absent = || {
+            Condition::Absent(Absent {
+                span: minute,
+                expect: Vec::new(),
+                forget: None,
+            })
+        };
+        check(&with(absent()), &labels, r#"{namespace="a"} |= "own""#);
+        let mut anything = with(absent());
+        anything.matches = Match::default();
+        check(&anything, &labels, r#"{namespace="a"}"#);
+        let new_value = Condition::NewValue { learn: minute };
+        check(&with(new_value), &labels, r#"{namespace="a"} |= "own""#);
+    }
+
+    #[test]
+    fn what_reads_no_lines_has_no_query_and_no_link() {
+        let correlate = with(Condition::Correlate(Correlate {
+            within: Duration::from_secs(60),
+            all: vec![Part::Rule("a".to_owned())],
+            any: Vec::new(),
+            none: Vec::new(),
+            at_least: 0,
+            hides: false,
+        }));
+        let set = RuleSet::default().with_own();
+        let (_, own) = set.find(OVERLOADED).expect("it ships");
+        for rule in [&correlate, &**own] {
+            let origin = Origin {
+                grafana: Some(Grafana {
+                    url: "https://grafana.example".to_owned(),
+                    datasource: "loki-1".to_owned(),
+                }),
+                ..origin()
+            };
+            let link = LogsLink::new(rule, [], Timestamp(0), Timestamp(0), &origin);
+            assert_eq!((&*link.logql, link.url), ("", None));
         }
     }
 

@@ -196,7 +196,7 @@ pub struct EvidenceLine {
 /// Where the raw lines are in Loki.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct LogsLink {
-    /// A LogQL query that shows them.
+    /// A LogQL query that shows them; empty when the rule reads no lines.
     pub logql: String,
     /// Start of the time range worth showing, RFC 3339.
     #[schemars(with = "String", extend("format" = "date-time"))]

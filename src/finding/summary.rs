@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::fit::cut;
 use super::model::State;
 use super::redact::Redactor;
-use crate::rules::{Rule, Summary, SummaryPart};
+use crate::rules::{Condition, Rule, Summary, SummaryPart};
 use crate::time::format_duration;
 
 /// Longest summary, in characters: a line in a chat and the subject of a mail.
@@ -21,7 +21,9 @@ pub struct SummaryValues<'a> {
     pub key: &'a [Box<str>],
     /// Name and value of what else the template names, in its order: those of the newest match.
     pub captures: &'a [(Box<str>, Box<str>)],
-    /// The window's count for an open finding, the total for one that recovered.
+    /// What the condition counts, in its window: entries; for `distinct` different values, for a ratio the matches (not the
+    /// denominator), for a sequence completions, for a correlation the parts that are there; nothing for `absent`. Of a finding
+    /// that recovered, its total.
     pub count: u64,
     /// Whether it is over.
     pub state: State,
@@ -67,24 +69,65 @@ fn fill(template: &Summary, values: &SummaryValues<'_>) -> String {
 fn generate(values: &SummaryValues<'_>) -> String {
     let rule = values.rule;
     let mut text = rule.name.as_ref().unwrap_or(&rule.id).clone();
-    match values.state {
-        State::Open => {
-            let window = format_duration(rule.condition.window());
-            // Writing to a String cannot fail.
-            let _ = write!(text, ": {} in {window}", values.count);
-        }
-        State::Recovered => {
-            let _ = write!(text, ": recovered after {}", values.count);
-        }
-    }
+    text.push_str(": ");
+    text.push_str(&match values.state {
+        State::Open => what_holds(values),
+        State::Recovered => what_is_over(values),
+    });
     for (place, (name, value)) in rule.by.iter().zip(values.key).enumerate() {
         text.push_str(if place == 0 { " (" } else { ", " });
+        // Writing to a String cannot fail.
         let _ = write!(text, "{name}={value}");
     }
     if !rule.by.is_empty() && !values.key.is_empty() {
         text.push(')');
     }
     text
+}
+
+/// What the condition says of the log, with its count where that tells something.
+fn what_holds(values: &SummaryValues<'_>) -> String {
+    let rule = values.rule;
+    let window = format_duration(rule.condition.window());
+    let counted = format!("{} in {window}", values.count);
+    match &rule.condition {
+        Condition::Count(_) => counted,
+        Condition::Distinct(distinct) => {
+            format!("{} distinct {} in {window}", values.count, distinct.name)
+        }
+        Condition::Ratio(ratio) => format!("{counted}, {} {}%", ratio.comparison, ratio.percent),
+        Condition::Spike(spike) => {
+            let (comparison, factor) = (spike.comparison, spike.factor);
+            let past = format_duration(spike.past);
+            format!("{counted}, {comparison} {factor}x that of the {past} before")
+        }
+        Condition::Absent(_) => format!("nothing for {window}"),
+        Condition::Sequence(sequence) if sequence.absent.is_some() => {
+            format!("the last step did not come within {window}")
+        }
+        Condition::Sequence(_) if values.count > 1 => {
+            format!("all steps within {window}, {} times", values.count)
+        }
+        Condition::Sequence(_) => format!("all steps within {window}"),
+        condition @ Condition::Correlate(_) => condition.to_string(),
+        Condition::NewValue { .. } => {
+            let name = rule.values.first().map_or("value", String::as_str);
+            let value = values.captures.iter().find(|(known, _)| **known == *name);
+            match value {
+                Some((_, value)) => format!("new {name}={value}"),
+                None => format!("new {name}"),
+            }
+        }
+        Condition::NewPattern { .. } => format!("a new pattern of lines, {counted}"),
+    }
+}
+
+fn what_is_over(values: &SummaryValues<'_>) -> String {
+    match &values.rule.condition {
+        // No entries make such a finding, so there is no count of them.
+        Condition::Absent(_) | Condition::Correlate(_) => "recovered".to_owned(),
+        _ => format!("recovered after {}", values.count),
+    }
 }
 
 /// `3.7/min`: one digit after the point where it tells something.
@@ -115,8 +158,14 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU64;
+
     use super::*;
     use crate::finding::logql::tests::rule;
+    use crate::rules::{
+        Absent, Comparison, Correlate, Decimal, Distinct, Needs, Part, Ratio, Sequence, Spike,
+        Threshold,
+    };
 
     fn text(text: &str) -> SummaryPart {
         SummaryPart::Text(text.to_owned())
@@ -207,6 +256,112 @@ mod tests {
             5,
             State::Open,
             "ldap_timeout_spike: 5 in 10m",
+        );
+    }
+
+    #[test]
+    fn without_a_template_each_class_says_what_holds_and_that_it_is_over() {
+        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+        let decimal = |whole| Decimal {
+            millionths: whole * Decimal::ONE,
+        };
+        let threshold = Threshold {
+            needs: Needs::AtLeast(NonZeroU64::new(5).expect("not zero")),
+            window: minutes(1),
+        };
+        let distinct = Condition::Distinct(Distinct {
+            name: "user".to_owned(),
+            value: 0,
+            threshold,
+        });
+        let ratio = Condition::Ratio(Ratio {
+            comparison: Comparison::Above,
+            percent: decimal(5),
+            window: minutes(5),
+            total: None,
+            min_count: 20,
+        });
+        let spike = Condition::Spike(Spike {
+            comparison: Comparison::AtLeast,
+            factor: decimal(3),
+            window: minutes(5),
+            past: minutes(60),
+            min_count: 20,
+        });
+        let absent = Condition::Absent(Absent {
+            span: minutes(15),
+            expect: Vec::new(),
+            forget: None,
+        });
+        let sequence = |absent| {
+            Condition::Sequence(Sequence {
+                within: minutes(5),
+                steps: Vec::new(),
+                absent,
+            })
+        };
+        let part = |id: &str| Part::Rule(id.to_owned());
+        let correlate = Condition::Correlate(Correlate {
+            within: minutes(10),
+            all: vec![part("a"), part("b")],
+            any: Vec::new(),
+            none: vec![part("c")],
+            at_least: 0,
+            hides: false,
+        });
+        let learn = minutes(60);
+        for (condition, open, recovered) in [
+            (distinct, "7 distinct user in 1m", "recovered after 7"),
+            (ratio, "7 in 5m, > 5%", "recovered after 7"),
+            (
+                spike,
+                "7 in 5m, >= 3x that of the 1h before",
+                "recovered after 7",
+            ),
+            (absent, "nothing for 15m", "recovered"),
+            (
+                sequence(None),
+                "all steps within 5m, 7 times",
+                "recovered after 7",
+            ),
+            (
+                sequence(Some(Box::default())),
+                "the last step did not come within 5m",
+                "recovered after 7",
+            ),
+            (correlate, "all of a, b, none of c within 10m", "recovered"),
+            (
+                Condition::NewValue { learn },
+                "new name=nginx",
+                "recovered after 7",
+            ),
+            (
+                Condition::NewPattern { learn, threshold },
+                "a new pattern of lines, 7 in 1m",
+                "recovered after 7",
+            ),
+        ] {
+            let rule = Rule {
+                condition,
+                values: vec!["name".to_owned()],
+                ..rule()
+            };
+            for (state, text) in [(State::Open, open), (State::Recovered, recovered)] {
+                let expected = format!("LDAP timeout spike: {text} (namespace=a, component=b)");
+                check(&rule, &["a", "b"], "nginx", 7, state, &expected);
+            }
+        }
+        let once = Rule {
+            condition: sequence(None),
+            ..rule()
+        };
+        check(
+            &once,
+            &[],
+            "",
+            1,
+            State::Open,
+            "LDAP timeout spike: all steps within 5m",
         );
     }
 

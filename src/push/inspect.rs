@@ -9,7 +9,8 @@ use crate::hit::{Hit, Progress, Scanned};
 
 /// Looks at a batch's entries: the rules, as far as this room knows them.
 pub trait Inspect: Send + Sync {
-    /// Adds the hits of `entries` (indices into the batch's entries) to `out`. Its progress is not this function's concern.
+    /// Adds the hits of `entries` (indices into the batch's entries) to `out`, and what rules compare with their past have to
+    /// know of them to [`Progress::oldest`]. The rest of the progress is not this function's concern.
     ///
     /// Called on the worker that read the request, for consecutive pieces of some 256 KiB, so it must not wait for anything.
     fn inspect(&self, batch: &Batch, entries: Range<usize>, out: &mut Scanned);
@@ -55,33 +56,16 @@ pub(super) fn inspect_in_time(
         inspect.inspect(batch, inspected..end, &mut scanned);
         inspected = end;
     }
-    scanned.progress = progress(batch, tenant, inspected);
+    let oldest = std::mem::take(&mut scanned.progress.oldest);
+    scanned.progress = Progress {
+        oldest,
+        ..Progress::of(batch, tenant, inspected)
+    };
     Inspected {
         scanned,
         notes,
         entries: batch.entries.len() as u64 + notes.entries_beyond,
         inspected: inspected as u64,
-    }
-}
-
-/// The progress that a batch's first `inspected` entries make.
-fn progress(batch: &Batch, tenant: &Arc<str>, inspected: usize) -> Progress {
-    let entries = &batch.entries[..inspected];
-    let streams = batch
-        .streams
-        .iter()
-        .map_while(|stream| {
-            let end = (stream.entries.end as usize).min(inspected);
-            let count = end.checked_sub(stream.entries.start as usize)?;
-            // A stream has fewer entries than its batch, whose indices are 32 bits.
-            (count > 0).then_some((stream.stream.id, count as u32))
-        })
-        .collect();
-    Progress {
-        tenant: tenant.clone(),
-        streams,
-        times: entries.iter().map(|entry| entry.at).collect(),
-        oldest: Vec::new(),
     }
 }
 
@@ -91,8 +75,15 @@ pub(super) fn held_bytes(hits: &[Hit]) -> usize {
         .map(|hit| {
             let captures = hit.captures.iter();
             let captures: usize = captures.map(|(name, value)| name.len() + value.len()).sum();
-            let key: usize = hit.key.iter().map(|value| value.len()).sum();
-            size_of::<Hit>() + hit.line.len() + captures + key
+            let texts = |values: &[Box<str>]| -> usize {
+                size_of_val(values) + values.iter().map(|value| value.len()).sum::<usize>()
+            };
+            size_of::<Hit>()
+                + hit.line.len()
+                + size_of_val(&*hit.captures)
+                + captures
+                + texts(&hit.key)
+                + texts(&hit.values)
         })
         .sum()
 }
@@ -106,13 +97,18 @@ mod tests {
     use super::super::interner::Interner;
     use super::super::limits::Limits;
     use super::*;
+    use crate::batch::{EntryId, StreamId};
+    use crate::hit::{Parts, Role, RuleIndex};
+    use crate::time::Timestamp;
 
     /// Remembers which pieces it was given.
     #[derive(Default)]
     struct Pieces(Mutex<Vec<Range<usize>>>);
 
     impl Inspect for Pieces {
-        fn inspect(&self, _: &Batch, entries: Range<usize>, _: &mut Scanned) {
+        fn inspect(&self, batch: &Batch, entries: Range<usize>, out: &mut Scanned) {
+            let at = batch.entries[entries.start].at;
+            out.progress.oldest.push((RuleIndex(7), at));
             self.0.lock().expect("no panic").push(entries);
         }
     }
@@ -184,6 +180,8 @@ mod tests {
         );
         assert_eq!((entries, inspected), (200, 200));
         assert_eq!(&*progress.tenant, "t");
+        assert_eq!(progress.oldest.len(), pieces.len());
+        assert_eq!(progress.oldest[5], (RuleIndex(7), Timestamp(35)));
         let counts: Vec<u32> = progress.streams.iter().map(|(_, count)| *count).collect();
         assert_eq!(counts, [100, 100]);
         let times: Vec<i64> = progress.times.iter().map(|at| at.0).collect();
@@ -215,5 +213,36 @@ mod tests {
             let of_streams: Vec<u32> = progress.streams.iter().map(|(_, count)| *count).collect();
             assert_eq!(of_streams, counts);
         }
+    }
+
+    #[test]
+    fn the_memory_of_a_hit_counts_every_text_that_it_carries() {
+        let hit = |key: &[&str], values: &[&str], captures: &[(&str, &str)], line: &str| Hit {
+            rule: RuleIndex(0),
+            role: Role::Match,
+            parts: Parts::MATCH,
+            at: Timestamp(0),
+            stream: StreamId(0),
+            labels: Arc::default(),
+            entry: EntryId(0),
+            key: key.iter().map(|&value| value.into()).collect(),
+            values: values.iter().map(|&value| value.into()).collect(),
+            captures: captures
+                .iter()
+                .map(|&(n, v)| (n.into(), v.into()))
+                .collect(),
+            line: line.as_bytes().into(),
+        };
+        let bare = size_of::<Hit>();
+        let text = size_of::<Box<str>>();
+        assert_eq!(held_bytes(&[]), 0);
+        assert_eq!(held_bytes(&[hit(&[], &[], &[], "")]), bare);
+        assert_eq!(
+            held_bytes(&[
+                hit(&["ab"], &[], &[], "line"),
+                hit(&[], &["abc", ""], &[("name", "value")], "")
+            ]),
+            bare + text + 2 + 4 + bare + 2 * text + 3 + 2 * text + 9
+        );
     }
 }

@@ -36,6 +36,12 @@ impl Exclusion {
         self.streams.selects(labels)
     }
 
+    /// Whether it leaves out all lines of the streams that it concerns.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.containing.is_none()
+    }
+
     /// Whether it leaves out `line`, of a stream that it concerns.
     #[must_use]
     pub fn leaves_out(&self, line: &[u8]) -> bool {
@@ -67,9 +73,10 @@ mod tests {
     fn a_selector_leaves_out_whole_streams_and_a_text_only_lines() {
         let whole = Exclusion::parse("service_name=\"trommel\"").expect("a selector");
         assert!(whole.concerns(&labels("trommel")) && whole.leaves_out(b"x"));
+        assert!(whole.is_whole());
         assert!(!whole.concerns(&labels("api")));
         let quoting = Exclusion::parse("{app=~\"loki|grafana\"} |= \"query=\"").expect("both");
-        assert!(quoting.concerns(&labels("loki")));
+        assert!(quoting.concerns(&labels("loki")) && !quoting.is_whole());
         assert!(quoting.leaves_out(b"caller=metrics.go query=\"{a=1}\""));
         assert!(!quoting.leaves_out(b"no space left on device"));
     }

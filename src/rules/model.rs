@@ -12,7 +12,7 @@ use super::condition::{Condition, Distinct, Threshold};
 use super::own;
 use super::schedule::Schedule;
 use super::selector::Selector;
-use crate::hit::RuleIndex;
+use crate::hit::{Parts, RuleIndex};
 
 /// Every rule of every file, valid as a whole. Immutable; shared as an `Arc`.
 #[derive(Debug, Default)]
@@ -254,6 +254,32 @@ impl Rule {
                 steps.chain(sequence.absent.as_deref()).collect()
             }
             _ => vec![&self.matches],
+        }
+    }
+
+    /// Those of its parts, the first ones, that make an entry a match of it; in a ratio the rest counts in the denominator only.
+    #[must_use]
+    pub fn own_parts(&self) -> Vec<&Match> {
+        let mut parts = self.parts();
+        if let Condition::Ratio(_) = self.condition {
+            parts.truncate(1);
+        }
+        parts
+    }
+
+    /// Whether an entry that fulfils `parts` of it fulfils one of [`Rule::own_parts`].
+    #[must_use]
+    pub fn is_match(&self, parts: Parts) -> bool {
+        !matches!(self.condition, Condition::Ratio(_)) || parts.has(0)
+    }
+
+    /// Names whose values its hits carry for the summary: those that it mentions, or the new value for a generated one.
+    #[must_use]
+    pub fn summary_names(&self) -> &[String] {
+        match (&self.summary, &self.condition) {
+            (Some(summary), _) => &summary.captures,
+            (None, Condition::NewValue { .. }) => self.values.get(..1).unwrap_or_default(),
+            (None, _) => &[],
         }
     }
 
@@ -502,7 +528,7 @@ pub struct Summary {
 pub enum SummaryPart {
     /// As written.
     Text(String),
-    /// `{count}`: the window's count.
+    /// `{count}`: what the condition counts, in its window.
     Count,
     /// `{rate}`: that count per minute.
     Rate,

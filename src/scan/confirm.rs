@@ -74,11 +74,11 @@ impl Confirm {
         confirm
     }
 
-    /// Whether `line` fulfils it. `rule_match` gives the prepared match of the rule at a place.
-    pub(super) fn fulfilled<'r>(
+    /// Whether `line` fulfils it. `spoilt` tells whether the line is one of the rule's at a place, which `none` leaves it to.
+    pub(super) fn fulfilled(
         &self,
         line: &Line<'_>,
-        rule_match: &impl Fn(usize) -> &'r Self,
+        spoilt: &impl Fn(usize, &mut Work) -> bool,
         work: &mut Work,
     ) -> bool {
         let caches = &mut work.caches;
@@ -89,10 +89,7 @@ impl Confirm {
                 .fields
                 .iter()
                 .all(|check| self.accepts(check, line, work))
-            && !self
-                .none_rules
-                .iter()
-                .any(|&rule| rule_match(rule).fulfilled(line, rule_match, work))
+            && !self.none_rules.iter().any(|&rule| spoilt(rule, work))
     }
 
     fn accepts(&self, check: &FieldCheck, line: &Line<'_>, work: &mut Work) -> bool {

@@ -4,7 +4,7 @@ use super::confirm::{Name, Work};
 use super::line::Line;
 use super::plan::Wanted;
 use crate::batch::Stream;
-use crate::hit::{Key, LINE_BYTES_MAX, Role};
+use crate::hit::{Key, LINE_BYTES_MAX};
 
 /// Longest value, in bytes, of a part of a key or of a capture; longer ones are cut, between characters.
 /// Keys are remembered for hours, so what a log line can put into one is bounded.
@@ -19,7 +19,8 @@ pub(super) struct Keys {
 #[derive(Debug, Clone)]
 struct SharedKey {
     stream: usize,
-    role: Role,
+    /// Number of the match that it was read by: what one captures another may take from a label.
+    wanted: usize,
     key: Key,
 }
 
@@ -35,7 +36,6 @@ impl Keys {
         &mut self,
         rule: usize,
         stream: usize,
-        role: Role,
         wanted: &Wanted,
         line: &Line<'_>,
         work: &mut Work,
@@ -43,7 +43,7 @@ impl Keys {
         let shared = &mut self.by_rule[rule];
         if let Some(shared) = shared
             && shared.stream == stream
-            && shared.role == role
+            && shared.wanted == wanted.number
         {
             return shared.key.clone();
         }
@@ -52,7 +52,7 @@ impl Keys {
         if is_of_labels(&wanted.by, line.stream) {
             *shared = Some(SharedKey {
                 stream,
-                role,
+                wanted: wanted.number,
                 key: key.clone(),
             });
         }
@@ -64,6 +64,15 @@ impl Keys {
 fn is_of_labels(names: &[Name], stream: &Stream) -> bool {
     let is_label = |name: &Name| !name.is_captured() && stream.labels.get(&name.name).is_some();
     names.iter().all(is_label)
+}
+
+/// The values that the rule tells apart; an entry that only counts in a denominator has none.
+pub(super) fn values(wanted: &Wanted, line: &Line<'_>, work: &mut Work) -> Box<[Box<str>]> {
+    let names = wanted.values.iter();
+    if wanted.is_denominator {
+        return names.map(|_| Box::default()).collect();
+    }
+    names.map(|name| value(wanted, name, line, work)).collect()
 }
 
 /// Names in the rule's summary, each with its value.

@@ -6,8 +6,8 @@
 use memchr::memmem;
 use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 
-use super::ordinary;
-use crate::rules::{Item, Match, Recover, Rule};
+use super::{matcher, ordinary};
+use crate::rules::{Item, Match, Rule};
 
 /// Bytes that are found in the block before anything else is looked at.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,22 +61,30 @@ pub(super) fn required(matches: &Match) -> Option<Vec<Literal>> {
 
 /// Literals one of which is in every line that `rule` turns into a hit, as a match or as a recovery.
 pub(super) fn of_rule(rule: &Rule) -> Option<Vec<Literal>> {
-    let mut found = required(&rule.matches)?;
-    if let Recover::Match { when, .. } = &rule.recover {
-        found.extend(required(when)?);
-    }
-    Some(found)
+    let matches = rule.parts().into_iter().chain(matcher::recovery(rule));
+    let sets: Option<Vec<_>> = matches.map(required).collect();
+    sets.map(|sets| sets.concat())
 }
 
-/// Whether a line that holds one of the literals of `rule` matches: they are all that it asks for.
+/// Whether a line that holds one of the literals of `rule` fulfils its one part: they are all that the rule asks for.
 pub(super) fn decide(rule: &Rule) -> bool {
-    let Match {
-        any,
-        all,
-        none,
-        fields,
-    } = &rule.matches;
-    let one_is_enough = any.is_empty() && all.len() == 1 || all.is_empty();
+    let parts = rule.parts();
+    let [
+        Match {
+            any,
+            all,
+            none,
+            fields,
+        },
+    ] = &parts[..]
+    else {
+        return false;
+    };
+    let one_is_enough = if any.is_empty() {
+        all.len() == 1
+    } else {
+        all.is_empty()
+    };
     one_is_enough
         && any
             .iter()
@@ -84,7 +92,8 @@ pub(super) fn decide(rule: &Rule) -> bool {
             .all(|item| matches!(item, Item::Text { .. }))
         && none.is_empty()
         && fields.is_empty()
-        && !matches!(rule.recover, Recover::Match { .. })
+        && matcher::recovery(rule).is_none()
+        && rule.escalating_matches().next().is_none()
 }
 
 fn of_item(item: &Item) -> Option<Vec<Literal>> {
@@ -315,6 +324,7 @@ fn cost(set: &[Literal]) -> f64 {
 mod tests {
     use super::*;
     use crate::rules::Exclude;
+    use crate::rules::Recover;
     use crate::scan::testing::{all_of, any_of, regex, rule, text};
 
     #[track_caller]

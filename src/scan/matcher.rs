@@ -6,7 +6,7 @@
 use memchr::memmem;
 use regex_automata::PatternID;
 
-use crate::hit::Role;
+use crate::hit::{Parts, Role};
 use crate::rules::{
     Comparison, Exclude, FieldCondition, FieldTest, Item, Match, Parse, Recover, Rule, RuleSet,
 };
@@ -33,21 +33,62 @@ impl Matched {
     }
 }
 
-/// Whether `line` fulfils the `match` of `rule`, one of `rules`. The rule's selector is not looked at.
+/// What an entry means to a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// As a match, or as a recovery.
+    pub role: Role,
+    /// What of the rule it fulfils; none for a recovery.
+    pub parts: Parts,
+    /// What the first of those gives; for a recovery `recover.match`.
+    pub matched: Matched,
+}
+
+/// Whether `line` is one of those of `rule`, one of `rules`: it fulfils its `match`, in a sequence that of any step. What only
+/// counts in a denominator is none, and no line is one of a rule on findings. The rule's selector is not looked at.
 #[must_use]
 pub fn matches(rules: &RuleSet, rule: &Rule, line: &Line<'_>) -> Option<Matched> {
-    fulfils(rules, &rule.matches, rule.parse, line)
+    let mut parts = rule.own_parts().into_iter();
+    parts.find_map(|part| fulfils(rules, part, rule.parse, line))
 }
 
 /// What `line` means to `rule`, one of `rules`: a recovery if it fulfils `recover.match`, else perhaps a match.
 /// The rule's selector is not looked at.
 #[must_use]
-pub fn judge(rules: &RuleSet, rule: &Rule, line: &Line<'_>) -> Option<(Role, Matched)> {
-    let recovery = recovery(rule).and_then(|when| fulfils(rules, when, rule.parse, line));
-    match recovery {
-        Some(matched) => Some((Role::Recovery, matched)),
-        None => matches(rules, rule, line).map(|matched| (Role::Match, matched)),
+pub fn judge(rules: &RuleSet, rule: &Rule, line: &Line<'_>) -> Option<Verdict> {
+    let wanted = rule.parts();
+    let fulfils = |wanted: &Match| fulfils(rules, wanted, rule.parse, line);
+    // A rule on findings reads no line, not even for its end.
+    let recovery = recovery(rule).filter(|_| !wanted.is_empty());
+    if let Some(matched) = recovery.and_then(fulfils) {
+        return Some(Verdict {
+            role: Role::Recovery,
+            parts: Parts::default(),
+            matched,
+        });
     }
+    let mut parts = Parts::default();
+    let mut first = None;
+    for (n, wanted) in wanted.into_iter().enumerate() {
+        if let Some(matched) = fulfils(wanted) {
+            parts = parts.with(n);
+            first = first.or(Some(matched));
+        }
+    }
+    let matched = first?;
+    // What only counts in a denominator is no entry of a finding, so it makes none worse.
+    if rule.is_match(parts) {
+        for (n, escalates) in rule.escalating_matches().enumerate() {
+            if fulfils(escalates).is_some() {
+                parts = parts.with(Parts::MAX + n);
+            }
+        }
+    }
+    Some(Verdict {
+        role: Role::Match,
+        parts,
+        matched,
+    })
 }
 
 /// The `recover.match` of `rule`.

@@ -28,6 +28,6 @@ mod testing;
 
 pub use hits::VALUE_BYTES_MAX;
 pub use line::{Line, Metadata};
-pub use matcher::{Matched, judge, matches};
+pub use matcher::{Matched, Verdict, judge, matches};
 pub use plan::Cost;
 pub use scanner::{Scanner, Scratch};

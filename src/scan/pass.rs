@@ -6,11 +6,11 @@
 use std::ops::Range;
 
 use super::line::Line;
-use super::plan::Tier;
+use super::plan::{Judged, Tier};
 use super::scanner::{Scanner, Scratch};
 use super::search::Candidate;
 use crate::batch::{Batch, Stream};
-use crate::hit::{Hit, Parts, Role, RuleIndex};
+use crate::hit::{Hit, RuleIndex};
 
 /// One call of [`Scanner::scan`].
 pub(super) struct Pass<'a> {
@@ -99,8 +99,7 @@ impl Pass<'_> {
         // Out of the scratch while the rules in it are asked.
         let mut asked = std::mem::take(&mut self.scratch.asked);
         for (place, stream) in batch.streams.iter().enumerate() {
-            let present = entries.start.max(stream.entries.start as usize)
-                ..entries.end.min(stream.entries.end as usize);
+            let present = stream.entries_within(entries);
             if present.is_empty() {
                 continue;
             }
@@ -124,12 +123,17 @@ impl Pass<'_> {
         let entry = &self.batch.entries[entry];
         let line = Line::of(self.batch, &self.batch.streams[stream].stream, entry);
         let work = &mut self.scratch.work;
-        let verdict = if decided {
-            Some((Role::Match, &plan.matches))
+        let judged = if decided {
+            Some(plan.decided())
         } else {
             plan.judge(&self.scanner.plans, &line, work)
         };
-        let Some((role, wanted)) = verdict else {
+        let Some(Judged {
+            role,
+            parts,
+            wanted,
+        }) = judged
+        else {
             return;
         };
         if self
@@ -138,22 +142,26 @@ impl Pass<'_> {
         {
             return;
         }
+        // Every line of a stream may count in a denominator, so such a hit copies none.
+        let (captures, bytes) = if wanted.is_denominator {
+            Default::default()
+        } else {
+            let captures = super::hits::captures(wanted, &line, work);
+            (captures, super::hits::cut(line.bytes))
+        };
         let raw = self.batch.bytes(entry.line);
         self.hits.push(Hit {
             rule: RuleIndex(rule as u32),
             role,
-            parts: Parts::MATCH,
+            parts,
             at: entry.at,
             stream: line.stream.id,
             labels: line.stream.labels.clone(),
             entry: entry.id(line.stream, raw),
-            key: self
-                .scratch
-                .keys
-                .of(rule, stream, role, wanted, &line, work),
-            values: Box::default(),
-            captures: super::hits::captures(wanted, &line, work),
-            line: super::hits::cut(line.bytes),
+            key: self.scratch.keys.of(rule, stream, wanted, &line, work),
+            values: super::hits::values(wanted, &line, work),
+            captures,
+            line: bytes,
         });
     }
 }

@@ -10,7 +10,7 @@ use super::literals::{self, LONG, Literal};
 use super::matcher;
 use super::search::Search;
 use crate::batch::Stream;
-use crate::hit::Role;
+use crate::hit::{Parts, Role};
 use crate::rules::{Match, Rule, RuleSet};
 
 /// How a rule is looked for, from cheap to dear.
@@ -28,35 +28,71 @@ pub enum Cost {
 #[derive(Debug)]
 pub(super) struct Plan {
     rule: Arc<Rule>,
-    pub(super) matches: Wanted,
+    /// Its [`Rule::parts`].
+    parts: Vec<Wanted>,
     recovers: Option<Wanted>,
-    /// A line that contains one of the rule's literals matches: there is nothing else to ask.
+    /// Its [`Rule::escalating_matches`].
+    escalates: Vec<Confirm>,
+    /// How many parts, the first ones, make a line the rule's own; one after them only counts in a denominator.
+    own_parts: usize,
+    /// A line that contains one of the rule's literals fulfils its one part: there is nothing else to ask.
     pub(super) literal_decides: bool,
 }
 
 /// A prepared `match`, and the names that its hits need.
 #[derive(Debug)]
 pub(super) struct Wanted {
+    /// Its number among those of its rule.
+    pub(super) number: usize,
+    /// Whether it only counts in a denominator, so that its hits take along nothing but their key.
+    pub(super) is_denominator: bool,
     pub(super) confirm: Confirm,
     pub(super) by: Vec<Name>,
+    pub(super) values: Vec<Name>,
     pub(super) summary: Vec<Name>,
+}
+
+/// What a line means to a rule.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Judged<'p> {
+    pub(super) role: Role,
+    pub(super) parts: Parts,
+    /// The first match that it fulfils: names are read by that.
+    pub(super) wanted: &'p Wanted,
 }
 
 impl Plan {
     pub(super) fn new(rule: &Arc<Rule>, rules: &RuleSet, searchers: &mut SearcherCount) -> Self {
-        let mut wanted = |wanted: &Match| {
+        let own_parts = rule.own_parts().len();
+        let mut wanted = |number: usize, wanted: &Match| {
             let confirm = Confirm::new(wanted, rule.parse, rules, searchers);
             let names = |names: &[String]| names.iter().map(|name| confirm.name(name)).collect();
-            let summary = rule.summary.as_ref();
             Wanted {
+                number,
+                is_denominator: false,
                 by: names(&rule.by),
-                summary: summary.map_or_else(Vec::new, |summary| names(&summary.captures)),
+                values: names(&rule.values),
+                summary: names(rule.summary_names()),
                 confirm,
             }
         };
+        let parts = rule.parts().into_iter().enumerate();
+        let parts: Vec<_> = parts
+            .map(|(number, part)| Wanted {
+                is_denominator: number >= own_parts,
+                ..wanted(number, part)
+            })
+            .collect();
+        let recovers = matcher::recovery(rule).map(|when| wanted(parts.len(), when));
+        let escalates = rule
+            .escalating_matches()
+            .map(|matches| Confirm::new(matches, rule.parse, rules, searchers))
+            .collect();
         Self {
-            matches: wanted(&rule.matches),
-            recovers: matcher::recovery(rule).map(wanted),
+            parts,
+            recovers,
+            escalates,
+            own_parts,
             literal_decides: literals::decide(rule),
             rule: Arc::clone(rule),
         }
@@ -73,22 +109,66 @@ impl Plan {
         selector.selects(&stream.labels) && !left_out
     }
 
-    /// What `line` means to the rule, with the names to read it by. `plans` are those of all rules.
+    /// The judgement on a line that holds one of the rule's literals, if those decide.
+    pub(super) fn decided(&self) -> Judged<'_> {
+        Judged {
+            role: Role::Match,
+            parts: Parts::MATCH,
+            wanted: &self.parts[0],
+        }
+    }
+
+    /// What `line` means to the rule. `plans` are those of all rules.
     pub(super) fn judge(
         &self,
         plans: &[Self],
         line: &Line<'_>,
         work: &mut Work,
-    ) -> Option<(Role, &Wanted)> {
-        let rule_match = |place: usize| &plans[place].matches.confirm;
-        let mut fulfilled = |wanted: &Wanted| wanted.confirm.fulfilled(line, &rule_match, work);
+    ) -> Option<Judged<'_>> {
+        let mut fulfilled = |confirm: &Confirm| is_fulfilled(confirm, plans, line, work);
         if let Some(recovers) = &self.recovers
-            && fulfilled(recovers)
+            && fulfilled(&recovers.confirm)
         {
-            return Some((Role::Recovery, recovers));
+            return Some(Judged {
+                role: Role::Recovery,
+                parts: Parts::default(),
+                wanted: recovers,
+            });
         }
-        fulfilled(&self.matches).then_some((Role::Match, &self.matches))
+        let mut parts = Parts::default();
+        let mut first = None;
+        for wanted in &self.parts {
+            if fulfilled(&wanted.confirm) {
+                parts = parts.with(wanted.number);
+                first = first.or(Some(wanted));
+            }
+        }
+        let wanted = first?;
+        if !wanted.is_denominator {
+            for (n, confirm) in self.escalates.iter().enumerate() {
+                if fulfilled(confirm) {
+                    parts = parts.with(Parts::MAX + n);
+                }
+            }
+        }
+        Some(Judged {
+            role: Role::Match,
+            parts,
+            wanted,
+        })
     }
+
+    /// Whether `line` is one of the rule's own, which spoils it for those that leave such lines to this rule.
+    fn owns(&self, plans: &[Self], line: &Line<'_>, work: &mut Work) -> bool {
+        self.parts[..self.own_parts]
+            .iter()
+            .any(|wanted| is_fulfilled(&wanted.confirm, plans, line, work))
+    }
+}
+
+fn is_fulfilled(confirm: &Confirm, plans: &[Plan], line: &Line<'_>, work: &mut Work) -> bool {
+    let spoilt = |rule: usize, work: &mut Work| plans[rule].owns(plans, line, work);
+    confirm.fulfilled(line, &spoilt, work)
 }
 
 /// Rules that share a sweep.
@@ -108,7 +188,7 @@ impl Tier {
         let mut long = FxHashMap::default();
         let mut short = FxHashMap::default();
         for (place, rule) in rules.rules.iter().enumerate() {
-            if rule.is_own() {
+            if rule.is_own() || rule.parts().is_empty() {
                 // No line matches it, so none is looked at for it.
                 costs.push(Cost::LongLiterals);
                 continue;
@@ -144,5 +224,267 @@ impl Tier {
             literals,
             wanted_by,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+    use std::time::Duration;
+
+    use super::super::properties::{naive, scanned};
+    use super::super::testing::{Sent, any_of, batch, labels, regex, rule, rule_set, text};
+    use super::super::{Scanner, Scratch};
+    use super::*;
+    use crate::hit::{Hit, RuleIndex};
+    use crate::rules::{
+        Absent, Comparison, Condition, Correlate, Decimal, EscalateWhen, Escalation, Exclude, Part,
+        Ratio, Recover, Sequence, Severity, Step, Summary,
+    };
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn ratio(total: Option<Match>) -> Condition {
+        Condition::Ratio(Ratio {
+            comparison: Comparison::Above,
+            percent: Decimal { millionths: 5 },
+            window: MINUTE,
+            total: total.map(Box::new),
+            min_count: 20,
+        })
+    }
+
+    fn sequence(steps: impl IntoIterator<Item = Match>, absent: Option<Match>) -> Condition {
+        let steps = steps.into_iter().map(|matches| Step {
+            matches,
+            count: NonZeroU32::MIN,
+        });
+        Condition::Sequence(Sequence {
+            within: MINUTE,
+            steps: steps.collect(),
+            absent: absent.map(Box::new),
+        })
+    }
+
+    fn with(condition: Condition, rule: Rule) -> Rule {
+        Rule { condition, ..rule }
+    }
+
+    /// The hits on `lines` of the stream `{app="web"}`, which are those that plain matching finds, too.
+    #[track_caller]
+    fn hits(rules: &Arc<RuleSet>, lines: &[&str]) -> Vec<Hit> {
+        let lines = lines.iter().copied().map(Sent::from).collect();
+        let batch = batch(&[(labels(&[("app", "web")]), lines)], "");
+        let hits = scanned(
+            &Scanner::new(rules.clone()),
+            &mut Scratch::default(),
+            &batch,
+        );
+        assert_eq!(hits, naive(rules, &batch));
+        hits
+    }
+
+    /// Which line hit, as what, and which parts it fulfils.
+    fn told(hits: &[Hit]) -> Vec<(i64, Role, u32)> {
+        let told = |hit: &Hit| (hit.at.0, hit.role, hit.parts.0);
+        hits.iter().map(told).collect()
+    }
+
+    #[test]
+    fn an_entry_counts_in_a_ratio_s_numerator_denominator_or_both_and_the_denominator_copies_no_line()
+     {
+        let mut rule = with(
+            ratio(Some(any_of([text("status=")]))),
+            rule("r", any_of([text("status=5"), text("panic: ")])),
+        );
+        rule.by = vec!["app".to_owned()];
+        rule.values = vec!["status".to_owned()];
+        rule.summary = Some(Summary {
+            parts: Vec::new(),
+            captures: vec!["status".to_owned()],
+        });
+        let found = hits(
+            &rule_set([rule]),
+            &["status=503", "status=200", "panic: oh", "other"],
+        );
+        assert_eq!(
+            told(&found),
+            [
+                (1, Role::Match, 0b11),
+                (2, Role::Match, 0b10),
+                (3, Role::Match, 0b01)
+            ]
+        );
+        let keys: Vec<&str> = found.iter().map(|hit| &*hit.key[0]).collect();
+        assert_eq!(keys, ["web"; 3]);
+        let lines: Vec<_> = found.iter().map(|hit| &*hit.line).collect();
+        assert_eq!(lines, [&b"status=503"[..], b"", b"panic: oh"]);
+        let values: Vec<_> = found.iter().map(|hit| &*hit.values[0]).collect();
+        assert_eq!(values, ["503", "", ""]);
+        let captures: Vec<_> = found.iter().map(|hit| hit.captures.len()).collect();
+        assert_eq!(captures, [1, 0, 1]);
+    }
+
+    // SEMANTICS 12
+    #[test]
+    fn without_a_total_every_line_of_the_selector_counts_in_the_denominator() {
+        let rules = rule_set([with(
+            ratio(None),
+            rule("r", any_of([text("quota exceeded")])),
+        )]);
+        assert_eq!(
+            Scanner::new(rules.clone()).cost(RuleIndex(0)),
+            Cost::EveryLine
+        );
+        assert_eq!(
+            told(&hits(&rules, &["quota exceeded", "", "x"])),
+            [
+                (1, Role::Match, 0b11),
+                (2, Role::Match, 0b10),
+                (3, Role::Match, 0b10)
+            ]
+        );
+    }
+
+    #[test]
+    fn each_step_of_a_sequence_has_captures_of_its_own_and_the_first_fulfilled_one_decides() {
+        let steps = [
+            any_of([regex(r"Failed password for (?P<user>\w+)")]),
+            any_of([regex(
+                r"Accepted password for (?P<user>\w+)( via (?P<app>\w+))?",
+            )]),
+        ];
+        let mut rule = with(
+            sequence(steps, Some(any_of([text("session closed")]))),
+            rule("r", Match::default()),
+        );
+        rule.by = vec!["user".to_owned(), "app".to_owned()];
+        let rules = rule_set([rule]);
+        assert_eq!(
+            Scanner::new(rules.clone()).cost(RuleIndex(0)),
+            Cost::LongLiterals
+        );
+        let found = hits(
+            &rules,
+            &[
+                "Failed password for bob",
+                "Accepted password for eve via ssh",
+                "Accepted password for eve, Failed password for bob",
+                "session closed",
+                "nothing",
+            ],
+        );
+        assert_eq!(
+            told(&found),
+            [
+                (1, Role::Match, 0b001),
+                (2, Role::Match, 0b010),
+                (3, Role::Match, 0b011),
+                (4, Role::Match, 0b100)
+            ]
+        );
+        let keys: Vec<(&str, &str)> = found
+            .iter()
+            .map(|hit| (&*hit.key[0], &*hit.key[1]))
+            .collect();
+        assert_eq!(
+            keys,
+            [("bob", "web"), ("eve", "ssh"), ("bob", "web"), ("", "web")]
+        );
+    }
+
+    #[test]
+    fn an_absent_rule_without_match_is_hit_by_every_line_and_a_rule_on_findings_by_none() {
+        let absent = Condition::Absent(Absent {
+            span: MINUTE,
+            expect: Vec::new(),
+            forget: None,
+        });
+        let absent = rule_set([with(absent, rule("r", Match::default()))]);
+        assert_eq!(hits(&absent, &["x", ""]).len(), 2);
+
+        let correlate = Condition::Correlate(Correlate {
+            within: MINUTE,
+            all: vec![Part::Rule("other".to_owned())],
+            any: Vec::new(),
+            none: Vec::new(),
+            at_least: 0,
+            hides: false,
+        });
+        let mut correlate = with(correlate, rule("r", Match::default()));
+        correlate.recover = Recover::Match {
+            after: None,
+            when: Box::default(),
+        };
+        let rules = rule_set([correlate]);
+        let scanner = Scanner::new(rules.clone());
+        assert_eq!(scanner.cost(RuleIndex(0)), Cost::LongLiterals);
+        assert_eq!(hits(&rules, &["x", ""]), []);
+    }
+
+    // SEMANTICS 25
+    #[test]
+    fn an_escalating_match_is_told_of_matches_and_of_nothing_else() {
+        let escalation = |matches| Escalation {
+            to: Severity::Critical,
+            when: EscalateWhen::Match(Box::new(matches)),
+        };
+        let after = Escalation {
+            to: Severity::Critical,
+            when: EscalateWhen::After(MINUTE),
+        };
+        let mut rule = rule("r", any_of([text("quota exceeded")]));
+        rule.escalate = vec![
+            escalation(any_of([text("core")])),
+            after,
+            escalation(any_of([text("quota")])),
+        ];
+        let lines = ["core quota exceeded", "quota exceeded", "core quota"];
+        assert_eq!(
+            told(&hits(&rule_set([rule.clone()]), &lines)),
+            [(1, Role::Match, 0x3_0001), (2, Role::Match, 0x2_0001)]
+        );
+        rule.condition = ratio(None);
+        assert_eq!(
+            told(&hits(&rule_set([rule.clone()]), &lines)),
+            [
+                (1, Role::Match, 0x3_0003),
+                (2, Role::Match, 0x2_0003),
+                (3, Role::Match, 2)
+            ]
+        );
+        rule.recover = Recover::Match {
+            after: None,
+            when: Box::new(any_of([text("core quota")])),
+        };
+        assert_eq!(
+            told(&hits(&rule_set([rule]), &lines)),
+            [
+                (1, Role::Recovery, 0),
+                (2, Role::Match, 0x2_0003),
+                (3, Role::Recovery, 0)
+            ]
+        );
+    }
+
+    // SEMANTICS 31
+    #[test]
+    fn a_general_rule_leaves_to_a_specific_one_what_is_its_own() {
+        let general = |other: Condition, matches: Match| {
+            let mut general = rule("general", any_of([text("failed")]));
+            general.matches.none = vec![Exclude::Rule("specific".to_owned())];
+            let rules = rule_set([general, with(other, rule("specific", matches))]);
+            let found = hits(&rules, &["failed a", "failed b", "failed c", "failed d"]);
+            let of_general = found.iter().filter(|hit| hit.rule == RuleIndex(0));
+            of_general.map(|hit| hit.at.0).collect::<Vec<_>>()
+        };
+        let a = || any_of([text("failed a")]);
+        let b = || any_of([text("failed b")]);
+        let c = || any_of([text("failed c")]);
+        let steps = sequence([a(), b()], Some(c()));
+        assert_eq!(general(steps, Match::default()), [4]);
+        // What only counts in a denominator is not the ratio's own.
+        assert_eq!(general(ratio(Some(b())), a()), [2, 3, 4]);
+        assert_eq!(general(ratio(None), a()), [2, 3, 4]);
     }
 }

@@ -1,5 +1,6 @@
 //! The room's chief property: a scanner of many rules finds exactly what each rule alone, asked naively about each line, finds.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -7,12 +8,13 @@ use proptest::prelude::*;
 use super::testing::{
     Sent, all_of, any_of, batch, labels, pattern, regex, rule, rule_set, text, text_in_any_case,
 };
-use super::{Cost, Line, Scanner, Scratch, VALUE_BYTES_MAX, judge};
+use super::{Cost, Line, Scanner, Scratch, VALUE_BYTES_MAX, Verdict, judge};
 use crate::batch::{Batch, Labels};
-use crate::hit::{Hit, LINE_BYTES_MAX, Parts, Role, RuleIndex};
+use crate::hit::{Hit, LINE_BYTES_MAX, Role, RuleIndex};
 use crate::rules::{
-    Comparison, Exclude, FieldCondition, FieldTest, Item, Match, Matcher, Parse, Recover, Rule,
-    RuleSet, Selector, Summary, Test,
+    Absent, Comparison, Condition, Correlate, Decimal, Distinct, EscalateWhen, Escalation, Exclude,
+    FieldCondition, FieldTest, Item, Match, Matcher, Parse, Part, Ratio, Recover, Rule, RuleSet,
+    Selector, Sequence, Severity, Spike, Step, Summary, Test, Threshold,
 };
 
 /// What the scanner must find, found without it.
@@ -29,29 +31,50 @@ pub(super) fn naive(rules: &RuleSet, batch: &Batch) -> Vec<Hit> {
                 {
                     continue;
                 }
-                let Some((role, matched)) = judge(rules, rule, &line) else {
+                let Some(Verdict {
+                    role,
+                    parts,
+                    matched,
+                }) = judge(rules, rule, &line)
+                else {
                     continue;
                 };
+                // In a ratio's denominator, that is.
+                let only_counts = role == Role::Match && !rule.is_match(parts);
                 let value = |name: &str| -> Box<str> {
                     let value = matched.value(name, &line).unwrap_or_default();
                     assert!(value.len() <= VALUE_BYTES_MAX);
                     String::from_utf8_lossy(&value).into()
                 };
-                let summary = rule.summary.iter().flat_map(|summary| &summary.captures);
+                let captures = rule
+                    .summary_names()
+                    .iter()
+                    .map(|name| (name.as_str().into(), value(name)));
+                let values = rule.values.iter().map(|name| value(name));
                 hits.push(Hit {
                     rule: index,
                     role,
-                    parts: Parts::MATCH,
+                    parts,
                     at: entry.at,
                     stream: stream.id,
                     labels: stream.labels.clone(),
                     entry: entry.id(stream, batch.bytes(entry.line)),
                     key: rule.by.iter().map(|name| value(name)).collect(),
-                    values: Box::default(),
-                    captures: summary
-                        .map(|name| (name.as_str().into(), value(name)))
-                        .collect(),
-                    line: line.bytes[..line.bytes.len().min(LINE_BYTES_MAX)].into(),
+                    values: if only_counts {
+                        rule.values.iter().map(|_| Box::default()).collect()
+                    } else {
+                        values.collect()
+                    },
+                    captures: if only_counts {
+                        Box::default()
+                    } else {
+                        captures.collect()
+                    },
+                    line: if only_counts {
+                        Box::default()
+                    } else {
+                        line.bytes[..line.bytes.len().min(LINE_BYTES_MAX)].into()
+                    },
                 });
             }
         }
@@ -219,46 +242,152 @@ fn selector() -> impl Strategy<Value = Selector> {
     ]
 }
 
+/// A condition of any class, with values that its rule tells apart.
+fn condition() -> impl Strategy<Value = (Condition, Vec<&'static str>)> {
+    let window = Duration::from_secs(60);
+    let threshold = Threshold {
+        window,
+        ..Threshold::EVERY
+    };
+    let percent = Decimal { millionths: 1 };
+    let ratio = prop::option::of(matching()).prop_map(move |total| {
+        Condition::Ratio(Ratio {
+            comparison: Comparison::Above,
+            percent,
+            window,
+            total: total.map(Box::new),
+            min_count: 1,
+        })
+    });
+    let steps = prop::collection::vec(matching(), 1..4);
+    let sequence = (steps, prop::option::of(matching())).prop_map(move |(steps, absent)| {
+        let steps = steps.into_iter().map(|matches| Step {
+            matches,
+            count: NonZeroU32::MIN,
+        });
+        Condition::Sequence(Sequence {
+            within: window,
+            steps: steps.collect(),
+            absent: absent.map(Box::new),
+        })
+    });
+    let absent = Condition::Absent(Absent {
+        span: window,
+        expect: Vec::new(),
+        forget: None,
+    });
+    let spike = Condition::Spike(Spike {
+        comparison: Comparison::AtLeast,
+        factor: percent,
+        window,
+        past: window,
+        min_count: 1,
+    });
+    let correlate = Condition::Correlate(Correlate {
+        within: window,
+        all: vec![Part::Rule("r0".to_owned())],
+        any: Vec::new(),
+        none: Vec::new(),
+        at_least: 0,
+        hides: false,
+    });
+    let distinct = name().prop_map(move |name| {
+        let distinct = Distinct {
+            name: name.to_owned(),
+            value: 0,
+            threshold,
+        };
+        (Condition::Distinct(distinct), vec![name])
+    });
+    prop_oneof![
+        4 => Just((Condition::Count(threshold), Vec::new())),
+        1 => distinct,
+        1 => name().prop_map(move |name| (Condition::NewValue { learn: window }, vec![name])),
+        1 => Just((Condition::NewPattern { learn: window, threshold }, Vec::new())),
+        2 => (ratio, prop::collection::vec(name(), 0..2)),
+        2 => (sequence, prop::collection::vec(name(), 0..2)),
+        1 => Just((absent, Vec::new())),
+        1 => Just((spike, Vec::new())),
+        1 => Just((correlate, Vec::new())),
+    ]
+}
+
+/// Every `match` of a rule, in whatever place.
+fn matches_of(rule: &mut Rule) -> Vec<&mut Match> {
+    let mut all = vec![&mut rule.matches];
+    match &mut rule.condition {
+        Condition::Ratio(ratio) => all.extend(ratio.total.as_deref_mut()),
+        Condition::Sequence(sequence) => {
+            all.extend(sequence.steps.iter_mut().map(|step| &mut step.matches));
+            all.extend(sequence.absent.as_deref_mut());
+        }
+        _ => {}
+    }
+    if let Recover::Match { when, .. } = &mut rule.recover {
+        all.push(when);
+    }
+    for escalation in &mut rule.escalate {
+        if let EscalateWhen::Match(matches) = &mut escalation.when {
+            all.push(matches);
+        }
+    }
+    all
+}
+
 /// Rule number `number`. Only later ones leave lines to `r0` and `r1`, so no rule depends on itself.
 fn any_rule(number: usize) -> impl Strategy<Value = Rule> {
     let parse = prop::sample::select(&[Parse::Auto, Parse::Json, Parse::Logfmt, Parse::None][..]);
-    let recover = prop_oneof![3 => Just(None), 1 => matching().prop_map(Some)];
+    let recover = prop_oneof![
+        3 => Just(Recover::Quiet(Duration::from_secs(1))),
+        1 => matching().prop_map(|when| Recover::Match { after: None, when: Box::new(when) }),
+    ];
+    let when = prop_oneof![
+        1 => Just(EscalateWhen::After(Duration::from_secs(1))),
+        2 => matching().prop_map(|matches| EscalateWhen::Match(Box::new(matches))),
+    ];
+    let escalation = when.prop_map(|when| Escalation {
+        to: Severity::Critical,
+        when,
+    });
+    let escalate = prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec(escalation, 1..4)];
     let names = || prop::collection::vec(name(), 0..3);
+    let summary = prop::option::of(names());
+    let streams = (selector(), prop::option::of(selector()), parse);
     (
         matching(),
-        selector(),
-        prop::option::of(selector()),
-        parse,
+        condition(),
+        streams,
         recover,
+        escalate,
         names(),
-        names(),
+        summary,
     )
         .prop_map(
-            move |(mut matches, selector, unless, parse, recover, by, captures)| {
+            move |(matches, (condition, values), streams, recover, escalate, by, summary)| {
                 let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
-                let mut recover = recover;
-                for part in [Some(&mut matches), recover.as_mut()].into_iter().flatten() {
-                    part.none
-                        .retain(|exclude| number >= 2 || matches!(exclude, Exclude::Item(_)));
-                }
-                Rule {
+                let (selector, unless, parse) = streams;
+                let mut rule = Rule {
                     selector,
                     unless,
                     parse,
+                    condition,
+                    values: owned(values),
                     by: owned(by),
-                    summary: Some(Summary {
+                    escalate,
+                    summary: summary.map(|captures| Summary {
                         parts: Vec::new(),
                         captures: owned(captures),
                     }),
-                    recover: match recover {
-                        Some(when) => Recover::Match {
-                            after: None,
-                            when: Box::new(when),
-                        },
-                        None => Recover::Quiet(Duration::from_secs(1)),
-                    },
+                    recover,
                     ..rule(&format!("r{number}"), matches)
+                };
+                if number < 2 {
+                    for matches in matches_of(&mut rule) {
+                        let none = &mut matches.none;
+                        none.retain(|exclude| matches!(exclude, Exclude::Item(_)));
+                    }
                 }
+                rule
             },
         )
 }

@@ -15,9 +15,10 @@ use super::hits::Keys;
 use super::line::Line;
 use super::pass::Pass;
 use super::plan::{Cost, Plan, Tier};
-use crate::batch::Batch;
-use crate::hit::{Hit, RuleIndex};
-use crate::rules::{Exclusion, RuleSet};
+use crate::batch::{Batch, Labels};
+use crate::hit::{Hit, Progress, RuleIndex, Scanned};
+use crate::rules::{Condition, Exclusion, RuleSet};
+use crate::time::Timestamp;
 
 /// The rules of a set, prepared for finding their hits in batches. Immutable: all workers share one.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct Scanner {
     pub(super) tiers: Vec<Tier>,
     /// Places of the rules without literals.
     pub(super) every_line: Vec<usize>,
+    /// The rules that compare with their past.
+    spikes: Vec<RuleIndex>,
     exclusions: Vec<Exclusion>,
 }
 
@@ -41,8 +44,11 @@ impl Scanner {
         let plans = plans.collect();
         let (tiers, costs) = Tier::sort(&rules);
         let every_line = (0..costs.len()).filter(|&rule| costs[rule] == Cost::EveryLine);
+        let spikes = rules.iter();
+        let spikes = spikes.filter(|(_, rule)| matches!(rule.condition, Condition::Spike(_)));
         Self {
             every_line: every_line.collect(),
+            spikes: spikes.map(|(rule, _)| rule).collect(),
             plans,
             tiers,
             costs,
@@ -127,6 +133,61 @@ impl Scanner {
         }
         .run(entries);
     }
+
+    /// All that `batch`, one of `tenant`, says.
+    pub fn scan_whole(&self, batch: &Batch, tenant: &Arc<str>, scratch: &mut Scratch) -> Scanned {
+        let all = 0..batch.entries.len();
+        let mut scanned = Scanned {
+            progress: Progress::of(batch, tenant, all.end),
+            ..Scanned::default()
+        };
+        self.note_oldest(batch, all.clone(), &mut scanned.progress.oldest);
+        self.scan(batch, all, scratch, &mut scanned.hits);
+        scanned
+    }
+
+    /// Keeps in `oldest` for each rule that compares with its past the oldest of `entries` in the streams that it reads, whether
+    /// their lines match or not: how far back its past can be known. Each rule is there once, in order, and only if it reads one.
+    ///
+    /// Costs a look at the selector of each such rule for each stream.
+    ///
+    /// # Panics
+    /// If `entries` reaches beyond the entries of `batch`.
+    pub fn note_oldest(
+        &self,
+        batch: &Batch,
+        entries: Range<usize>,
+        oldest: &mut Vec<(RuleIndex, Timestamp)>,
+    ) {
+        if self.spikes.is_empty() {
+            return;
+        }
+        for stream in &batch.streams {
+            let present = stream.entries_within(&entries);
+            let times = batch.entries[present].iter().map(|entry| entry.at);
+            let Some(at) = times.min() else { continue };
+            if self.leaves_out_stream(&stream.stream.labels) {
+                continue;
+            }
+            for &rule in &self.spikes {
+                let known = oldest.binary_search_by_key(&rule, |(rule, _)| *rule);
+                if known.is_ok_and(|place| oldest[place].1 <= at)
+                    || !self.plans[rule.0 as usize].selects(&stream.stream)
+                {
+                    continue;
+                }
+                match known {
+                    Ok(place) => oldest[place].1 = at,
+                    Err(place) => oldest.insert(place, (rule, at)),
+                }
+            }
+        }
+    }
+
+    fn leaves_out_stream(&self, labels: &Labels) -> bool {
+        let mut exclusions = self.exclusions.iter();
+        exclusions.any(|exclusion| exclusion.is_whole() && exclusion.concerns(labels))
+    }
 }
 
 /// What one worker keeps from batch to batch, so that scanning need not allocate. It fits any scanner.
@@ -190,5 +251,81 @@ impl Scratch {
             .resize(scanner.plans.len(), RuleState::default());
         self.keys.begin(scanner.plans.len());
         self.concerned = Concerned::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::testing::{Sent, any_of, batch, labels, rule, rule_set, text};
+    use super::*;
+    use crate::rules::{Comparison, Decimal, Matcher, Rule, Selector, Spike, Test};
+
+    /// A rule that compares the streams whose `app` is `app` with their past.
+    fn spike(id: &str, app: &str) -> Rule {
+        let test = Test::Equal(app.to_owned());
+        Rule {
+            selector: Selector(vec![Matcher {
+                name: "app".to_owned(),
+                test,
+            }]),
+            condition: Condition::Spike(Spike {
+                comparison: Comparison::AtLeast,
+                factor: Decimal {
+                    millionths: 3 * Decimal::ONE,
+                },
+                window: Duration::from_secs(300),
+                past: Duration::from_secs(3600),
+                min_count: 20,
+            }),
+            ..rule(id, any_of([text("quota exceeded")]))
+        }
+    }
+
+    // SEMANTICS 13
+    #[test]
+    fn a_rule_with_a_past_is_told_the_oldest_entry_of_its_streams_whether_that_matches_or_not() {
+        let rules = rule_set([
+            rule("a", any_of([text("quota exceeded")])),
+            spike("b", "db"),
+            spike("c", "web"),
+            spike("d", "none"),
+        ]);
+        let lines = |count| vec![Sent::from("nothing"); count];
+        let mut batch = batch(
+            &[
+                (labels(&[("app", "web")]), lines(3)),
+                (labels(&[("app", "db")]), lines(2)),
+                (labels(&[("app", "web"), ("pod", "x")]), lines(2)),
+            ],
+            "",
+        );
+        for (entry, at) in batch.entries.iter_mut().zip([50, 40, 60, 70, 80, 30, 90]) {
+            entry.at = Timestamp(at);
+        }
+        let scanner = Scanner::new(rules);
+        let (b, c) = (RuleIndex(1), RuleIndex(2));
+        let tenant = Arc::from("t");
+        let whole = scanner.scan_whole(&batch, &tenant, &mut Scratch::default());
+        let oldest = [(b, Timestamp(70)), (c, Timestamp(30))];
+        assert_eq!(whole.progress.oldest, oldest);
+        assert_eq!(whole.progress.times.len(), 7);
+
+        // In pieces, in any order, it comes to the same.
+        let mut pieces = Vec::new();
+        for piece in [4..7, 0..0, 0..2, 2..4] {
+            scanner.note_oldest(&batch, piece, &mut pieces);
+        }
+        assert_eq!(pieces, oldest);
+        let mut some = Vec::new();
+        scanner.note_oldest(&batch, 1..3, &mut some);
+        assert_eq!(some, [(c, Timestamp(40))]);
+
+        let db = Exclusion::parse("app=db").expect("a selector");
+        let quoting = Exclusion::parse("app=web |= \"query=\"").expect("both");
+        let scanner = Scanner::new(Arc::clone(scanner.rules())).excluding(vec![db, quoting]);
+        let whole = scanner.scan_whole(&batch, &tenant, &mut Scratch::default());
+        assert_eq!(whole.progress.oldest, [(c, Timestamp(30))]);
     }
 }
