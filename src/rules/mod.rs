@@ -47,6 +47,6 @@ pub use model::{
 };
 pub use own::OVERLOADED;
 pub use problem::{Code, Level, Problem, SourceText};
-pub use schedule::Schedule;
+pub use schedule::{Schedule, ScheduleError, suppressed_until};
 pub use schema::schema;
 pub use selector::{Matcher, Selector, Test};
