@@ -1,5 +1,7 @@
 //! The room as a whole: files in, rule sets or reports out.
 
+mod conditions;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,6 +26,28 @@ fn set(text: &str) -> RuleSet {
     loaded
         .set
         .unwrap_or_else(|| panic!("{}", report::text(&loaded.problems, &sources, false)))
+}
+
+/// The rule `x` with `keys` beside its id and type, indented by two blanks; it must be valid.
+#[track_caller]
+fn rule(keys: &str) -> Rule {
+    let set = set(&format!(
+        "rules:\n- id: x\n  incident_type: certificate_mismatch\n  {keys}\n"
+    ));
+    let (_, rule) = set.find("x").expect("it is there");
+    Rule::clone(rule)
+}
+
+/// What is wrong with the rule `x` that has `keys`.
+#[track_caller]
+fn errors(keys: &str) -> Vec<String> {
+    let text = format!("rules:\n- id: x\n  incident_type: certificate_mismatch\n  {keys}\n");
+    let loaded = load(&[source("rules.yaml", &text)]);
+    let errors = loaded.problems.into_iter();
+    errors
+        .filter(|problem| problem.level == Level::Error)
+        .map(|problem| problem.message)
+        .collect()
 }
 
 /// The warnings of one file that must be valid.

@@ -1,6 +1,6 @@
 //! Reading single values out of YAML nodes: texts, flags, durations, and maps with known keys.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 use saphyr_parser::ScalarStyle;
@@ -292,6 +292,44 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    /// A time that is not 0.
+    pub(super) fn time(&mut self, node: &Node, what: &str) -> Option<Duration> {
+        let time = self.duration(node, what)?;
+        if time.is_zero() {
+            self.fault(Fault::new(
+                Code::Duration,
+                node.span.clone(),
+                format!("{what} must be longer than 0"),
+            ));
+            return None;
+        }
+        Some(time)
+    }
+
+    /// A whole number.
+    pub(super) fn number(
+        &mut self,
+        node: &Node,
+        what: &str,
+        range: RangeInclusive<u64>,
+    ) -> Option<u64> {
+        let text = self.text(node, what, TEXT_BYTES_MAX)?;
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        if number.is_none() || text.starts_with('+') {
+            self.fault(Fault::new(
+                Code::Value,
+                node.span.clone(),
+                format!(
+                    "{what} is a number from {} to {}",
+                    range.start(),
+                    range.end()
+                ),
+            ));
+            return None;
+        }
+        number
     }
 
     /// One of a few words, as its place among them.
