@@ -1,8 +1,8 @@
 //! The rule language's keys, each described once: what reads them, suggests them and prints their JSON Schema uses this table.
 
 use Place::{
-    Absent, Correlate, Evidence, File, Item, Match, NewPattern, NewValue, Recover, Rule, Sequence,
-    Step,
+    Absent, Correlate, Escalate, Evidence, File, Item, Match, NewPattern, NewValue, Recover, Rule,
+    Sequence, Step,
 };
 
 /// Which map a key belongs to.
@@ -28,6 +28,8 @@ pub(super) enum Place {
     NewValue,
     /// `new_pattern`.
     NewPattern,
+    /// An item of `escalate`.
+    Escalate,
     /// `recover`, where it is a map.
     Recover,
     /// `evidence`.
@@ -48,6 +50,7 @@ impl Place {
             Correlate => "`correlate`",
             NewValue => "`new_value`",
             NewPattern => "`new_pattern`",
+            Escalate => "an item of `escalate`",
             Recover => "`recover`",
             Evidence => "`evidence`",
         }
@@ -90,6 +93,8 @@ pub(super) struct Key {
 }
 
 pub(super) const SEVERITIES: &[&str] = &["info", "warning", "critical"];
+/// What severity can rise to.
+pub(super) const RAISED: &[&str] = &["warning", "critical"];
 pub(super) const CONFIDENCES: &[&str] = &["low", "medium", "high"];
 pub(super) const PARSES: &[&str] = &["auto", "json", "logfmt", "none"];
 
@@ -120,6 +125,8 @@ const fn later(name: &'static str, instead: &'static str) -> Key {
 pub(super) const MIN_COUNT_MAX: u64 = 1_000_000;
 /// Largest `count` of a step: each of its entries is remembered for each key.
 pub(super) const STEP_COUNT_MAX: u64 = 1000;
+/// Largest `keys_max`, as in the settings.
+pub(super) const KEYS_MAX_MAX: u64 = 1_000_000;
 /// Most parts of a `correlate`.
 pub(super) const PARTS_MAX: usize = 64;
 
@@ -134,6 +141,7 @@ pub(super) const KEYS: &[Key] = &[
     now(Rule, "description", Shape::Text, "What it means, likely causes, first steps."),
     now(Rule, "owner", Shape::Text, "Who looks after it."),
     now(Rule, "version", Shape::Text, "The author's own version; messages also carry a hash of the rule."),
+    now(Rule, "tags", Shape::Texts, "Words to find it by, for people."),
     now(Rule, "enabled", Shape::Flag, "`false` takes the rule out; it is checked all the same. Default: `true`."),
     now(Rule, "selector", Shape::Def("selector"), "Streams by label, as in Loki: `namespace=a, component=~\"api.*\"`; or a map `{namespace: a, app: [b, c]}`. Default: all streams."),
     now(Rule, "unless", Shape::Def("selector"), "Streams left out, written like `selector`."),
@@ -151,27 +159,26 @@ pub(super) const KEYS: &[Key] = &[
     now(Rule, "by", Shape::Texts, "Labels, fields or captures: one finding for each combination of their values. Default: one finding for the rule."),
     now(Rule, "for", Shape::Duration, "How long the threshold must hold before a finding opens. Default: `0`."),
     now(Rule, "severity", Shape::OneOf(SEVERITIES), "How bad it is. Default: `warning`."),
+    now(Rule, "escalate", Shape::Def("escalate"), "What raises the severity of an open finding: `[{to: critical, after: 10m}, {to: critical, threshold: 50 in 10m}, {to: critical, threshold: 2 distinct node in 10m}, {to: critical, match: …}]`."),
     now(Rule, "confidence", Shape::OneOf(CONFIDENCES), "How sure a match is to mean what the rule says. Default: `medium`."),
     now(Rule, "recover", Shape::Def("recover"), "When a finding is over: after `10m` of quiet, `{after: 10m, match: …}` (whichever is first), or `never` for what happens once. Default: the threshold's window, at least `5m`."),
     now(Rule, "cooldown", Shape::Duration, "At most one repeated message per this time; coming back within it continues the same finding. Default: `15m`."),
+    now(Rule, "suppress", Shape::Texts, "When messages are held back: `Sun 10:00-12:00 Europe/Moscow`, `2026-12-24T00:00Z/2026-12-26T00:00Z`. What is still open at the end is announced then."),
     now(Rule, "incident_type", Shape::Token, "What kind of incident it is: `[a-z0-9_]{1,64}`. Part of the subject."),
     now(Rule, "domain", Shape::Token, "The domain of that type. Part of the subject. Default: `application_services`."),
     now(Rule, "summary", Shape::Text, "The finding's one line. `{name}` stands for a name of `by`, a capture, a name of `fields`, `count`, `rate` or `window`; `{{` is a brace. Default: generated."),
     now(Rule, "runbook", Shape::Def("url"), "Link for people."),
+    now(Rule, "route", Shape::Text, "Name of a notification policy; carried to the message."),
+    now(Rule, "hints", Shape::Texts, "Rules and other things worth a look together with this one; carried to the message."),
+    now(Rule, "keys_max", Shape::Number(1, KEYS_MAX_MAX), "Most combinations of `by` that are kept. Default: that of the settings."),
+    now(Rule, "late_by", Shape::Duration, "How far lines may be out of order, `1h` at most. Default: that of the settings."),
     now(Rule, "evidence", Shape::Def("evidence"), "What a finding quotes: `{lines: 4, redact: ['card \\d+']}`."),
     now(Rule, "catches", Shape::Lines, "Example lines that must match."),
     now(Rule, "passes", Shape::Lines, "Example lines that must not match."),
 
-    later("tags", "remove it: nothing reads it"),
     later("environments", "keep the rules of one environment in a directory of their own, and name it with `--rules`"),
     later("extends", "copy the shipped rule whole, under an id of its own"),
-    later("escalate", "write a second rule with a higher threshold and `severity: critical`"),
-    later("suppress", "silence the findings where they are received"),
-    later("route", "remove it, and route on the message's `rule`, `owner` or `severity`"),
     later("actions", "remove it: nothing reads it"),
-    later("late_by", "set it for all rules in the configuration"),
-    later("keys_max", "set it for all rules in the configuration"),
-    later("hints", "name the rules in `description`"),
 
     now(Match, "any", Shape::Def("items"), "At least one of these is in the line."),
     now(Match, "all", Shape::Def("items"), "Each of these is in the line."),
@@ -206,6 +213,11 @@ pub(super) const KEYS: &[Key] = &[
     now(NewPattern, "learn", Shape::Duration, "How long after a key's first match every pattern is learned without a word. Default: `24h`."),
     now(NewPattern, "threshold", Shape::Def("threshold"), "How often a new pattern must come: a count, at least. Default: `1 in 1m`."),
 
+    now(Escalate, "to", Shape::OneOf(RAISED), "What the severity becomes, if that is higher."),
+    now(Escalate, "after", Shape::Duration, "When the finding has been open this long."),
+    now(Escalate, "threshold", Shape::Def("threshold"), "When it has had so many matches, `50 in 10m`, or different values, `2 distinct node in 10m`. A name of `by` is counted over all findings of the rule."),
+    now(Escalate, "match", Shape::Def("match"), "When one of its lines also matches this."),
+
     now(Recover, "after", Shape::Duration, "This much quiet ends it."),
     now(Recover, "match", Shape::Def("match"), "A line of the rule's streams that matches this ends it."),
 
@@ -236,6 +248,9 @@ const OTHER_WORDS: &[(Place, &str, &str)] = &[
     (Correlate, "window", "within"), (Correlate, "in", "within"), (Correlate, "not", "none"), (Correlate, "hide", "hides"),
     (Correlate, "min", "at_least"), (Correlate, "and", "all"), (Correlate, "or", "any"),
     (NewValue, "name", "field"), (NewValue, "label", "field"), (NewValue, "by", "field"), (NewPattern, "count", "threshold"),
+    (Rule, "silence", "suppress"), (Rule, "mute", "suppress"), (Rule, "maintenance", "suppress"), (Rule, "escalation", "escalate"),
+    (Rule, "receiver", "route"), (Rule, "lateness", "late_by"),
+    (Escalate, "severity", "to"), (Escalate, "for", "after"), (Escalate, "count", "threshold"), (Escalate, "if", "match"),
     (Recover, "quiet", "after"), (Recover, "when", "match"), (Evidence, "count", "lines"), (Evidence, "mask", "redact"),
 ];
 

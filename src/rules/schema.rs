@@ -67,6 +67,7 @@ fn definitions() -> Value {
             ],
             "examples": ["namespace=image-factory, component=~\"api.*\""],
         },
+        "escalate": one_or_many(&required(object(Place::Escalate, |_| true), &["to"])),
         "recover": {"anyOf": [{"const": "never"}, reference("duration"), object(Place::Recover, |_| true)]},
         "absent": {"anyOf": [reference("duration"), required(object(Place::Absent, |_| true), &["for"])]},
         "expect": one_or_many(&json!({"type": "object", "minProperties": 1, "additionalProperties": reference("text")})),

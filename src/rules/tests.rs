@@ -1,6 +1,7 @@
 //! The room as a whole: files in, rule sets or reports out.
 
 mod conditions;
+mod life;
 
 use std::fs;
 use std::path::{Path, PathBuf};

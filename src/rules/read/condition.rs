@@ -330,7 +330,11 @@ impl Reader<'_> {
         ignore_case: bool,
         draft: &mut Draft,
     ) -> Option<(Box<Match>, Option<NonZeroU32>)> {
-        let form = self.form_of(node, Place::Step, "{match: a text in the line}")?;
+        let example = match node.scalar() {
+            Some(text) => format!("{{match: {}}}", shortened(text)),
+            None => "{match: a text in the line}".to_owned(),
+        };
+        let form = self.form_of(node, Place::Step, &example)?;
         let matches = match form.get("match") {
             Some(node) => Some(self.other_match(node, ignore_case, draft)),
             None => {
@@ -386,6 +390,16 @@ impl Reader<'_> {
         ] {
             let Some(list) = form.get(name) else { continue };
             for node in self.items(list, &format!("`{name}`")) {
+                if let Value::Map(entries) = &node.value {
+                    let id = entries.first().and_then(|(_, value)| value.scalar());
+                    let id = shortened(id.unwrap_or("one_rule"));
+                    let message = "a part is the id of a rule or an incident type, and not a map";
+                    self.fault(
+                        Fault::new(Code::Shape, node.span.clone(), message)
+                            .help(format!("write `{name}: [{id}]`")),
+                    );
+                    continue;
+                }
                 let Some(id) = self.token(node, "the id of a rule, or an incident type,") else {
                     continue;
                 };
@@ -536,7 +550,12 @@ impl Reader<'_> {
     }
 
     /// A map of `place`; anything else is told what it looks like.
-    fn form_of<'n>(&mut self, node: &'n Node, place: Place, example: &str) -> Option<Entries<'n>> {
+    pub(super) fn form_of<'n>(
+        &mut self,
+        node: &'n Node,
+        place: Place,
+        example: &str,
+    ) -> Option<Entries<'n>> {
         if !matches!(node.value, Value::Map(_)) {
             let message = format!("{} must be a map of keys and values", place.name());
             self.fault(
@@ -548,7 +567,7 @@ impl Reader<'_> {
         self.map(node, place)
     }
 
-    fn missing_in(&mut self, node: &Node, what: &str, key: &str, example: &str) {
+    pub(super) fn missing_in(&mut self, node: &Node, what: &str, key: &str, example: &str) {
         let message = format!("{what} has no `{key}`");
         self.fault(
             Fault::new(Code::Missing, node.span.clone(), message)

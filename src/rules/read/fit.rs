@@ -16,6 +16,11 @@ pub(super) fn may_say_when_it_recovers(class: Option<&str>) -> bool {
     !matches!(class, Some("absent" | "correlate"))
 }
 
+/// Whether a finding of this kind has matches while it is open.
+pub(super) fn has_matches(class: Option<&str>) -> bool {
+    !matches!(class, Some("absent" | "correlate"))
+}
+
 /// A key that means nothing beside a class key: why, and what to do.
 struct Misfit {
     class: &'static str,

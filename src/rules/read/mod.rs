@@ -7,6 +7,7 @@ mod condition;
 mod fields;
 mod fit;
 mod layers;
+mod life;
 mod matching;
 mod rule;
 mod streams;

@@ -7,18 +7,20 @@ use super::fit;
 use super::layers::Keys;
 use super::value::{Entries, PROSE_BYTES_MAX};
 use super::{Draft, Reader};
-use crate::rules::condition::{Condition, Sequence};
-use crate::rules::keys::{CONFIDENCES, PARSES, Place, SEVERITIES};
-use crate::rules::model::{
-    Confidence, EvidenceRules, Item, Match, Parse, Recover, Rule, Severity, Source,
-};
+use crate::rules::keys::{CONFIDENCES, KEYS_MAX_MAX, PARSES, Place, SEVERITIES};
+use crate::rules::model::{Confidence, EvidenceRules, Item, Match, Parse, Rule, Severity, Source};
 use crate::rules::problem::{Code, Fault};
 use crate::rules::selector::Selector;
 use crate::rules::yaml::{Node, Value};
 use crate::rules::{pattern, summary};
+use crate::time::format_duration;
 
 /// Most names in `by`.
 const BY_MAX: usize = 16;
+/// Most items in `hints` and in `tags`: they go into every message.
+const LINES_MAX: usize = 32;
+/// Largest `late_by`, as in the settings.
+const LATE_BY_MAX: Duration = Duration::from_secs(3600);
 
 impl Reader<'_> {
     pub(super) fn rule(&mut self, node: &Node, defaults: &Entries<'_>) -> Option<Draft> {
@@ -110,6 +112,7 @@ impl Reader<'_> {
             self.line(node, &format!("`{name}`")).map(str::to_owned)
         };
         let (name, owner, version) = (line("name"), line("owner"), line("version"));
+        let route = line("route");
         let rule = Rule {
             name,
             description: self.description(keys),
@@ -131,6 +134,11 @@ impl Reader<'_> {
                 .token_of(keys, "domain")
                 .unwrap_or_else(|| Rule::DOMAIN.to_owned()),
             runbook: self.runbook(keys),
+            route,
+            hints: self.lines(keys, "hints"),
+            tags: self.lines(keys, "tags"),
+            keys_max: self.keys_max(keys),
+            late_by: self.late_by(keys),
             evidence: self.evidence(keys),
             catches,
             passes,
@@ -146,7 +154,7 @@ impl Reader<'_> {
             ..Draft::new(rule)
         };
         self.condition(keys, ignore_case, &mut draft);
-        self.recover(keys, ignore_case, &mut draft);
+        self.life(keys, ignore_case, &mut draft);
         draft
     }
 
@@ -245,73 +253,44 @@ impl Reader<'_> {
         (by, spans)
     }
 
-    fn recover(&mut self, keys: &Keys<'_>, ignore_case: bool, draft: &mut Draft) {
-        draft.rule.recover = match &draft.rule.condition {
-            Condition::Absent(_)
-            | Condition::Correlate(_)
-            | Condition::Sequence(Sequence {
-                absent: Some(_), ..
-            }) => Recover::Condition,
-            condition => Recover::Quiet(condition.window().max(Rule::RECOVER_MIN)),
+    /// Short texts for people.
+    fn lines(&mut self, keys: &Keys<'_>, name: &str) -> Vec<String> {
+        let Some(node) = keys.get(name) else {
+            return Vec::new();
         };
-        if !fit::may_say_when_it_recovers(keys.class()) {
-            return;
+        let items = self.items(node, &format!("`{name}`"));
+        if items.len() > LINES_MAX {
+            let message = format!("`{name}` has {} items, limit is {LINES_MAX}", items.len());
+            self.fault(Fault::new(Code::TooMany, node.span.clone(), message));
+            return Vec::new();
         }
-        let Some(node) = keys.get("recover") else {
-            return;
-        };
-        if let Value::Map(entries) = &node.value {
-            let Some(form) = self.map(node, Place::Recover) else {
-                return;
-            };
-            if entries.is_empty() {
-                self.fault(Fault::new(
-                    Code::Missing,
-                    node.span.clone(),
-                    "`recover` is an empty map",
-                ));
-            }
-            let after = form
-                .get("after")
-                .and_then(|node| self.quiet(node, "`after`"));
-            if let Some(node) = form.get("match") {
-                let when = self.other_match(node, ignore_case, draft);
-                draft.rule.recover = Recover::Match { after, when };
-            } else if let Some(after) = after {
-                draft.rule.recover = Recover::Quiet(after);
-            }
-        } else if node.scalar() == Some("never") {
-            draft.rule.recover = Recover::Never;
-        } else if let Some(quiet) = self.quiet(node, "`recover`") {
-            draft.rule.recover = Recover::Quiet(quiet);
-        }
+        let what = format!("an item of `{name}`");
+        let lines = items.iter().filter_map(|node| self.line(node, &what));
+        lines.map(str::to_owned).collect()
     }
 
-    /// How long quiet must last: not 0, or a finding would be over before it began.
-    fn quiet(&mut self, node: &Node, what: &str) -> Option<Duration> {
-        let words = node
-            .scalar()
-            .is_some_and(|text| text.starts_with(|c: char| c.is_alphabetic()));
-        if words {
-            self.fault(
-                Fault::new(Code::Duration, node.span.clone(), format!("{what} is a time of quiet, such as 10m"))
-                    .help("a line that ends it is written `recover: {match: …}`, and `recover: never` is for what happens once"),
-            );
-            return None;
-        }
-        let quiet = self.duration(node, what)?;
-        if quiet.is_zero() {
+    fn keys_max(&mut self, keys: &Keys<'_>) -> Option<usize> {
+        let node = keys.get("keys_max")?;
+        let most = self.number(node, "`keys_max`", 1..=KEYS_MAX_MAX)?;
+        Some(most as usize)
+    }
+
+    fn late_by(&mut self, keys: &Keys<'_>) -> Option<Duration> {
+        let node = keys.get("late_by")?;
+        let late_by = self.duration(node, "`late_by`")?;
+        if late_by > LATE_BY_MAX {
+            let most = format_duration(LATE_BY_MAX);
             self.fault(
                 Fault::new(
-                    Code::Duration,
+                    Code::Value,
                     node.span.clone(),
-                    format!("{what} must be longer than 0"),
+                    format!("`late_by` is {most} at most: timers wait that long"),
                 )
-                .help("`recover: never` is for what happens once"),
+                .help("entries that come later still count; see `max_age` in the settings"),
             );
             return None;
         }
-        Some(quiet)
+        Some(late_by)
     }
 
     fn runbook(&mut self, keys: &Keys<'_>) -> Option<String> {

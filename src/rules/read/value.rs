@@ -77,14 +77,14 @@ impl Reader<'_> {
                     )
                     .help(*instead),
                 ),
-                Some(_) if value.value == Value::Null => self.fault(
-                    Fault::new(
-                        Code::Missing,
-                        key.span.clone(),
-                        format!("`{name}` has no value"),
-                    )
-                    .help("leave the key out for its default; the text `null` must be quoted"),
-                ),
+                Some(_) if value.value == Value::Null => {
+                    let message = format!("`{name}` has no value");
+                    let fault = Fault::new(Code::Missing, key.span.clone(), message);
+                    self.fault(fault.help(match name {
+                        "new_pattern" => "write `new_pattern: {}` for its defaults",
+                        _ => "leave the key out for its default; the text `null` must be quoted",
+                    }));
+                }
                 Some(found) => known.0.push((found, key, value)),
             }
         }
