@@ -111,13 +111,8 @@ impl fmt::Display for Condition {
                 )
             }
             Self::Ratio(ratio) => {
-                write!(
-                    f,
-                    "{} {}% in {}",
-                    ratio.comparison,
-                    ratio.percent,
-                    span(ratio.window)
-                )
+                let operator = operator(ratio.comparison);
+                write!(f, "{operator}{}% in {}", ratio.percent, span(ratio.window))
             }
             Self::Spike(spike) => {
                 let Spike {
@@ -127,9 +122,10 @@ impl fmt::Display for Condition {
                     past,
                     ..
                 } = spike;
+                let operator = operator(*comparison);
                 write!(
                     f,
-                    "{comparison} {factor}x in {} vs {}",
+                    "{operator}{factor}x in {} vs {}",
                     span(*window),
                     span(*past)
                 )
@@ -173,6 +169,14 @@ impl fmt::Display for Condition {
                 write!(f, "a new pattern after {}, {threshold}", span(*learn))
             }
         }
+    }
+}
+
+/// A comparison as it stands in front of a number; at least needs none.
+fn operator(comparison: Comparison) -> String {
+    match comparison {
+        Comparison::AtLeast => String::new(),
+        other => format!("{other} "),
     }
 }
 
@@ -253,6 +257,25 @@ pub struct Decimal {
 impl Decimal {
     /// How many of its units are one.
     pub const ONE: u64 = 1_000_000;
+    /// Most decimals.
+    const DECIMALS_MAX: usize = 6;
+
+    /// Reads digits, and after a point up to six more; `None` for anything else, and for what does not fit.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (whole, rest) = match text.split_once('.') {
+            Some((_, "")) => return None,
+            Some(pieces) => pieces,
+            None => (text, ""),
+        };
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        if whole.is_empty() || !digits(whole) || !digits(rest) || rest.len() > Self::DECIMALS_MAX {
+            return None;
+        }
+        let whole: u64 = whole.parse().ok()?;
+        let rest: u64 = format!("{rest:0<6}").parse().ok()?;
+        let millionths = whole.checked_mul(Self::ONE)?.checked_add(rest)?;
+        Some(Self { millionths })
+    }
 }
 
 impl fmt::Display for Decimal {

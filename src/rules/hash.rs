@@ -3,11 +3,14 @@
 //! The serialisation is our own, so that no library's idea of order or format changes a hash: every text is preceded by its
 //! length, every list by its count, every variant by a number.
 
+use std::time::Duration;
+
 use sha2::{Digest, Sha256};
 
-use super::condition::Needs;
+use super::condition::{Condition, Decimal, Needs, Part, Threshold};
 use super::model::{
-    Exclude, FieldCondition, FieldTest, Item, Match, Parse, Pattern, Recover, Rule, SummaryPart,
+    Advice, Comparison, EscalateWhen, Escalation, Exclude, FieldCondition, FieldTest, Item, Match,
+    Parse, Pattern, Recover, Rule, SummaryPart,
 };
 use super::selector::{Selector, Test};
 use crate::time::format_duration;
@@ -38,8 +41,15 @@ pub(super) fn of_match(matches: &Match, of_rule: impl Fn(&str) -> String) -> Str
     out.finish()
 }
 
-/// Fills in [`Rule::meaning`] and [`Rule::hash`]. `matches` and `recover` are hashes of its match and of its `recover.match`.
-pub(super) fn fill(rule: &mut Rule, matches: &str, recover: &str) {
+/// Fills in [`Rule::meaning`] and [`Rule::hash`]; `of_rule` as for [`of_match`].
+pub(super) fn fill(rule: &mut Rule, of_rule: impl Fn(&str) -> String) {
+    let of_match = |matches: &Match| of_match(matches, &of_rule);
+    rule.meaning = meaning(rule, &of_match);
+    rule.hash = whole(rule, &of_match);
+}
+
+/// What decides which findings there are, and from which state they come.
+fn meaning(rule: &Rule, of_match: &impl Fn(&Match) -> String) -> String {
     let mut out = Canon::default();
     out.selector(&rule.selector);
     out.optional(rule.unless.as_ref(), Canon::selector);
@@ -49,16 +59,15 @@ pub(super) fn fill(rule: &mut Rule, matches: &str, recover: &str) {
         Parse::Logfmt => 2,
         Parse::None => 3,
     });
-    out.text(matches);
-    match rule.threshold().needs {
-        Needs::AtLeast(count) => out.text(&format!(">={count}")),
-        Needs::AtMost(count) => out.text(&format!("<={count}")),
-    }
-    out.text(&format_duration(rule.threshold().window));
+    out.text(&of_match(&rule.matches));
+    out.condition(rule, of_match);
     out.texts(&rule.by);
-    out.text(&format_duration(rule.hold));
-    rule.meaning = out.finish();
+    out.time(rule.hold);
+    out.finish()
+}
 
+/// Everything, prose included.
+fn whole(rule: &Rule, of_match: &impl Fn(&Match) -> String) -> String {
     let mut out = Canon::default();
     out.text(&rule.meaning);
     out.text(&rule.id);
@@ -68,23 +77,49 @@ pub(super) fn fill(rule: &mut Rule, matches: &str, recover: &str) {
         &rule.owner,
         &rule.version,
         &rule.runbook,
+        &rule.route,
     ] {
         out.optional(prose.as_ref(), |out, text| out.text(text));
     }
     out.text(&rule.severity.to_string());
+    out.number(rule.escalate.len());
+    for Escalation { to, when } in &rule.escalate {
+        out.text(&to.to_string());
+        match when {
+            EscalateWhen::After(time) => {
+                out.number(0);
+                out.time(*time);
+            }
+            EscalateWhen::Count(threshold) => {
+                out.number(1);
+                out.threshold(threshold);
+            }
+            EscalateWhen::Distinct(distinct) => {
+                out.number(2);
+                out.text(&distinct.name);
+                out.threshold(&distinct.threshold);
+            }
+            EscalateWhen::Match(matches) => {
+                out.number(3);
+                out.text(&of_match(matches));
+            }
+        }
+    }
     out.number(rule.confidence as usize);
     match &rule.recover {
-        Recover::Quiet(after) => out.text(&format_duration(*after)),
-        Recover::Match { after, .. } => {
-            out.optional(after.as_ref(), |out, after| {
-                out.text(&format_duration(*after))
-            });
-            out.text(recover);
+        Recover::Quiet(after) => out.time(*after),
+        Recover::Match { after, when } => {
+            out.optional(after.as_ref(), |out, after| out.time(*after));
+            out.text(&of_match(when));
         }
         Recover::Never => out.text("never"),
         Recover::Condition => out.text("condition"),
     }
-    out.text(&format_duration(rule.cooldown));
+    out.time(rule.cooldown);
+    out.number(rule.suppress.len());
+    for schedule in &rule.suppress {
+        out.text(&schedule.to_string());
+    }
     out.text(&rule.incident_type);
     out.text(&rule.domain);
     out.optional(rule.summary.as_ref(), |out, summary| {
@@ -101,6 +136,16 @@ pub(super) fn fill(rule: &mut Rule, matches: &str, recover: &str) {
         }
         out.texts(&summary.captures);
     });
+    let Advice {
+        automatic,
+        approval,
+        human_only,
+    } = &*rule.policy;
+    for texts in [automatic, approval, human_only, &rule.hints, &rule.tags] {
+        out.texts(texts);
+    }
+    out.optional(rule.keys_max.as_ref(), |out, most| out.number(*most));
+    out.optional(rule.late_by.as_ref(), |out, time| out.time(*time));
     out.number(rule.evidence.lines);
     out.number(rule.evidence.redact.len());
     for pattern in &rule.evidence.redact {
@@ -108,7 +153,7 @@ pub(super) fn fill(rule: &mut Rule, matches: &str, recover: &str) {
     }
     out.texts(&rule.catches);
     out.texts(&rule.passes);
-    rule.hash = out.finish();
+    out.finish()
 }
 
 /// Hash of a rule set: of its rules' ids and hashes, which are sorted by id.
@@ -143,6 +188,101 @@ impl Canon {
         self.number(usize::from(value.is_some()));
         if let Some(value) = value {
             write(self, value);
+        }
+    }
+
+    fn time(&mut self, time: Duration) {
+        self.text(&format_duration(time));
+    }
+
+    fn threshold(&mut self, threshold: &Threshold) {
+        match threshold.needs {
+            Needs::AtLeast(count) => self.text(&format!(">={count}")),
+            Needs::AtMost(count) => self.text(&format!("<={count}")),
+        }
+        self.time(threshold.window);
+    }
+
+    /// A number with its comparison, exact.
+    fn compared(&mut self, comparison: Comparison, number: Decimal) {
+        self.text(&comparison.to_string());
+        self.text(&number.to_string());
+    }
+
+    fn condition(&mut self, rule: &Rule, of_match: &impl Fn(&Match) -> String) {
+        match &rule.condition {
+            Condition::Count(threshold) => {
+                self.text("count");
+                self.threshold(threshold);
+            }
+            Condition::Distinct(distinct) => {
+                self.text("distinct");
+                self.text(&distinct.name);
+                self.threshold(&distinct.threshold);
+            }
+            Condition::Ratio(ratio) => {
+                self.text("ratio");
+                self.compared(ratio.comparison, ratio.percent);
+                self.time(ratio.window);
+                self.optional(ratio.total.as_ref(), |out, total| {
+                    out.text(&of_match(total));
+                });
+                self.0.update(ratio.min_count.to_le_bytes());
+            }
+            Condition::Spike(spike) => {
+                self.text("spike");
+                self.compared(spike.comparison, spike.factor);
+                self.time(spike.window);
+                self.time(spike.past);
+                self.0.update(spike.min_count.to_le_bytes());
+            }
+            Condition::Absent(absent) => {
+                self.text("absent");
+                self.time(absent.span);
+                // The order in which keys are expected decides nothing.
+                let mut expect: Vec<_> = absent.expect.iter().collect();
+                expect.sort();
+                self.number(expect.len());
+                for value in expect.into_iter().flat_map(|key| key.iter()) {
+                    self.text(value);
+                }
+                self.optional(absent.forget.as_ref(), |out, time| out.time(*time));
+            }
+            Condition::Sequence(sequence) => {
+                self.text("sequence");
+                self.time(sequence.within);
+                self.number(sequence.steps.len());
+                for step in &sequence.steps {
+                    self.text(&of_match(&step.matches));
+                    self.number(step.count.get() as usize);
+                }
+                self.optional(sequence.absent.as_ref(), |out, absent| {
+                    out.text(&of_match(absent));
+                });
+            }
+            Condition::Correlate(correlate) => {
+                self.text("correlate");
+                self.time(correlate.within);
+                for group in [&correlate.all, &correlate.any, &correlate.none] {
+                    self.number(group.len());
+                    for part in group {
+                        self.number(usize::from(matches!(part, Part::IncidentType(_))));
+                        self.text(part.as_str());
+                    }
+                }
+                self.number(correlate.at_least);
+                self.number(usize::from(correlate.hides));
+            }
+            Condition::NewValue { learn } => {
+                self.text("new_value");
+                self.texts(&rule.values[..1]);
+                self.time(*learn);
+            }
+            Condition::NewPattern { learn, threshold } => {
+                self.text("new_pattern");
+                self.time(*learn);
+                self.threshold(threshold);
+            }
         }
     }
 

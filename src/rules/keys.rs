@@ -1,6 +1,9 @@
 //! The rule language's keys, each described once: what reads them, suggests them and prints their JSON Schema uses this table.
 
-use Place::{Evidence, File, Item, Match, Recover, Rule};
+use Place::{
+    Absent, Correlate, Escalate, Evidence, File, Item, Match, NewPattern, NewValue, Recover, Rule,
+    Sequence, Step,
+};
 
 /// Which map a key belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +16,20 @@ pub(super) enum Place {
     Match,
     /// An item of `match`, where it is a map.
     Item,
+    /// `absent`, where it is a map.
+    Absent,
+    /// `sequence`.
+    Sequence,
+    /// An item of `steps`.
+    Step,
+    /// `correlate`.
+    Correlate,
+    /// `new_value`.
+    NewValue,
+    /// `new_pattern`.
+    NewPattern,
+    /// An item of `escalate`.
+    Escalate,
     /// `recover`, where it is a map.
     Recover,
     /// `evidence`.
@@ -27,6 +44,13 @@ impl Place {
             Rule => "a rule",
             Match => "`match`",
             Item => "an item of `match`",
+            Absent => "`absent`",
+            Sequence => "`sequence`",
+            Step => "a step of `sequence`",
+            Correlate => "`correlate`",
+            NewValue => "`new_value`",
+            NewPattern => "`new_pattern`",
+            Escalate => "an item of `escalate`",
             Recover => "`recover`",
             Evidence => "`evidence`",
         }
@@ -42,6 +66,8 @@ pub(super) enum Shape {
     Lines,
     Duration,
     OneOf(&'static [&'static str]),
+    /// A whole number, at least and at most.
+    Number(u64, u64),
     Token,
     /// `$ref` to a definition of this name.
     Def(&'static str),
@@ -67,6 +93,8 @@ pub(super) struct Key {
 }
 
 pub(super) const SEVERITIES: &[&str] = &["info", "warning", "critical"];
+/// What severity can rise to.
+pub(super) const RAISED: &[&str] = &["warning", "critical"];
 pub(super) const CONFIDENCES: &[&str] = &["low", "medium", "high"];
 pub(super) const PARSES: &[&str] = &["auto", "json", "logfmt", "none"];
 
@@ -93,8 +121,14 @@ const fn later(name: &'static str, instead: &'static str) -> Key {
     }
 }
 
-const WITHOUT: &str =
-    "this version counts lines that match; take the rule out until one that supports it";
+/// Largest `min_count`.
+pub(super) const MIN_COUNT_MAX: u64 = 1_000_000;
+/// Largest `count` of a step: each of its entries is remembered for each key.
+pub(super) const STEP_COUNT_MAX: u64 = 1000;
+/// Largest `keys_max`, as in the settings.
+pub(super) const KEYS_MAX_MAX: u64 = 1_000_000;
+/// Most parts of a `correlate`.
+pub(super) const PARTS_MAX: usize = 64;
 
 /// Every key, in the order in which people write them.
 #[rustfmt::skip]
@@ -107,44 +141,44 @@ pub(super) const KEYS: &[Key] = &[
     now(Rule, "description", Shape::Text, "What it means, likely causes, first steps."),
     now(Rule, "owner", Shape::Text, "Who looks after it."),
     now(Rule, "version", Shape::Text, "The author's own version; messages also carry a hash of the rule."),
+    now(Rule, "tags", Shape::Texts, "Words to find it by, for people."),
     now(Rule, "enabled", Shape::Flag, "`false` takes the rule out; it is checked all the same. Default: `true`."),
     now(Rule, "selector", Shape::Def("selector"), "Streams by label, as in Loki: `namespace=a, component=~\"api.*\"`; or a map `{namespace: a, app: [b, c]}`. Default: all streams."),
     now(Rule, "unless", Shape::Def("selector"), "Streams left out, written like `selector`."),
     now(Rule, "parse", Shape::OneOf(PARSES), "How fields are read from a line. `auto`: JSON where it starts with `{`, logfmt where it begins with `name=`. Default: `auto`."),
     now(Rule, "match", Shape::Def("match"), "Which lines count: a text, a list of texts (any of them), or a map of `any`, `all`, `none` and `fields`, all of which must hold."),
     now(Rule, "ignore_case", Shape::Flag, "Whether ASCII letters match in both cases, in texts, expressions and field values. Default: `false`."),
-    now(Rule, "threshold", Shape::Def("threshold"), "How many matches within which time make a finding: `5 in 10m`, `<= 4 in 1h`. Default: every match."),
+    now(Rule, "threshold", Shape::Def("threshold"), "What makes a finding of matches: a count `5 in 10m`, different values `3 distinct pod in 10m`, a share `> 5% in 5m`, or a factor against the past `3x in 5m vs 1h`; each also with `>=`, `>`, `<` or `<=` in front. Default: every match."),
+    now(Rule, "total", Shape::Def("match"), "For a share in percent: the lines that it is a share of, written like `match`. Default: every line of the rule's streams."),
+    now(Rule, "min_count", Shape::Number(1, MIN_COUNT_MAX), "For a share and a factor: no verdict while the total, or the count, is smaller. Default: `20`."),
+    now(Rule, "absent", Shape::Def("absent"), "Nothing matched for this long: `15m`, or `{for: 15m, expect: [{cluster: a}], forget: 7d}`. Without `match`, any line of the rule's streams will do."),
+    now(Rule, "sequence", Shape::Def("sequence"), "Matches in a given order: `{within: 5m, steps: [{match: …, count: 5}, {match: …}]}`; a last step with `absent: true` must not come."),
+    now(Rule, "correlate", Shape::Def("correlate"), "Findings of other rules at the same time, joined on `by`: `{within: 10m, all: [one_rule], any: [another, an_incident_type], none: [a_third], hides: true}`."),
+    now(Rule, "new_value", Shape::Def("new_value"), "A value not seen before: `{field: image, learn: 24h}`."),
+    now(Rule, "new_pattern", Shape::Def("new_pattern"), "A kind of line not seen before: `{learn: 24h, threshold: 5 in 1m}`."),
     now(Rule, "by", Shape::Texts, "Labels, fields or captures: one finding for each combination of their values. Default: one finding for the rule."),
     now(Rule, "for", Shape::Duration, "How long the threshold must hold before a finding opens. Default: `0`."),
     now(Rule, "severity", Shape::OneOf(SEVERITIES), "How bad it is. Default: `warning`."),
+    now(Rule, "escalate", Shape::Def("escalate"), "What raises the severity of an open finding: `[{to: critical, after: 10m}, {to: critical, threshold: 50 in 10m}, {to: critical, threshold: 2 distinct node in 10m}, {to: critical, match: …}]`."),
     now(Rule, "confidence", Shape::OneOf(CONFIDENCES), "How sure a match is to mean what the rule says. Default: `medium`."),
     now(Rule, "recover", Shape::Def("recover"), "When a finding is over: after `10m` of quiet, `{after: 10m, match: …}` (whichever is first), or `never` for what happens once. Default: the threshold's window, at least `5m`."),
     now(Rule, "cooldown", Shape::Duration, "At most one repeated message per this time; coming back within it continues the same finding. Default: `15m`."),
+    now(Rule, "suppress", Shape::Texts, "When messages are held back: `Sun 10:00-12:00 Europe/Moscow`, `2026-12-24T00:00Z/2026-12-26T00:00Z`. What is still open at the end is announced then."),
     now(Rule, "incident_type", Shape::Token, "What kind of incident it is: `[a-z0-9_]{1,64}`. Part of the subject."),
     now(Rule, "domain", Shape::Token, "The domain of that type. Part of the subject. Default: `application_services`."),
     now(Rule, "summary", Shape::Text, "The finding's one line. `{name}` stands for a name of `by`, a capture, a name of `fields`, `count`, `rate` or `window`; `{{` is a brace. Default: generated."),
     now(Rule, "runbook", Shape::Def("url"), "Link for people."),
+    now(Rule, "route", Shape::Text, "Name of a notification policy; carried to the message."),
+    now(Rule, "hints", Shape::Texts, "Rules and other things worth a look together with this one; carried to the message."),
+    now(Rule, "keys_max", Shape::Number(1, KEYS_MAX_MAX), "Most combinations of `by` that are kept. Default: that of the settings."),
+    now(Rule, "late_by", Shape::Duration, "How far lines may be out of order, `1h` at most. Default: that of the settings."),
     now(Rule, "evidence", Shape::Def("evidence"), "What a finding quotes: `{lines: 4, redact: ['card \\d+']}`."),
     now(Rule, "catches", Shape::Lines, "Example lines that must match."),
     now(Rule, "passes", Shape::Lines, "Example lines that must not match."),
 
-    later("tags", "remove it: nothing reads it"),
     later("environments", "keep the rules of one environment in a directory of their own, and name it with `--rules`"),
     later("extends", "copy the shipped rule whole, under an id of its own"),
-    later("total", "this version counts, and has no ratios: write a count, such as `threshold: 20 in 5m`"),
-    later("min_count", "this version counts, and has no ratios: write a count, such as `threshold: 20 in 5m`"),
-    later("absent", "`threshold: \"<= 0 in 15m\"` comes near it: it speaks once a line has been seen and then none for 15m"),
-    later("sequence", WITHOUT),
-    later("correlate", WITHOUT),
-    later("new_value", WITHOUT),
-    later("new_pattern", WITHOUT),
-    later("escalate", "write a second rule with a higher threshold and `severity: critical`"),
-    later("suppress", "silence the findings where they are received"),
-    later("route", "remove it, and route on the message's `rule`, `owner` or `severity`"),
     later("actions", "remove it: nothing reads it"),
-    later("late_by", "set it for all rules in the configuration"),
-    later("keys_max", "set it for all rules in the configuration"),
-    later("hints", "name the rules in `description`"),
 
     now(Match, "any", Shape::Def("items"), "At least one of these is in the line."),
     now(Match, "all", Shape::Def("items"), "Each of these is in the line."),
@@ -154,6 +188,35 @@ pub(super) const KEYS: &[Key] = &[
 
     now(Item, "re", Shape::Def("regex"), "A regular expression in the syntax of Rust's `regex`; named groups `(?P<name>…)` are captures."),
     now(Item, "rule", Shape::Def("id"), "In `none`: the whole `match` of the rule with this id."),
+
+    now(Absent, "for", Shape::Duration, "How long nothing may come."),
+    now(Absent, "expect", Shape::Def("expect"), "Keys that must appear even if never seen: maps with exactly the names of `by`."),
+    now(Absent, "forget", Shape::Duration, "A key that has been away this long is expected no more; longer than `for`. Default: never."),
+
+    now(Sequence, "within", Shape::Duration, "From the first line to the last."),
+    now(Sequence, "steps", Shape::Def("steps"), "What must come, in this order: two steps or more."),
+
+    now(Step, "match", Shape::Def("match"), "Which lines."),
+    now(Step, "count", Shape::Number(1, STEP_COUNT_MAX), "How many of them. Default: `1`."),
+    now(Step, "absent", Shape::Flag, "`true` for the last step: it must not come. Default: `false`."),
+
+    now(Correlate, "within", Shape::Duration, "How long ago a part's last match may be when the finding opens."),
+    now(Correlate, "all", Shape::Def("parts"), "Ids of rules, or incident types: a finding of each must be open."),
+    now(Correlate, "any", Shape::Def("parts"), "Findings of `at_least` of these must be open."),
+    now(Correlate, "none", Shape::Def("parts"), "No finding of these may be open when this one opens."),
+    now(Correlate, "at_least", Shape::Number(1, PARTS_MAX as u64), "How many of `any`. Default: `1`."),
+    now(Correlate, "hides", Shape::Flag, "Whether the messages of the parts are held back while this is open. Default: `false`."),
+
+    now(NewValue, "field", Shape::Text, "The label, field or capture whose values are told apart."),
+    now(NewValue, "learn", Shape::Duration, "How long after a key's first match every value is learned without a word. Default: `24h`."),
+
+    now(NewPattern, "learn", Shape::Duration, "How long after a key's first match every pattern is learned without a word. Default: `24h`."),
+    now(NewPattern, "threshold", Shape::Def("threshold"), "How often a new pattern must come: a count, at least. Default: `1 in 1m`."),
+
+    now(Escalate, "to", Shape::OneOf(RAISED), "What the severity becomes, if that is higher."),
+    now(Escalate, "after", Shape::Duration, "When the finding has been open this long."),
+    now(Escalate, "threshold", Shape::Def("threshold"), "When it has had so many matches, `50 in 10m`, or different values, `2 distinct node in 10m`. A name of `by` is counted over all findings of the rule."),
+    now(Escalate, "match", Shape::Def("match"), "When one of its lines also matches this."),
 
     now(Recover, "after", Shape::Duration, "This much quiet ends it."),
     now(Recover, "match", Shape::Def("match"), "A line of the rule's streams that matches this ends it."),
@@ -179,6 +242,15 @@ const OTHER_WORDS: &[(Place, &str, &str)] = &[
     (Match, "or", "any"), (Match, "and", "all"), (Match, "not", "none"), (Match, "except", "none"), (Match, "exclude", "none"),
     (Match, "regex", "re"), (Match, "regexp", "re"), (Match, "pattern", "re"), (Match, "field", "fields"), (Match, "where", "fields"),
     (Item, "regex", "re"), (Item, "regexp", "re"), (Item, "pattern", "re"), (Item, "id", "rule"),
+    (Absent, "within", "for"), (Absent, "after", "for"), (Absent, "keys", "expect"), (Absent, "expected", "expect"),
+    (Sequence, "in", "within"), (Sequence, "window", "within"), (Sequence, "for", "within"),
+    (Step, "times", "count"), (Step, "threshold", "count"), (Step, "at_least", "count"), (Step, "not", "absent"), (Step, "missing", "absent"),
+    (Correlate, "window", "within"), (Correlate, "in", "within"), (Correlate, "not", "none"), (Correlate, "hide", "hides"),
+    (Correlate, "min", "at_least"), (Correlate, "and", "all"), (Correlate, "or", "any"),
+    (NewValue, "name", "field"), (NewValue, "label", "field"), (NewValue, "by", "field"), (NewPattern, "count", "threshold"),
+    (Rule, "silence", "suppress"), (Rule, "mute", "suppress"), (Rule, "maintenance", "suppress"), (Rule, "escalation", "escalate"),
+    (Rule, "receiver", "route"), (Rule, "lateness", "late_by"),
+    (Escalate, "severity", "to"), (Escalate, "for", "after"), (Escalate, "count", "threshold"), (Escalate, "if", "match"),
     (Recover, "quiet", "after"), (Recover, "when", "match"), (Evidence, "count", "lines"), (Evidence, "mask", "redact"),
 ];
 

@@ -60,7 +60,7 @@ pub(super) fn lint(drafts: &[(usize, Draft)]) -> Vec<(usize, Fault)> {
             continue;
         }
         let mut warn = |fault| faults.push((*file, fault));
-        if draft.rule.catches.is_empty() {
+        if draft.rule.catches.is_empty() && !draft.rule.parts().is_empty() {
             warn(
                 Fault::new(
                     Code::NoExamples,
@@ -91,6 +91,9 @@ pub(super) fn lint(drafts: &[(usize, Draft)]) -> Vec<(usize, Fault)> {
 
 /// Rules that the search for literals cannot keep away from most lines.
 fn cost(draft: &Draft) -> Option<Fault> {
+    if !draft.has_match() {
+        return None;
+    }
     let matches = &draft.rule.matches;
     let everywhere = draft.rule.selector.0.is_empty();
     let (length, item) = required_text(matches)?;

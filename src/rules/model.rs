@@ -231,15 +231,6 @@ impl Rule {
         }
     }
 
-    /// The count that its condition asks for, as far as it is one.
-    pub(crate) fn threshold(&self) -> &Threshold {
-        match &self.condition {
-            Condition::Count(threshold) | Condition::NewPattern { threshold, .. } => threshold,
-            Condition::Distinct(distinct) => &distinct.threshold,
-            _ => const { &Threshold::EVERY },
-        }
-    }
-
     /// What its entries are looked at for: an entry is a hit if it fulfils one of these, and its hit says which
     /// ([`Parts`](crate::hit::Parts)). A rule on findings has none.
     #[must_use]
@@ -281,6 +272,48 @@ impl Rule {
             (None, Condition::NewValue { .. }) => self.values.get(..1).unwrap_or_default(),
             (None, _) => &[],
         }
+    }
+
+    /// Of [`Rule::parts`], those whose entries bring a finding nearer: what names are taken from.
+    pub(super) fn sought(&self) -> Vec<&Match> {
+        match &self.condition {
+            Condition::Correlate(_) => Vec::new(),
+            Condition::Sequence(sequence) => {
+                sequence.steps.iter().map(|step| &step.matches).collect()
+            }
+            _ => vec![&self.matches],
+        }
+    }
+
+    /// Every match of the rule: its own, and those of its condition, its escalations and its recovery.
+    pub(super) fn matches_mut(&mut self) -> Vec<&mut Match> {
+        let mut all = vec![&mut self.matches];
+        match &mut self.condition {
+            Condition::Ratio(ratio) => all.extend(ratio.total.as_deref_mut()),
+            Condition::Sequence(sequence) => {
+                all.extend(sequence.steps.iter_mut().map(|step| &mut step.matches));
+                all.extend(sequence.absent.as_deref_mut());
+            }
+            _ => {}
+        }
+        for escalation in &mut self.escalate {
+            if let EscalateWhen::Match(matches) = &mut escalation.when {
+                all.push(matches);
+            }
+        }
+        if let Recover::Match { when, .. } = &mut self.recover {
+            all.push(when);
+        }
+        all
+    }
+
+    /// The place of `name` in [`Rule::values`], where it is put if it was not there.
+    pub(super) fn value_place(&mut self, name: &str) -> usize {
+        let place = self.values.iter().position(|known| known == name);
+        place.unwrap_or_else(|| {
+            self.values.push(name.to_owned());
+            self.values.len() - 1
+        })
     }
 
     /// What raises the severity of a finding when one of its entries fulfils it, in the order of [`Rule::escalate`].

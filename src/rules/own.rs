@@ -55,7 +55,6 @@ fn rule(id: &str, severity: Severity) -> Rule {
         },
         ..Rule::new(id, nothing)
     };
-    let matches = hash::of_match(&rule.matches, |_| String::new());
-    hash::fill(&mut rule, &matches, "");
+    hash::fill(&mut rule, |_| String::new());
     rule
 }

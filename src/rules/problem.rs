@@ -87,6 +87,8 @@ pub enum Code {
     NotCaught,
     /// R020: a line of `passes` that the rule matches.
     NotPassed,
+    /// R030: keys that exclude each other.
+    Conflict,
     /// L001: a short text, looked for in every stream.
     ShortText,
     /// L002: no text that every match must contain.
@@ -132,6 +134,7 @@ impl Code {
             Self::TooMany => "R018",
             Self::NotCaught => "R019",
             Self::NotPassed => "R020",
+            Self::Conflict => "R030",
             Self::ShortText => "L001",
             Self::NoRequiredText => "L002",
             Self::Overlap => "L003",

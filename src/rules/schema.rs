@@ -22,7 +22,11 @@ pub fn schema() -> Value {
 
 fn definitions() -> Value {
     let mut rule = object(Place::Rule, |_| true);
-    merge(&mut rule, json!({"required": ["id", "match"]}));
+    let kinds = ["match", "absent", "sequence", "correlate"];
+    merge(
+        &mut rule,
+        json!({"required": ["id"], "anyOf": kinds.map(|key| json!({"required": [key]}))}),
+    );
     let groups = object(Place::Match, |key| key.name != "re");
     let regex_item = object(Place::Item, |key| key.name == "re");
     let rule_item = object(Place::Item, |key| key.name == "rule");
@@ -43,8 +47,8 @@ fn definitions() -> Value {
         },
         "threshold": {
             "type": "string",
-            "pattern": "^\\s*(>=|>|<=|<)?\\s*[0-9]+\\s+in\\s+([0-9]+(ms|[smhdwy]))+\\s*$",
-            "examples": ["5 in 10m", "<= 4 in 1h"],
+            "pattern": "^\\s*(>=|>|<=|<)?\\s*([0-9]+(\\s+distinct\\s+\\S+)?|[0-9]+(\\.[0-9]{1,6})?\\s*%)\\s+in\\s+([0-9]+(ms|[smhdwy]))+\\s*$|^\\s*(>=|>|<=|<)?\\s*[0-9]+(\\.[0-9]{1,6})?x\\s+in\\s+([0-9]+(ms|[smhdwy]))+\\s+vs\\s+([0-9]+(ms|[smhdwy]))+\\s*$",
+            "examples": ["5 in 10m", "<= 4 in 1h", "3 distinct pod in 10m", "> 5% in 5m", "3x in 5m vs 1h"],
         },
         "regex": {"type": "string", "format": "regex", "minLength": 1, "maxLength": super::pattern::PATTERN_BYTES_MAX},
         "item": item,
@@ -63,7 +67,21 @@ fn definitions() -> Value {
             ],
             "examples": ["namespace=image-factory, component=~\"api.*\""],
         },
+        "escalate": one_or_many(&required(object(Place::Escalate, |_| true), &["to"])),
         "recover": {"anyOf": [{"const": "never"}, reference("duration"), object(Place::Recover, |_| true)]},
+        "absent": {"anyOf": [reference("duration"), required(object(Place::Absent, |_| true), &["for"])]},
+        "expect": one_or_many(&json!({"type": "object", "minProperties": 1, "additionalProperties": reference("text")})),
+        "sequence": required(object(Place::Sequence, |_| true), &["within", "steps"]),
+        "steps": {
+            "type": "array",
+            "minItems": 2,
+            "maxItems": crate::hit::Parts::MAX,
+            "items": required(object(Place::Step, |_| true), &["match"]),
+        },
+        "correlate": required(object(Place::Correlate, |_| true), &["within"]),
+        "parts": one_or_many(&reference("id")),
+        "new_value": required(object(Place::NewValue, |_| true), &["field"]),
+        "new_pattern": object(Place::NewPattern, |_| true),
         "evidence": object(Place::Evidence, |_| true),
         "evidence_lines": {"type": "integer", "minimum": 0, "maximum": super::EvidenceRules::LINES_MAX},
         "defaults": object(Place::Rule, |key| !NOT_DEFAULTS.contains(&key.name)),
@@ -89,11 +107,18 @@ fn property(key: &Key) -> Value {
         Shape::Flag => json!({"type": "boolean"}),
         Shape::Duration => reference("duration"),
         Shape::OneOf(words) => json!({"enum": words}),
+        Shape::Number(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
         Shape::Token => reference("id"),
         Shape::Def(name) => reference(name),
     };
     merge(&mut property, json!({"description": key.doc}));
     property
+}
+
+/// A map that must have some of its keys.
+fn required(mut object: Value, keys: &[&str]) -> Value {
+    merge(&mut object, json!({"required": keys}));
+    object
 }
 
 fn reference(name: &str) -> Value {

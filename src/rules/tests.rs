@@ -1,5 +1,8 @@
 //! The room as a whole: files in, rule sets or reports out.
 
+mod conditions;
+mod life;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,6 +27,28 @@ fn set(text: &str) -> RuleSet {
     loaded
         .set
         .unwrap_or_else(|| panic!("{}", report::text(&loaded.problems, &sources, false)))
+}
+
+/// The rule `x` with `keys` beside its id and type, indented by two blanks; it must be valid.
+#[track_caller]
+fn rule(keys: &str) -> Rule {
+    let set = set(&format!(
+        "rules:\n- id: x\n  incident_type: certificate_mismatch\n  {keys}\n"
+    ));
+    let (_, rule) = set.find("x").expect("it is there");
+    Rule::clone(rule)
+}
+
+/// What is wrong with the rule `x` that has `keys`.
+#[track_caller]
+fn errors(keys: &str) -> Vec<String> {
+    let text = format!("rules:\n- id: x\n  incident_type: certificate_mismatch\n  {keys}\n");
+    let loaded = load(&[source("rules.yaml", &text)]);
+    let errors = loaded.problems.into_iter();
+    errors
+        .filter(|problem| problem.level == Level::Error)
+        .map(|problem| problem.message)
+        .collect()
 }
 
 /// The warnings of one file that must be valid.
@@ -53,7 +78,7 @@ const MINIMAL: &str = "rules:\n- id: x\n  match: a text in the line\n  incident_
 fn the_smallest_rule_has_the_documented_defaults() {
     let set = set(MINIMAL);
     let (_, rule) = set.find("x").expect("it is there");
-    assert_eq!(*rule.threshold(), Threshold::EVERY);
+    assert_eq!(rule.condition.to_string(), "every match");
     assert_eq!(rule.severity, Severity::Warning);
     assert_eq!(rule.confidence, Confidence::Medium);
     assert_eq!(rule.recover.quiet(), Some(Duration::from_secs(300)));
@@ -124,7 +149,7 @@ rules:
         format!("{:?}", rule.matches.all),
         format!("{:?}", rule.matches.none),
         format!("{:?}", rule.matches.fields),
-        format!("{:?} {:?}", rule.threshold(), rule.hold),
+        format!("{} {:?}", rule.condition, rule.hold),
         format!("{:?}", rule.by),
         format!(
             "{} {:?} {:?}",
@@ -145,7 +170,7 @@ rules:
         [Text { text: "403", ignore_case: true }]
         [Item(Text { text: "retry", ignore_case: true }), Item(Regex(/x+y/i)), Rule("other")]
         [FieldTest { name: "status", accepts: [Compare(AtLeast, 500.0)] }, FieldTest { name: "level", accepts: [Equals { text: "error", ignore_case: true }, Equals { text: "fatal", ignore_case: true }] }, FieldTest { name: "user.name", accepts: [Regex(/^svc-/i)] }, FieldTest { name: "n", accepts: [Equals { text: "5", ignore_case: true }] }]
-        Threshold { needs: AtLeast(5), window: 600s } 120s
+        5 in 10m 120s
         ["namespace", "user"]
         info High 3600s
         Match { after: Some(1200s), when: Match { any: [], all: [Text { text: "again", ignore_case: true }, Regex(/o.k/i)], none: [], fields: [] } }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::detect::condition::{Asked, Counted, hash};
-use crate::hit::{Hit, Parts};
+use crate::hit::Hit;
 use crate::rules::{Condition, EscalateWhen, Rule, Severity};
 use crate::time::Timestamp;
 
@@ -139,9 +139,4 @@ fn asked(condition: &Condition) -> Asked<'_> {
         condition,
         full_from: Timestamp::MIN,
     }
-}
-
-/// Whether a hit is one that the rule's own condition counts, and not only the denominator of a ratio.
-pub(super) fn is_match(rule: &Rule, parts: Parts) -> bool {
-    !matches!(rule.condition, Condition::Ratio(_)) || parts.has(0)
 }

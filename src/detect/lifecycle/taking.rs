@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::escalation::is_match;
 use super::{KeyState, STREAMS_MAX};
 use crate::detect::condition::{Completed, Known, Progress, hash};
 use crate::detect::evidence::Quote;
@@ -165,7 +164,7 @@ impl KeyState {
                 }
             }
             Condition::Ratio(_) => {
-                group.matches.retain(|hit| is_match(cx.rule, hit.parts));
+                group.matches.retain(|hit| cx.rule.is_match(hit.parts));
                 came.matches = group.matches.len() as u64;
                 came.others = entries - came.matches;
                 if counts {

@@ -8,9 +8,9 @@ use super::Reader;
 use super::value::{Entries, TEXT_BYTES_MAX};
 use crate::rules::keys::Place;
 use crate::rules::model::{Exclude, Item, Match, Pattern};
-use crate::rules::pattern;
 use crate::rules::problem::{Code, Fault, quoted, shortened};
 use crate::rules::yaml::{Node, Value};
+use crate::rules::{pattern, threshold};
 
 /// A `match` with where its pieces stand.
 #[derive(Debug, Clone, Default)]
@@ -335,8 +335,8 @@ impl Reader<'_> {
 
     /// The name of a label, field or capture.
     pub(super) fn name(&mut self, node: &Node, what: &str) -> Option<String> {
-        let text = self.text(node, what, 256)?;
-        if text.contains(|c: char| c.is_whitespace() || c.is_control() || "{},=\"'`".contains(c)) {
+        let text = self.text(node, what, TEXT_BYTES_MAX)?;
+        if !threshold::is_name(text) {
             let fault = Fault::new(
                 Code::Value,
                 node.span.clone(),

@@ -3,7 +3,11 @@
 //! Reading never stops at a mistake: what cannot be read has its default from there on, so that one run shows all of a file's
 //! mistakes, and rules that refer to a broken one are not blamed for it.
 
+mod condition;
 mod fields;
+mod fit;
+mod layers;
+mod life;
 mod matching;
 mod rule;
 mod streams;
@@ -12,8 +16,8 @@ mod value;
 use std::collections::HashSet;
 use std::ops::Range;
 
+use layers::Keys;
 pub(super) use matching::Matching;
-use rule::Keys;
 use value::Entries;
 
 use super::keys::{NOT_DEFAULTS, Place};
@@ -31,14 +35,56 @@ pub(super) const FAULTS_MAX: usize = 200;
 pub(super) struct Draft {
     pub(super) rule: Rule,
     pub(super) enabled: bool,
+    /// Whether its condition could not be read, so that it has another.
+    unread: bool,
     pub(super) id_span: Range<usize>,
     pub(super) matching: Matching,
-    /// Rules that `recover.match` excludes.
-    pub(super) recover_excludes: Vec<(String, Range<usize>)>,
+    /// Rules that its other matches exclude: those of `total`, steps, escalations and `recover`.
+    pub(super) other_excludes: Vec<(String, Range<usize>)>,
+    /// What its `correlate` names.
+    pub(super) parts: Vec<PartDraft>,
     /// Of each name in `by`.
     pub(super) by_spans: Vec<Range<usize>>,
     /// Of each line of `catches`, and of `passes`.
     pub(super) examples: [Vec<Range<usize>>; 2],
+}
+
+impl Draft {
+    /// `rule`, with no places yet.
+    fn new(rule: Rule) -> Self {
+        Self {
+            rule,
+            enabled: true,
+            unread: false,
+            id_span: 0..0,
+            matching: Matching::default(),
+            other_excludes: Vec::new(),
+            parts: Vec::new(),
+            by_spans: Vec::new(),
+            examples: [Vec::new(), Vec::new()],
+        }
+    }
+
+    /// Whether it has a `match` of its own.
+    pub(super) fn has_match(&self) -> bool {
+        !self.matching.span.is_empty()
+    }
+}
+
+/// A part of a `correlate`: a rule or an incident type, which only all files together can tell.
+#[derive(Debug, Clone)]
+pub(super) struct PartDraft {
+    pub(super) group: Group,
+    pub(super) name: String,
+    pub(super) at: Range<usize>,
+}
+
+/// Under which key of `correlate` a part stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Group {
+    All,
+    Any,
+    None,
 }
 
 /// Reads one file. Lives as long as that; only the memory of expressions is counted on from file to file.
@@ -200,10 +246,9 @@ impl Reader<'_> {
             }
         }
         // A default that every rule overrides is checked all the same.
-        let none = Entries::default();
         self.settings(&Keys {
             own: defaults.clone(),
-            defaults: &none,
+            defaults: None,
         });
         Some(defaults)
     }

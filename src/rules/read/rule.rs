@@ -3,37 +3,32 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::value::{Entries, PROSE_BYTES_MAX, TEXT_BYTES_MAX};
-use super::{Draft, Matching, Reader};
-use crate::rules::condition::{Condition, Threshold};
-use crate::rules::keys::{CONFIDENCES, PARSES, Place, SEVERITIES};
-use crate::rules::model::{
-    Confidence, EvidenceRules, Item, Match, Parse, Recover, Rule, Severity, Source,
-};
+use super::fit;
+use super::layers::Keys;
+use super::value::{Entries, PROSE_BYTES_MAX};
+use super::{Draft, Reader};
+use crate::rules::keys::{CONFIDENCES, KEYS_MAX_MAX, PARSES, Place, SEVERITIES};
+use crate::rules::model::{Confidence, EvidenceRules, Item, Match, Parse, Rule, Severity, Source};
 use crate::rules::problem::{Code, Fault};
 use crate::rules::selector::Selector;
 use crate::rules::yaml::{Node, Value};
-use crate::rules::{pattern, summary, threshold};
+use crate::rules::{pattern, summary};
+use crate::time::format_duration;
 
 /// Most names in `by`.
 const BY_MAX: usize = 16;
-
-/// A rule's own keys, and its file's defaults behind them.
-pub(super) struct Keys<'n> {
-    pub(super) own: Entries<'n>,
-    pub(super) defaults: &'n Entries<'n>,
-}
-
-impl<'n> Keys<'n> {
-    fn get(&self, name: &str) -> Option<&'n Node> {
-        self.own.get(name).or_else(|| self.defaults.get(name))
-    }
-}
+/// Most items in `hints` and in `tags`: they go into every message.
+const LINES_MAX: usize = 32;
+/// Largest `late_by`, as in the settings.
+const LATE_BY_MAX: Duration = Duration::from_secs(3600);
 
 impl Reader<'_> {
     pub(super) fn rule(&mut self, node: &Node, defaults: &Entries<'_>) -> Option<Draft> {
         let own = self.map(node, Place::Rule)?;
-        let keys = Keys { own, defaults };
+        let keys = Keys {
+            own,
+            defaults: Some(defaults),
+        };
         let (_, line) = self.source.line_at(node.span.start);
         let mut draft = self.settings(&keys);
         draft.id_span = node.span.start
@@ -60,7 +55,10 @@ impl Reader<'_> {
                 draft.matching = self.matching(node, ignore_case);
                 draft.rule.matches = draft.matching.matches.clone();
             }
-            None => self.missing(&draft.id_span, "match", "match: a text in the line"),
+            None if fit::needs_match(keys.class()) => {
+                self.missing(&draft.id_span, "match", "match: a text in the line");
+            }
+            None => {}
         }
         if keys.get("incident_type").is_none() {
             self.missing(
@@ -69,23 +67,11 @@ impl Reader<'_> {
                 "incident_type: workload_failure",
             );
         }
-        if let Some(node) = keys.get("for")
-            && keys.get("threshold").is_none()
-            && !draft.rule.hold.is_zero()
-        {
-            self.fault(
-                Fault::new(
-                    Code::Threshold,
-                    node.span.clone(),
-                    "`for` needs a `threshold`: a single match does not hold for any time",
-                )
-                .help("write `threshold: 5 in 10m`, or leave `for` out"),
-            );
-        }
+        self.fits(&keys, &draft);
         if let Some(node) = keys.get("summary")
             && let Some(text) = self.line(node, "`summary`")
         {
-            let others = names(&draft.rule.matches);
+            let others = names(&draft.rule);
             match summary::parse(text, &draft.rule.by, &others) {
                 Ok(summary) => draft.rule.summary = Some(summary),
                 Err(faults) => {
@@ -118,8 +104,6 @@ impl Reader<'_> {
     /// Everything that `defaults` may hold too.
     pub(super) fn settings(&mut self, keys: &Keys<'_>) -> Draft {
         let ignore_case = self.ignore_case(keys);
-        let threshold = self.threshold(keys);
-        let (recover, recover_excludes) = self.recover(keys, ignore_case, threshold);
         let (by, by_spans) = self.by(keys);
         let (catches, caught) = self.examples(keys, "catches");
         let (passes, passed) = self.examples(keys, "passes");
@@ -128,6 +112,7 @@ impl Reader<'_> {
             self.line(node, &format!("`{name}`")).map(str::to_owned)
         };
         let (name, owner, version) = (line("name"), line("owner"), line("version"));
+        let route = line("route");
         let rule = Rule {
             name,
             description: self.description(keys),
@@ -139,35 +124,38 @@ impl Reader<'_> {
                 .unwrap_or_default(),
             unless: self.unless(keys),
             parse: self.parse(keys),
-            condition: Condition::Count(threshold),
             by,
             hold: self.span_of(keys, "for").unwrap_or_default(),
             severity: self.severity(keys),
             confidence: self.confidence(keys),
-            recover,
             cooldown: self.span_of(keys, "cooldown").unwrap_or(Rule::COOLDOWN),
             incident_type: self.token_of(keys, "incident_type").unwrap_or_default(),
             domain: self
                 .token_of(keys, "domain")
                 .unwrap_or_else(|| Rule::DOMAIN.to_owned()),
             runbook: self.runbook(keys),
+            route,
+            hints: self.lines(keys, "hints"),
+            tags: self.lines(keys, "tags"),
+            keys_max: self.keys_max(keys),
+            late_by: self.late_by(keys),
             evidence: self.evidence(keys),
             catches,
             passes,
             ..Rule::new("", Match::default())
         };
-        Draft {
-            rule,
+        let mut draft = Draft {
             enabled: keys
                 .get("enabled")
                 .and_then(|node| self.flag(node, "`enabled`"))
                 .unwrap_or(true),
-            id_span: 0..0,
-            matching: Matching::default(),
-            recover_excludes,
             by_spans,
             examples: [caught, passed],
-        }
+            ..Draft::new(rule)
+        };
+        self.condition(keys, ignore_case, &mut draft);
+        self.life(keys, ignore_case, &mut draft);
+        draft
     }
 
     fn description(&mut self, keys: &Keys<'_>) -> Option<String> {
@@ -235,19 +223,6 @@ impl Reader<'_> {
         }
     }
 
-    fn threshold(&mut self, keys: &Keys<'_>) -> Threshold {
-        let Some(node) = keys.get("threshold") else {
-            return Threshold::EVERY;
-        };
-        let Some(text) = self.text(node, "`threshold`", TEXT_BYTES_MAX) else {
-            return Threshold::EVERY;
-        };
-        threshold::parse(text).unwrap_or_else(|fault| {
-            self.fault_within(node, text, fault);
-            Threshold::EVERY
-        })
-    }
-
     fn by(&mut self, keys: &Keys<'_>) -> (Vec<String>, Vec<Range<usize>>) {
         let (mut by, mut spans) = (Vec::new(), Vec::new());
         let Some(node) = keys.get("by") else {
@@ -278,71 +253,44 @@ impl Reader<'_> {
         (by, spans)
     }
 
-    fn recover(
-        &mut self,
-        keys: &Keys<'_>,
-        ignore_case: bool,
-        threshold: Threshold,
-    ) -> (Recover, Vec<(String, Range<usize>)>) {
-        let default = Recover::Quiet(threshold.window.max(Rule::RECOVER_MIN));
-        let Some(node) = keys.get("recover") else {
-            return (default, Vec::new());
+    /// Short texts for people.
+    fn lines(&mut self, keys: &Keys<'_>, name: &str) -> Vec<String> {
+        let Some(node) = keys.get(name) else {
+            return Vec::new();
         };
-        if let Value::Map(_) = node.value {
-            let Some(form) = self.map(node, Place::Recover) else {
-                return (default, Vec::new());
-            };
-            let after = form
-                .get("after")
-                .and_then(|node| self.quiet(node, "`after`"));
-            let Some(node) = form.get("match") else {
-                if form.is_empty()
-                    && matches!(&node.value, Value::Map(entries) if entries.is_empty())
-                {
-                    self.fault(Fault::new(
-                        Code::Missing,
-                        node.span.clone(),
-                        "`recover` is an empty map",
-                    ));
-                }
-                return (after.map_or(default, Recover::Quiet), Vec::new());
-            };
-            let matching = self.matching(node, ignore_case);
-            let when = Box::new(matching.matches);
-            return (Recover::Match { after, when }, matching.excludes);
+        let items = self.items(node, &format!("`{name}`"));
+        if items.len() > LINES_MAX {
+            let message = format!("`{name}` has {} items, limit is {LINES_MAX}", items.len());
+            self.fault(Fault::new(Code::TooMany, node.span.clone(), message));
+            return Vec::new();
         }
-        if node.scalar() == Some("never") {
-            return (Recover::Never, Vec::new());
-        }
-        let quiet = self.quiet(node, "`recover`");
-        (quiet.map_or(default, Recover::Quiet), Vec::new())
+        let what = format!("an item of `{name}`");
+        let lines = items.iter().filter_map(|node| self.line(node, &what));
+        lines.map(str::to_owned).collect()
     }
 
-    /// How long quiet must last: not 0, or a finding would be over before it began.
-    fn quiet(&mut self, node: &Node, what: &str) -> Option<Duration> {
-        let words = node
-            .scalar()
-            .is_some_and(|text| text.starts_with(|c: char| c.is_alphabetic()));
-        if words {
-            self.fault(
-                Fault::new(Code::Duration, node.span.clone(), format!("{what} is a time of quiet, such as 10m"))
-                    .help("a line that ends it is written `recover: {match: …}`, and `recover: never` is for what happens once"),
-            );
-            return None;
-        }
-        let quiet = self.duration(node, what)?;
-        if quiet.is_zero() {
+    fn keys_max(&mut self, keys: &Keys<'_>) -> Option<usize> {
+        let node = keys.get("keys_max")?;
+        let most = self.number(node, "`keys_max`", 1..=KEYS_MAX_MAX)?;
+        Some(most as usize)
+    }
+
+    fn late_by(&mut self, keys: &Keys<'_>) -> Option<Duration> {
+        let node = keys.get("late_by")?;
+        let late_by = self.duration(node, "`late_by`")?;
+        if late_by > LATE_BY_MAX {
+            let most = format_duration(LATE_BY_MAX);
             self.fault(
                 Fault::new(
-                    Code::Duration,
+                    Code::Value,
                     node.span.clone(),
-                    format!("{what} must be longer than 0"),
+                    format!("`late_by` is {most} at most: timers wait that long"),
                 )
-                .help("`recover: never` is for what happens once"),
+                .help("entries that come later still count; see `max_age` in the settings"),
             );
             return None;
         }
-        Some(quiet)
+        Some(late_by)
     }
 
     fn runbook(&mut self, keys: &Keys<'_>) -> Option<String> {
@@ -372,16 +320,9 @@ impl Reader<'_> {
             return evidence;
         };
         if let Some(node) = form.get("lines")
-            && let Some(text) = self.text(node, "`lines`", TEXT_BYTES_MAX)
+            && let Some(lines) = self.number(node, "`lines`", 0..=EvidenceRules::LINES_MAX as u64)
         {
-            match text.parse() {
-                Ok(lines) if lines <= EvidenceRules::LINES_MAX => evidence.lines = lines,
-                _ => self.fault(Fault::new(
-                    Code::Value,
-                    node.span.clone(),
-                    format!("`lines` is a number from 0 to {}", EvidenceRules::LINES_MAX),
-                )),
-            }
+            evidence.lines = lines as usize;
         }
         if let Some(node) = form.get("redact") {
             for node in self.items(node, "`redact`") {
@@ -419,14 +360,26 @@ impl Reader<'_> {
     }
 }
 
-/// Names that a match itself brings: captures of its expressions, then its fields.
-fn names(matches: &Match) -> Vec<String> {
+/// Names that a rule's entries themselves bring: captures of expressions, fields, and what it tells apart.
+fn names(rule: &Rule) -> Vec<String> {
     let mut names = Vec::new();
-    for item in matches.all.iter().chain(&matches.any) {
-        if let Item::Regex(pattern) = item {
-            names.extend(pattern.captures().map(str::to_owned));
-        }
+    for matches in rule.sought() {
+        names.extend(captures(matches).map(str::to_owned));
     }
-    names.extend(matches.fields.iter().map(|field| field.name.clone()));
+    for matches in rule.sought() {
+        names.extend(matches.fields.iter().map(|field| field.name.clone()));
+    }
+    names.extend(rule.values.iter().cloned());
     names
+}
+
+/// Captures of the expressions of a match.
+pub(super) fn captures(matches: &Match) -> impl Iterator<Item = &str> {
+    let items = matches.all.iter().chain(&matches.any);
+    items
+        .filter_map(|item| match item {
+            Item::Regex(pattern) => Some(pattern.captures()),
+            Item::Text { .. } => None,
+        })
+        .flatten()
 }

@@ -1,6 +1,6 @@
 //! Reading single values out of YAML nodes: texts, flags, durations, and maps with known keys.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 use saphyr_parser::ScalarStyle;
@@ -77,14 +77,14 @@ impl Reader<'_> {
                     )
                     .help(*instead),
                 ),
-                Some(_) if value.value == Value::Null => self.fault(
-                    Fault::new(
-                        Code::Missing,
-                        key.span.clone(),
-                        format!("`{name}` has no value"),
-                    )
-                    .help("leave the key out for its default; the text `null` must be quoted"),
-                ),
+                Some(_) if value.value == Value::Null => {
+                    let message = format!("`{name}` has no value");
+                    let fault = Fault::new(Code::Missing, key.span.clone(), message);
+                    self.fault(fault.help(match name {
+                        "new_pattern" => "write `new_pattern: {}` for its defaults",
+                        _ => "leave the key out for its default; the text `null` must be quoted",
+                    }));
+                }
                 Some(found) => known.0.push((found, key, value)),
             }
         }
@@ -292,6 +292,44 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    /// A time that is not 0.
+    pub(super) fn time(&mut self, node: &Node, what: &str) -> Option<Duration> {
+        let time = self.duration(node, what)?;
+        if time.is_zero() {
+            self.fault(Fault::new(
+                Code::Duration,
+                node.span.clone(),
+                format!("{what} must be longer than 0"),
+            ));
+            return None;
+        }
+        Some(time)
+    }
+
+    /// A whole number.
+    pub(super) fn number(
+        &mut self,
+        node: &Node,
+        what: &str,
+        range: RangeInclusive<u64>,
+    ) -> Option<u64> {
+        let text = self.text(node, what, TEXT_BYTES_MAX)?;
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        if number.is_none() || text.starts_with('+') {
+            self.fault(Fault::new(
+                Code::Value,
+                node.span.clone(),
+                format!(
+                    "{what} is a number from {} to {}",
+                    range.start(),
+                    range.end()
+                ),
+            ));
+            return None;
+        }
+        number
     }
 
     /// One of a few words, as its place among them.
