@@ -643,7 +643,7 @@ impl Detector {
             watchers.retain(|at| {
                 let place = (Arc::clone(&at.tenant), Arc::clone(&at.key));
                 let key = self.states[at.rule.0 as usize].keys.get_mut(&place);
-                let heard = key.map(|key| key.hear(times));
+                let heard = key.map(|key| key.hear(*stream, times));
                 if heard == Some(true) {
                     self.changed.insert(at.clone());
                 }

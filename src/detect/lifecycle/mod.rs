@@ -8,11 +8,12 @@
 //! - `taking`: what entries mean to the condition of each class.
 //! - `episode`: what is known of one finding. `escalation`: what makes it worse.
 //! - `telling`: when a message is made, and when it is held back.
-//! - `parent`: findings that are made of other findings.
+//! - `parent`: findings that are made of other findings. `sources`: whether what matched goes on.
 
 mod episode;
 mod escalation;
 mod parent;
+mod sources;
 mod taking;
 mod telling;
 
@@ -25,6 +26,7 @@ use episode::Beginning;
 pub(super) use episode::Episode;
 use escalation::Escalations;
 pub(super) use parent::{Joined, PartSeen};
+use sources::Sources;
 use taking::Learned;
 use telling::Telling;
 
@@ -41,16 +43,13 @@ use crate::time::Timestamp;
 /// that keeps messages for days.
 const REMINDER: Duration = Duration::from_secs(24 * 3600);
 
-/// How many label sets of a key are remembered for telling `quiet` from `silent`.
-const STREAMS_MAX: usize = 64;
-
 /// One nanosecond: the least time between two instants.
 const INSTANT: Duration = Duration::from_nanos(1);
 
 /// One key of one rule: what its condition has counted, its finding, and what waits.
 ///
 /// Memory: that of [`Counted`], [`Escalations`] and [`Learned`]; 16 quoted lines of at most 2 KiB; a finding of about 2 KiB
-/// while there is one; 24 bytes for each of 64 label sets.
+/// while there is one; 40 bytes for each of 64 label sets.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct KeyState {
     counted: Counted,
@@ -59,15 +58,8 @@ pub(super) struct KeyState {
     quotes: Quotes,
     /// Values for the summary, of the newest match.
     captures: Option<(Timestamp, Captures)>,
-    /// Label sets that matched, each with the time of its newest match.
-    streams: VecDeque<(StreamId, Timestamp)>,
-    /// The newest match.
-    last_match: Option<Timestamp>,
-    /// The first entry of its streams after that.
-    heard: Option<Timestamp>,
-    /// The newest entry of its streams, whether or not a match came after it.
-    #[serde(skip)]
-    newest_heard: Option<Timestamp>,
+    /// Of which label sets its matches are.
+    sources: Sources,
     phase: Phase,
     /// The finding that is open, or that recovered last.
     episode: Option<Episode>,
@@ -114,10 +106,7 @@ impl KeyState {
             learned: Learned::new(&rule.condition),
             quotes: Quotes::default(),
             captures: None,
-            streams: VecDeque::new(),
-            last_match: None,
-            heard: None,
-            newest_heard: None,
+            sources: Sources::default(),
             phase: Phase::Idle,
             episode: None,
             telling: Telling::default(),
@@ -150,12 +139,12 @@ impl KeyState {
 
     /// The newest match.
     pub(super) fn last_match(&self) -> Option<Timestamp> {
-        self.last_match
+        self.sources.last_match()
     }
 
     /// The label sets that matched: a finding is quiet if one of them goes on without a match.
     pub(super) fn streams(&self) -> impl Iterator<Item = StreamId> {
-        self.streams.iter().map(|(stream, _)| *stream)
+        self.sources.streams()
     }
 
     /// A repeated entry of this key came and was not counted.
@@ -170,24 +159,12 @@ impl KeyState {
         self.phase != Phase::Idle || self.armed.is_some()
     }
 
-    /// One of its streams had entries at `times`, in order. True if that is worth remembering on disk.
-    pub(super) fn hear(&mut self, times: &[Timestamp]) -> bool {
-        let first_after = |at: Timestamp| {
-            times
-                .get(times.partition_point(|time| *time <= at))
-                .copied()
-        };
-        let earlier = |known: &mut Option<Timestamp>, at: Timestamp| {
-            let first = first_after(at).filter(|first| known.is_none_or(|known| *first < known));
-            *known = first.or(*known);
-            first.is_some()
-        };
-        self.newest_heard = self.newest_heard.max(times.last().copied());
-        let mut news = self
-            .last_match
-            .is_some_and(|at| earlier(&mut self.heard, at));
+    /// `stream`, one of its own, had entries at `times`, in order. True if that is worth remembering on disk.
+    pub(super) fn hear(&mut self, stream: StreamId, times: &[Timestamp]) -> bool {
+        let mut news = self.sources.hear(stream, times);
         for group in &mut self.held_back {
-            news |= earlier(&mut group.heard, group.at);
+            let own = group.matches.iter().any(|hit| hit.stream == stream);
+            news |= own && sources::earlier(&mut group.heard, group.at, times);
         }
         news
     }
@@ -415,13 +392,11 @@ impl KeyState {
 
     /// Whether its streams went on without a match up to `deadline`, or said nothing.
     fn quiet_or_silent(&self, cx: &Context<'_>, deadline: Timestamp) -> Reason {
-        let observed = self.episode.as_ref().map(|episode| episode.observed_at);
-        let from = self.last_match.or(observed).unwrap_or(deadline);
-        let quiet = self.heard.is_some_and(|heard| heard <= deadline)
-            || self
-                .streams()
-                .any(|stream| (cx.spoke)(stream, from, deadline));
-        if quiet { Reason::Quiet } else { Reason::Silent }
+        if self.sources.went_on(deadline, cx.spoke) {
+            Reason::Quiet
+        } else {
+            Reason::Silent
+        }
     }
 
     /// Looks at the condition after entries at `at`; `matched` tells whether any of them matches.
@@ -527,8 +502,7 @@ impl KeyState {
             _ => {
                 self.escalations.begin(from.first_seen);
                 self.quotes.open(from.first_seen, lines);
-                self.streams
-                    .retain(|(_, matched)| *matched >= from.first_seen);
+                self.sources.begin(from.first_seen);
                 self.episode = Some(Episode::new(cx, at, from));
                 self.say(Reason::Opened, at);
             }
@@ -650,9 +624,7 @@ impl KeyState {
         *self = Self {
             quotes: std::mem::take(&mut self.quotes),
             captures: self.captures.take(),
-            streams: std::mem::take(&mut self.streams),
-            last_match: self.last_match,
-            heard: self.heard,
+            sources: std::mem::take(&mut self.sources),
             phase: if open { Phase::Open } else { Phase::Idle },
             episode: self.episode.take(),
             telling: std::mem::take(&mut self.telling),

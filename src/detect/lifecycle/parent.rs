@@ -70,7 +70,7 @@ impl KeyState {
         if cx.asked().side() == Side::Few && episode.stopped.is_none() {
             return true;
         }
-        let last = self.last_match.max(Some(episode.opened_at));
+        let last = self.last_match().max(Some(episode.opened_at));
         last.is_some_and(|last| at.since(last) < within)
     }
 
@@ -114,7 +114,7 @@ impl KeyState {
                 self.say(Reason::PartJoined, at);
             }
         }
-        self.last_match = self.last_match.max(Some(last_seen));
+        self.sources.matched(last_seen, None);
         self.newest = self.newest.max(Some(at));
         if let Some(episode) = &mut self.episode {
             let related = self.joined.iter().take(RELATED_MAX);
@@ -188,7 +188,7 @@ impl KeyState {
     pub(in crate::detect) fn counts_at(&self, at: Timestamp, window: std::time::Duration) -> bool {
         self.is_open()
             && self
-                .last_match
+                .last_match()
                 .is_some_and(|last| last > at.minus(window) && last < at.plus(INSTANT))
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{KeyState, STREAMS_MAX};
+use super::KeyState;
 use crate::detect::condition::{Completed, Known, Progress, hash};
 use crate::detect::evidence::Quote;
 use crate::detect::patterns::Templates;
@@ -259,16 +259,7 @@ impl KeyState {
     fn note(&mut self, group: &Group, came: &Came) {
         let at = group.at;
         for hit in &group.matches {
-            let mut known = self.streams.iter_mut();
-            match known.find(|(stream, _)| *stream == hit.stream) {
-                Some((_, newest)) => *newest = (*newest).max(at),
-                None => {
-                    if self.streams.len() == STREAMS_MAX {
-                        self.streams.pop_front();
-                    }
-                    self.streams.push_back((hit.stream, at));
-                }
-            }
+            self.sources.add(hit.stream, at);
         }
         if came.matches == 0 {
             return;
@@ -282,12 +273,7 @@ impl KeyState {
             }
             episode.last_seen = episode.last_seen.max(at);
         }
-        if self.last_match.is_none_or(|last| at > last) {
-            self.last_match = Some(at);
-            self.heard = group
-                .heard
-                .or(self.newest_heard.filter(|heard| *heard > at));
-        }
+        self.sources.matched(at, group.heard);
     }
 
     fn quote(&mut self, cx: &Context<'_>, hit: Hit) {
@@ -337,10 +323,7 @@ impl KeyState {
             episode.since_message += 1;
             episode.last_seen = episode.last_seen.max(deadline);
         }
-        if self.last_match.is_none_or(|last| deadline > last) {
-            self.last_match = Some(deadline);
-            self.heard = self.newest_heard.filter(|heard| *heard > deadline);
-        }
+        self.sources.matched(deadline, None);
         self.decide(cx, deadline, true);
     }
 

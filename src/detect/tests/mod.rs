@@ -2,6 +2,8 @@
 //!
 //! Time is in seconds from an epoch of its own, so that a case can be read; the model walks through every one of them.
 
+mod classes;
+
 use std::sync::Arc;
 use std::time::Duration;
 
