@@ -8,6 +8,7 @@
 //! - `keys`, `settings`: where keys and timers are kept, within which bounds.
 //! - `detector`: all keys of all rules, in order, within bounds.
 //! - `reload`: what a new rule set keeps, and what a restart brings back.
+//! - `patterns`: templates of lines, found without being told.
 //! - `changes`: what has to be stored and sent.
 
 mod changes;
@@ -17,6 +18,7 @@ mod evidence;
 mod identities;
 mod keys;
 mod lifecycle;
+mod patterns;
 mod reload;
 mod report;
 mod settings;
@@ -25,6 +27,7 @@ mod window;
 
 pub use changes::{Changes, KeyName, RestoreError, Saved};
 pub use detector::Detector;
+pub use patterns::{Learned, TemplateId, Templates};
 pub use report::OWN_TENANT;
 pub use settings::{Settings, Sizes, Tally};
 
