@@ -9,6 +9,7 @@
 //! - `keys`, `settings`: where keys and timers are kept, within which bounds.
 //! - `detector`: all keys of all rules, in order, within bounds.
 //! - `reload`: what a new rule set keeps, and what a restart brings back.
+//! - `patterns`: templates of lines, found without being told.
 //! - `changes`: what has to be stored and sent.
 
 mod changes;
@@ -28,6 +29,7 @@ mod step;
 
 pub use changes::{Changes, KeyName, RestoreError, Saved};
 pub use detector::Detector;
+pub use patterns::{Learned, TemplateId, Templates};
 pub use report::OWN_TENANT;
 pub use settings::{Settings, Sizes, Tally};
 

@@ -11,7 +11,7 @@ use crate::rules::Parse;
 ///
 /// In JSON a literal key beats a dotted path, and `null` is missing. In logfmt a key without `=` is missing.
 /// A value with escapes is written to `buffer`; every other borrows from `line`.
-pub(super) fn find<'v>(
+pub(crate) fn find<'v>(
     parse: Parse,
     line: &'v [u8],
     name: &str,

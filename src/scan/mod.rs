@@ -26,6 +26,7 @@ mod search;
 #[cfg(test)]
 mod testing;
 
+pub(crate) use fields::find as field;
 pub use hits::VALUE_BYTES_MAX;
 pub use line::{Line, Metadata};
 pub use matcher::{Matched, Verdict, judge, matches};
