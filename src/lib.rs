@@ -18,6 +18,8 @@
 //! and rules ← finding ← detect; `push` knows only the batch and what it hands on. The shell around them: [`owner`] is the
 //! one thread that has the detector and the database, [`service`] joins the rooms, [`cli`] starts it.
 //!
+//! [`playback`] is scan and detect on recorded entries: what `replay` feeds from files.
+//!
 //! # What is absent, and why
 //!
 //! - `scan`, `detect`, `finding` and the decoders of `push` do no I/O, read no clock and spawn nothing: they are told the time.
@@ -32,6 +34,7 @@ pub mod detect;
 pub mod finding;
 pub mod hit;
 pub mod owner;
+pub mod playback;
 pub mod publish;
 pub mod push;
 pub mod record;

@@ -11,11 +11,11 @@ use super::output::{Output, write_table};
 use super::{Exit, compile};
 use crate::batch::Batch;
 use crate::config::{Config, RawConfig};
-use crate::detect::{Detector, Settings, Tally};
-use crate::finding::{Finding, Kind, Message, MessageSettings, Redactor, State};
-use crate::hit::{Progress, Scanned};
+use crate::detect::{Settings, Tally};
+use crate::finding::{Finding, Kind, Message, State};
+use crate::playback::Playback;
 use crate::rules::RuleSet;
-use crate::scan::{Scanner, Scratch};
+use crate::scan::Scanner;
 
 /// Run the detector over recorded logs, in their own time
 ///
@@ -91,21 +91,11 @@ fn replay(
     entries: &[Recorded],
     mut each: impl FnMut(&Finding, &Message) -> io::Result<()>,
 ) -> io::Result<Tally> {
-    let origin = settings.origin.clone();
-    let messages = MessageSettings::default();
-    let mut send = |detector: &mut Detector| {
-        detector
-            .take_changes()
-            .findings
-            .iter()
-            .try_for_each(|finding| {
-                let message = Message::new(finding, &finding.finding_key, &origin, &messages);
-                each(finding, &message)
-            })
+    let mut playback = Playback::new(scanner, settings);
+    let mut send = |playback: &mut Playback<'_>| {
+        let mut messages = playback.take_messages();
+        messages.try_for_each(|(finding, message)| each(&finding, &message))
     };
-    let rules = Arc::clone(scanner.rules());
-    let mut detector = Detector::new(settings, Redactor::new(Vec::new()), rules);
-    let mut scratch = Scratch::default();
     let mut batch = Batch::default();
     let mut newest = None;
     for (place, entry) in entries.iter().enumerate() {
@@ -118,33 +108,15 @@ fn replay(
         if goes_on && batch.block.len() < BATCH_BYTES_MAX {
             continue;
         }
-        let mut scanned = Scanned {
-            progress: progress(&batch),
-            ..Scanned::default()
-        };
-        let all = 0..batch.entries.len();
-        scanner.scan(&batch, all, &mut scratch, &mut scanned.hits);
-        detector.apply(scanned, newest.unwrap_or_default());
-        send(&mut detector)?;
+        playback.apply(&batch, newest.unwrap_or_default());
+        send(&mut playback)?;
         batch.clear();
     }
     if let Some(newest) = newest {
-        detector.finish(newest);
-        send(&mut detector)?;
+        playback.finish(newest);
+        send(&mut playback)?;
     }
-    Ok(detector.take_tally())
-}
-
-fn progress(batch: &Batch) -> Progress {
-    let streams = batch.streams.iter();
-    Progress {
-        tenant: Arc::from(""),
-        streams: streams
-            .map(|stream| (stream.stream.id, stream.entries.len() as u32))
-            .collect(),
-        times: batch.entries.iter().map(|entry| entry.at).collect(),
-        oldest: Vec::new(),
-    }
+    Ok(playback.take_tally())
 }
 
 /// What each rule found.
