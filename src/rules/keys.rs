@@ -1,6 +1,6 @@
 //! The rule language's keys, each described once: what reads them, suggests them and prints their JSON Schema uses this table.
 
-use Place::{Evidence, File, Item, Match, Recover, Rule};
+use Place::{Evidence, File, Item, Match, Recover, Rule, Test, TestFile};
 
 /// Which map a key belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,10 @@ pub(super) enum Place {
     Recover,
     /// `evidence`.
     Evidence,
+    /// A file of tests itself.
+    TestFile,
+    /// One test of it.
+    Test,
 }
 
 impl Place {
@@ -29,6 +33,8 @@ impl Place {
             Item => "an item of `match`",
             Recover => "`recover`",
             Evidence => "`evidence`",
+            TestFile => "a file of tests",
+            Test => "a test",
         }
     }
 }
@@ -160,6 +166,18 @@ pub(super) const KEYS: &[Key] = &[
 
     now(Evidence, "lines", Shape::Def("evidence_lines"), "How many lines are quoted: the first and the last ones. 0 to 16; default 4."),
     now(Evidence, "redact", Shape::Texts, "Expressions whose matches are blacked out, beside what always is."),
+
+    now(TestFile, "rules", Shape::Texts, "The rule files that are tested, and no others: paths as seen from this file."),
+    now(TestFile, "tests", Shape::Def("tests"), "The tests of this file. Each begins with nothing counted and nothing open."),
+
+    now(Test, "name", Shape::Text, "A sentence about what happens: it is shown when it does not, and `--filter` looks for it."),
+    now(Test, "labels", Shape::Def("labels"), "Labels of every line: `{namespace: shop, app: api}`."),
+    now(Test, "logs", Shape::Text, "What is logged, a line each: `0m a text`, `0m +1m x5 a text` for five, `4m@20m a text` for one that arrives late, `0m {app=web} a text` with labels of its own. Blank lines, and lines that begin with `#`, are skipped."),
+    now(Test, "until", Shape::Duration, "When the test ends; what is due exactly then still happens. Default: the last line's time."),
+    now(Test, "expect", Shape::Def("expect"), "Every message, `[]` for none: `4m observed ldap_unavailable severity=warning count=5`. What is not listed after the rule may be anything."),
+    now(Test, "start", Shape::Def("time"), "The time that offsets count from. Default: `2026-01-01T00:00:00Z`."),
+    now(Test, "only", Shape::Texts, "Ids of rules: messages of others are left out of this test."),
+    now(Test, "environment", Shape::Text, "The environment that the test runs in: chooses rules by their `environments`."),
 ];
 
 /// What people write instead, coming from other tools.
@@ -179,6 +197,11 @@ const OTHER_WORDS: &[(Place, &str, &str)] = &[
     (Match, "or", "any"), (Match, "and", "all"), (Match, "not", "none"), (Match, "except", "none"), (Match, "exclude", "none"),
     (Match, "regex", "re"), (Match, "regexp", "re"), (Match, "pattern", "re"), (Match, "field", "fields"), (Match, "where", "fields"),
     (Item, "regex", "re"), (Item, "regexp", "re"), (Item, "pattern", "re"), (Item, "id", "rule"),
+    (TestFile, "rule", "rules"), (TestFile, "rule_files", "rules"), (TestFile, "test", "tests"), (TestFile, "cases", "tests"),
+    (Test, "title", "name"), (Test, "description", "name"), (Test, "label", "labels"), (Test, "stream", "labels"), (Test, "log", "logs"),
+    (Test, "lines", "logs"), (Test, "input", "logs"), (Test, "input_series", "logs"), (Test, "end", "until"), (Test, "expected", "expect"),
+    (Test, "expects", "expect"), (Test, "findings", "expect"), (Test, "messages", "expect"), (Test, "from", "start"), (Test, "rules", "only"),
+    (Test, "env", "environment"),
     (Recover, "quiet", "after"), (Recover, "when", "match"), (Evidence, "count", "lines"), (Evidence, "mask", "redact"),
 ];
 

@@ -83,7 +83,11 @@ impl Reader<'_> {
                         key.span.clone(),
                         format!("`{name}` has no value"),
                     )
-                    .help("leave the key out for its default; the text `null` must be quoted"),
+                    .help(match (place, name) {
+                        (Place::Test, "expect") => "write `[]` for no messages",
+                        (Place::Test, "logs") => "write `''` where nothing is logged",
+                        _ => "leave the key out for its default; the text `null` must be quoted",
+                    }),
                 ),
                 Some(found) => known.0.push((found, key, value)),
             }
