@@ -18,7 +18,7 @@
 //! and rules ← finding ← detect; `push` knows only the batch and what it hands on. The shell around them: [`owner`] is the
 //! one thread that has the detector and the database, [`service`] joins the rooms, [`cli`] starts it.
 //!
-//! [`playback`] is scan and detect on recorded entries: what `replay` feeds from files.
+//! [`playback`] is scan and detect on recorded entries: what `replay` feeds from files, and [`rule_test`] from a test's lines.
 //!
 //! # What is absent, and why
 //!
@@ -38,6 +38,7 @@ pub mod playback;
 pub mod publish;
 pub mod push;
 pub mod record;
+pub mod rule_test;
 pub mod rules;
 pub mod scan;
 pub mod service;
