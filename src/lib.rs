@@ -19,6 +19,8 @@
 //! one thread that has the detector and the database, [`service`] joins the rooms, [`cli`] starts it. [`playback`] is the same
 //! life without a shell: entries that are at hand in, messages out, for replays and tests.
 //!
+//! [`playback`] is scan and detect on recorded entries: what `replay` feeds from files, and [`rule_test`] from a test's lines.
+//!
 //! # What is absent, and why
 //!
 //! - `scan`, `detect`, `finding`, `playback` and the decoders of `push` do no I/O, read no clock and spawn nothing: they are told the time.
@@ -37,6 +39,7 @@ pub mod playback;
 pub mod publish;
 pub mod push;
 pub mod record;
+pub mod rule_test;
 pub mod rules;
 pub mod scan;
 pub mod service;

@@ -8,10 +8,10 @@
 
 use std::sync::Arc;
 
-use crate::batch::{Batch, Stream};
+use crate::batch::{Batch, Labels, Stream};
 use crate::detect::{Changes, Detector, Settings, Tally};
 use crate::finding::{Finding, Message, MessageSettings, Origin, Redactor};
-use crate::hit::Scanned;
+use crate::hit::{Progress, Scanned};
 use crate::scan::{Scanner, Scratch};
 use crate::time::Timestamp;
 
@@ -22,7 +22,7 @@ use crate::time::Timestamp;
 /// at the end:      playback.flush(), as above; then playback.finish(until)
 /// ```
 pub struct Playback {
-    scanner: Scanner,
+    scanner: Arc<Scanner>,
     scratch: Scratch,
     /// What waits to be scanned.
     batch: Batch,
@@ -55,7 +55,8 @@ const BATCH_ENTRIES_MAX: usize = 1 << 18;
 impl Playback {
     /// Plays to the rules of `scanner`.
     #[must_use]
-    pub fn new(scanner: Scanner, settings: Settings) -> Self {
+    pub fn new(scanner: impl Into<Arc<Scanner>>, settings: Settings) -> Self {
+        let scanner = scanner.into();
         let rules = Arc::clone(scanner.rules());
         Self {
             scanner,
@@ -114,6 +115,20 @@ impl Playback {
         self.played()
     }
 
+    /// Lets the clock come to `now` without a word from any stream that a rule could know.
+    pub fn pass(&mut self, now: Timestamp) -> Played {
+        let labels = Labels::new([("__playback__".into(), "clock".into())]);
+        let nobody = Stream::new(Arc::from(""), labels);
+        let progress = Progress {
+            tenant: nobody.tenant,
+            streams: vec![(nobody.id, 1)],
+            times: vec![now],
+            oldest: Vec::new(),
+        };
+        let hits = Vec::new();
+        self.apply(Scanned { hits, progress })
+    }
+
     /// Ends it at `until`: what is due then, or before, happens. Every batch has been applied.
     pub fn finish(&mut self, until: Timestamp) -> Played {
         self.detector.finish(until);
@@ -151,7 +166,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::batch::Labels;
     use crate::rules::{Condition, Item, Match, Needs, Rule, RuleSet, Threshold};
 
     /// Five lines that say `bad` within ten seconds are a finding.

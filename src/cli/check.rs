@@ -92,7 +92,10 @@ pub(super) fn run(
 }
 
 /// The example lines that a rule does not treat as it says. They have no labels, so only the `match` is tried.
-fn failures<'a>(rules: &'a RuleSet, examples: &'a [Example]) -> impl Iterator<Item = Problem> + 'a {
+pub(super) fn failures<'a>(
+    rules: &'a RuleSet,
+    examples: &'a [Example],
+) -> impl Iterator<Item = Problem> + 'a {
     let stream = Stream::new("".into(), Labels::default());
     let fails = move |example: &&Example| {
         let line = Line::new(&stream, example.line.as_bytes());

@@ -13,6 +13,7 @@ mod run;
 mod sample;
 mod scan;
 mod schema;
+mod test;
 
 use std::ffi::OsString;
 use std::io;
@@ -30,6 +31,7 @@ pub use rules::RulesArgs;
 pub use run::RunArgs;
 pub use scan::{ScanArgs, ScanFormat};
 pub use schema::{SchemaArgs, SchemaOf};
+pub use test::TestArgs;
 
 /// A log detector beside Grafana Alloy and Loki.
 ///
@@ -48,6 +50,7 @@ Colours are left out when NO_COLOR is set. TROMMEL_LOG sets the level of logs: e
 enum Command {
     Run(Box<RunArgs>),
     Check(CheckArgs),
+    Test(TestArgs),
     Scan(ScanArgs),
     Replay(ReplayArgs),
     Rules(RulesArgs),
@@ -96,6 +99,7 @@ fn execute(
     let ended = match command {
         Command::Run(arguments) => run::run(&arguments, diagnostics),
         Command::Check(arguments) => check::run(&arguments, out, diagnostics),
+        Command::Test(arguments) => test::run(&arguments, out, diagnostics),
         Command::Scan(arguments) => scan::run(&arguments, out, diagnostics),
         Command::Replay(arguments) => replay::run(&arguments, out, diagnostics),
         Command::Rules(arguments) => rules::run(&arguments, out, diagnostics),

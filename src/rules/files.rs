@@ -55,7 +55,30 @@ pub struct FilesRead {
 /// `..data` and as links to there. A file that two paths lead to is read once. Blocks while it reads.
 #[must_use]
 pub fn read_paths(paths: &[PathBuf]) -> FilesRead {
-    let mut walk = Walk::default();
+    read(paths, Wanted::Rules)
+}
+
+/// Reads test files: a path that is a file, whatever its name, and below one that is a directory every `*_test.yaml` and
+/// `*_test.yml`. For the rest as [`read_paths`].
+#[must_use]
+pub fn read_test_paths(paths: &[PathBuf]) -> FilesRead {
+    read(paths, Wanted::Tests)
+}
+
+/// What is looked for in directories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Rules,
+    Tests,
+}
+
+fn read(paths: &[PathBuf], wanted: Wanted) -> FilesRead {
+    let mut walk = Walk {
+        wanted,
+        seen: HashSet::new(),
+        found: 0,
+        read: FilesRead::default(),
+    };
     for path in paths {
         let before = walk.found;
         match fs::metadata(path) {
@@ -65,14 +88,14 @@ pub fn read_paths(paths: &[PathBuf]) -> FilesRead {
                 }
                 walk.directory(path, 0);
                 if walk.found == before {
-                    walk.problem(
-                        Code::NoRules,
-                        path,
-                        "the directory holds no rule files (*.yaml)",
-                    );
+                    let message = match wanted {
+                        Wanted::Rules => "the directory holds no rule files (*.yaml)",
+                        Wanted::Tests => "the directory holds no test files (*_test.yaml)",
+                    };
+                    walk.problem(Code::NoRules, path, message);
                 }
             }
-            Ok(_) if is_test(path) => {}
+            Ok(_) if wanted == Wanted::Rules && is_test(path) => {}
             Ok(_) => walk.file(path),
             Err(error) => walk.problem(Code::Unreadable, path, &format!("cannot read it: {error}")),
         }
@@ -80,11 +103,11 @@ pub fn read_paths(paths: &[PathBuf]) -> FilesRead {
     walk.read
 }
 
-#[derive(Default)]
 struct Walk {
+    wanted: Wanted,
     /// Files and directories by their real path.
     seen: HashSet<PathBuf>,
-    /// Rule files met so far, also again and also unreadable.
+    /// Files met so far that are wanted, also again and also unreadable.
     found: usize,
     read: FilesRead,
 }
@@ -124,7 +147,8 @@ impl Walk {
             if name.starts_with('.') {
                 continue;
             }
-            let rules = name.ends_with(".yaml") || name.ends_with(".yml");
+            let is_yaml = name.ends_with(".yaml") || name.ends_with(".yml");
+            let is_wanted = is_yaml && is_test(&path) == (self.wanted == Wanted::Tests);
             match fs::metadata(&path) {
                 Ok(found) if found.is_dir() => {
                     // A link to a directory above would lead in a circle.
@@ -132,9 +156,9 @@ impl Walk {
                         self.directory(&path, depth + 1);
                     }
                 }
-                Ok(found) if found.is_file() && rules && !is_test(&path) => self.file(&path),
+                Ok(found) if found.is_file() && is_wanted => self.file(&path),
                 Ok(_) => {}
-                Err(error) if rules => {
+                Err(error) if is_wanted => {
                     self.found += 1;
                     self.problem(Code::Unreadable, &path, &format!("cannot read it: {error}"));
                 }
@@ -155,11 +179,7 @@ impl Walk {
         }
         if self.read.sources.len() >= FILES_MAX {
             if self.read.sources.len() == FILES_MAX {
-                self.problem(
-                    Code::TooMany,
-                    path,
-                    &format!("more than {FILES_MAX} rule files"),
-                );
+                self.problem(Code::TooMany, path, &format!("more than {FILES_MAX} files"));
             }
             return;
         }
@@ -245,6 +265,20 @@ mod tests {
         let read = read_paths(std::slice::from_ref(&scratch.0));
         assert_eq!(names(&read), ["a.yml", "b.yaml", "c.yaml"]);
         assert_eq!(read.problems, []);
+    }
+
+    #[test]
+    fn tests_are_read_where_they_are_asked_for() {
+        let scratch = Scratch::new("test-files");
+        for name in ["a.yaml", "a_test.yaml", "sub/b_test.yml", "empty/c.yaml"] {
+            scratch.write(name, b"tests: []");
+        }
+        let read = read_test_paths(std::slice::from_ref(&scratch.0));
+        assert_eq!(names(&read), ["a_test.yaml", "b_test.yml"]);
+        assert_eq!(read.problems, []);
+        let named = read_test_paths(&[scratch.0.join("a.yaml"), scratch.0.join("empty")]);
+        assert_eq!(names(&named), ["a.yaml"]);
+        assert!(named.problems[0].message.contains("*_test.yaml"));
     }
 
     #[cfg(unix)]

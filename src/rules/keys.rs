@@ -2,7 +2,7 @@
 
 use Place::{
     Absent, Correlate, Escalate, Evidence, File, Item, Match, NewPattern, NewValue, Recover, Rule,
-    Sequence, Step,
+    Sequence, Step, Test, TestFile,
 };
 
 /// Which map a key belongs to.
@@ -34,6 +34,10 @@ pub(super) enum Place {
     Recover,
     /// `evidence`.
     Evidence,
+    /// A file of tests itself.
+    TestFile,
+    /// One test of it.
+    Test,
 }
 
 impl Place {
@@ -53,6 +57,8 @@ impl Place {
             Escalate => "an item of `escalate`",
             Recover => "`recover`",
             Evidence => "`evidence`",
+            TestFile => "a file of tests",
+            Test => "a test",
         }
     }
 }
@@ -223,6 +229,18 @@ pub(super) const KEYS: &[Key] = &[
 
     now(Evidence, "lines", Shape::Def("evidence_lines"), "How many lines are quoted: the first and the last ones. 0 to 16; default 4."),
     now(Evidence, "redact", Shape::Texts, "Expressions whose matches are blacked out, beside what always is."),
+
+    now(TestFile, "rules", Shape::Texts, "The rule files that are tested, and no others: paths as seen from this file."),
+    now(TestFile, "tests", Shape::Def("tests"), "The tests of this file. Each begins with nothing counted and nothing open."),
+
+    now(Test, "name", Shape::Text, "A sentence about what happens: it is shown when it does not, and `--filter` looks for it."),
+    now(Test, "labels", Shape::Def("labels"), "Labels of every line: `{namespace: shop, app: api}`."),
+    now(Test, "logs", Shape::Text, "What is logged, a line each: `0m a text`, `0m +1m x5 a text` for five, `4m@20m a text` for one that arrives late, `0m {app=web} a text` with labels of its own. Blank lines, and lines that begin with `#`, are skipped."),
+    now(Test, "until", Shape::Duration, "When the test ends; what is due exactly then still happens. Default: the last line's time."),
+    now(Test, "expect", Shape::Def("expect"), "Every message, `[]` for none: `4m observed ldap_unavailable severity=warning count=5`. What is not listed after the rule may be anything."),
+    now(Test, "start", Shape::Def("time"), "The time that offsets count from. Default: `2026-01-01T00:00:00Z`."),
+    now(Test, "only", Shape::Texts, "Ids of rules: messages of others are left out of this test."),
+    now(Test, "environment", Shape::Text, "The environment that the test runs in: chooses rules by their `environments`."),
 ];
 
 /// What people write instead, coming from other tools.
@@ -251,6 +269,11 @@ const OTHER_WORDS: &[(Place, &str, &str)] = &[
     (Rule, "silence", "suppress"), (Rule, "mute", "suppress"), (Rule, "maintenance", "suppress"), (Rule, "escalation", "escalate"),
     (Rule, "receiver", "route"), (Rule, "lateness", "late_by"),
     (Escalate, "severity", "to"), (Escalate, "for", "after"), (Escalate, "count", "threshold"), (Escalate, "if", "match"),
+    (TestFile, "rule", "rules"), (TestFile, "rule_files", "rules"), (TestFile, "test", "tests"), (TestFile, "cases", "tests"),
+    (Test, "title", "name"), (Test, "description", "name"), (Test, "label", "labels"), (Test, "stream", "labels"), (Test, "log", "logs"),
+    (Test, "lines", "logs"), (Test, "input", "logs"), (Test, "input_series", "logs"), (Test, "end", "until"), (Test, "expected", "expect"),
+    (Test, "expects", "expect"), (Test, "findings", "expect"), (Test, "messages", "expect"), (Test, "from", "start"), (Test, "rules", "only"),
+    (Test, "env", "environment"),
     (Recover, "quiet", "after"), (Recover, "when", "match"), (Evidence, "count", "lines"), (Evidence, "mask", "redact"),
 ];
 

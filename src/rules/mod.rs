@@ -29,6 +29,7 @@ mod schedule;
 mod schema;
 mod selector;
 mod summary;
+pub mod test_file;
 mod threshold;
 mod yaml;
 
@@ -40,7 +41,7 @@ pub use condition::{
     Threshold,
 };
 pub use exclusion::Exclusion;
-pub use files::{FilesRead, builtin, read_paths};
+pub use files::{FilesRead, builtin, read_paths, read_test_paths};
 pub use load::{Example, Loaded, RULES_MAX, load};
 pub use model::{
     Advice, Comparison, Confidence, EscalateWhen, Escalation, EvidenceRules, Exclude,

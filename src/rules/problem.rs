@@ -44,7 +44,8 @@ pub enum Level {
     Warning,
 }
 
-/// What kind of problem: `R…` are errors of rule files, `L…` warnings. A code never changes its meaning.
+/// What kind of problem: `R…` are errors of rule files, `L…` warnings; from 101 on, those of test files. A code never changes its
+/// meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Code {
     /// R001: YAML cannot read it.
@@ -89,6 +90,10 @@ pub enum Code {
     NotPassed,
     /// R030: keys that exclude each other.
     Conflict,
+    /// R101: a line of a test's `logs` that cannot be read.
+    TestLine,
+    /// R102: a message of a test's `expect` that cannot be read, or that no rule can send.
+    TestMessage,
     /// L001: a short text, looked for in every stream.
     ShortText,
     /// L002: no text that every match must contain.
@@ -107,6 +112,10 @@ pub enum Code {
     CutByComment,
     /// L009: an exclusion that refers to a disabled rule.
     DisabledRule,
+    /// L101: a line of a test's `logs` that repeats an entry, and so does not count.
+    TestRepeats,
+    /// L102: a line of a test's `logs` that is read otherwise than it looks.
+    TestLooksLike,
 }
 
 impl Code {
@@ -135,6 +144,8 @@ impl Code {
             Self::NotCaught => "R019",
             Self::NotPassed => "R020",
             Self::Conflict => "R030",
+            Self::TestLine => "R101",
+            Self::TestMessage => "R102",
             Self::ShortText => "L001",
             Self::NoRequiredText => "L002",
             Self::Overlap => "L003",
@@ -144,6 +155,8 @@ impl Code {
             Self::LooksLikeRegex => "L007",
             Self::CutByComment => "L008",
             Self::DisabledRule => "L009",
+            Self::TestRepeats => "L101",
+            Self::TestLooksLike => "L102",
         }
     }
 

@@ -11,6 +11,7 @@ mod life;
 mod matching;
 mod rule;
 mod streams;
+mod test_file;
 mod value;
 
 use std::collections::HashSet;
@@ -23,6 +24,7 @@ use value::Entries;
 use super::keys::{NOT_DEFAULTS, Place};
 use super::model::Rule;
 use super::problem::{Code, Fault, Level, SourceText};
+use super::test_file::TestFile;
 use super::yaml::{Node, Value};
 
 /// Most memory of all compiled expressions together.
@@ -107,17 +109,30 @@ pub(super) struct FileRules {
 
 /// Reads the rules of the document `root` of `source`.
 pub(super) fn file(source: &SourceText, root: &Node, patterns_bytes: usize) -> FileRules {
-    let mut reader = Reader {
-        source,
-        faults: Vec::new(),
-        seen: HashSet::new(),
-        patterns_bytes,
-    };
+    let mut reader = Reader::new(source, patterns_bytes);
     let drafts = reader.file(root);
     FileRules {
         drafts,
         faults: reader.faults,
         patterns_bytes: reader.patterns_bytes,
+    }
+}
+
+/// Reads the tests of the document `root` of `source`, and what is wrong with them.
+pub(super) fn test_file(source: &SourceText, root: &Node) -> (TestFile, Vec<Fault>) {
+    let mut reader = Reader::new(source, 0);
+    let file = reader.test_file(root);
+    (file, reader.faults)
+}
+
+impl<'a> Reader<'a> {
+    fn new(source: &'a SourceText, patterns_bytes: usize) -> Self {
+        Self {
+            source,
+            faults: Vec::new(),
+            seen: HashSet::new(),
+            patterns_bytes,
+        }
     }
 }
 

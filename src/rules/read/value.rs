@@ -80,8 +80,10 @@ impl Reader<'_> {
                 Some(_) if value.value == Value::Null => {
                     let message = format!("`{name}` has no value");
                     let fault = Fault::new(Code::Missing, key.span.clone(), message);
-                    self.fault(fault.help(match name {
-                        "new_pattern" => "write `new_pattern: {}` for its defaults",
+                    self.fault(fault.help(match (place, name) {
+                        (Place::Test, "expect") => "write `[]` for no messages",
+                        (Place::Test, "logs") => "write `''` where nothing is logged",
+                        (_, "new_pattern") => "write `new_pattern: {}` for its defaults",
                         _ => "leave the key out for its default; the text `null` must be quoted",
                     }));
                 }

@@ -286,6 +286,14 @@ impl Builder<'_> {
         );
         let end = match last {
             Some(last) if !flow => last.max(frame.start),
+            // The parser's span of a bracket goes on to the next token, over a comment.
+            _ if matches!(
+                self.source.text.as_bytes().get(span.start),
+                Some(b'}' | b']')
+            ) =>
+            {
+                span.start + 1
+            }
             _ => {
                 let text = self.source.slice(&(frame.start..span.end));
                 frame.start + text.trim_end().len()
@@ -469,6 +477,17 @@ mod tests {
             "f" at "f"
             "10" at "10""#]]
         .assert_eq(&out.join("\n"));
+    }
+
+    #[test]
+    fn brackets_end_where_they_are_closed() {
+        let text = "a: []  # none\nb: [x, y] # two\nc: {d: [ ] }   # inside\n";
+        let Value::Map(entries) = read(text).0.expect("valid").value else {
+            panic!("a map");
+        };
+        let written = |node: &Node| text[node.span.clone()].to_owned();
+        let values: Vec<_> = entries.iter().map(|(_, value)| written(value)).collect();
+        assert_eq!(values, ["[]", "[x, y]", "{d: [ ] }"]);
     }
 
     #[test]
