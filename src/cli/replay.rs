@@ -14,7 +14,7 @@ use crate::config::{Config, RawConfig};
 use crate::detect::{Detector, Settings, Tally};
 use crate::finding::{Finding, Kind, Message, MessageSettings, Redactor, State};
 use crate::hit::{Progress, Scanned};
-use crate::rules::RuleSet;
+use crate::rules::{LoadOptions, RuleSet};
 use crate::scan::{Scanner, Scratch};
 
 /// Run the detector over recorded logs, in their own time
@@ -49,7 +49,8 @@ pub(super) fn run(
         environment: arguments.environment.clone(),
         ..RawConfig::default()
     })?;
-    let rules = compile::compile(&arguments.input.rules, diagnostics)?;
+    let options = LoadOptions::of_instance(&config.origin.environment);
+    let rules = compile::compile_for(&options, &arguments.input.rules, diagnostics)?;
     let mut entries = Vec::new();
     let mut keep = |entry| {
         entries.push(entry);

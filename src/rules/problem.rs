@@ -105,8 +105,10 @@ pub enum Code {
     LooksLikeRegex,
     /// L008: a text that a YAML comment cuts short.
     CutByComment,
-    /// L009: an exclusion that refers to a disabled rule.
+    /// L009: a reference to a rule that is off.
     DisabledRule,
+    /// L030: a rule that is off because it is for certain environments, and none is named.
+    NoEnvironment,
 }
 
 impl Code {
@@ -144,6 +146,7 @@ impl Code {
             Self::LooksLikeRegex => "L007",
             Self::CutByComment => "L008",
             Self::DisabledRule => "L009",
+            Self::NoEnvironment => "L030",
         }
     }
 
