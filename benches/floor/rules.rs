@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use trommel::rules::{
-    Comparison, FieldCondition, FieldTest, Item, Match, Matcher, Pattern, Recover, Rule, RuleSet,
-    Selector, Test, builtin, load,
+    Comparison, FieldCondition, FieldTest, Item, LoadOptions, Match, Matcher, Pattern, Recover,
+    Rule, RuleSet, Selector, Test, builtin, load,
 };
 
 /// What a rule looks for, and a text that it matches.
@@ -50,7 +50,7 @@ impl Signature {
 
 /// The rules that ship, and lines that they catch.
 pub(crate) fn shipped() -> (Arc<RuleSet>, Vec<String>) {
-    let loaded = load(&builtin());
+    let loaded = load(&builtin(), &LoadOptions::default());
     let rules = loaded.set.expect("the rules that ship are valid");
     let examples = loaded
         .examples

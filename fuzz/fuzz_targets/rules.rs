@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use trommel::rules::{self, Level, SourceText};
+use trommel::rules::{self, Level, LoadOptions, SourceText};
 use trommel::scan::Scanner;
 
 fuzz_target!(|text: &str| {
@@ -13,7 +13,7 @@ fuzz_target!(|text: &str| {
         name: "fuzz.yaml".to_owned(),
         text: text.to_owned(),
     };
-    let loaded = rules::load(std::slice::from_ref(&source));
+    let loaded = rules::load(std::slice::from_ref(&source), &LoadOptions::default());
     let refused = loaded
         .problems
         .iter()

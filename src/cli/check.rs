@@ -7,7 +7,9 @@ use clap::{Args, ValueEnum};
 use super::output::{Output, counted, visible};
 use super::{Exit, compile};
 use crate::batch::{Labels, Stream};
-use crate::rules::{self, Code, Example, FilesRead, Level, Loaded, Problem, RuleSet, report};
+use crate::rules::{
+    self, Code, Example, FilesRead, Level, LoadOptions, Loaded, Problem, RuleSet, report,
+};
 use crate::scan::{Cost, Line, Scanner, matches};
 
 /// Compile rules, lint them, and try their example lines
@@ -50,7 +52,7 @@ pub(super) fn run(
         set,
         problems: wrong,
         examples,
-    } = rules::load(&sources);
+    } = rules::load(&sources, &LoadOptions::default());
     let failed = set.iter().flat_map(|set| failures(set, &examples));
     let problems: Vec<Problem> = unread.iter().cloned().chain(wrong).chain(failed).collect();
 

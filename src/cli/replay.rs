@@ -13,7 +13,7 @@ use crate::config::{Config, RawConfig};
 use crate::detect::{Settings, Tally};
 use crate::finding::{Finding, Kind, State};
 use crate::playback::{Playback, Played};
-use crate::rules::RuleSet;
+use crate::rules::{LoadOptions, RuleSet};
 use crate::scan::Scanner;
 
 /// Run the detector over recorded logs, in their own time
@@ -48,7 +48,8 @@ pub(super) fn run(
         environment: arguments.environment.clone(),
         ..RawConfig::default()
     })?;
-    let rules = compile::compile(&arguments.input.rules, diagnostics)?;
+    let options = LoadOptions::of_instance(&config.origin.environment);
+    let rules = compile::compile_for(&options, &arguments.input.rules, diagnostics)?;
     let mut entries = Vec::new();
     let mut keep = |entry| {
         entries.push(entry);

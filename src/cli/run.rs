@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Exit, sample};
 use crate::config::{Config, ConfigError, RawConfig, RawDetect, RawNats, Span};
-use crate::rules::{self, RuleSet};
+use crate::rules::{self, LoadOptions, RuleSet};
 use crate::service::Service;
 use crate::telemetry;
 use crate::time::{TimeError, Timestamp, parse_duration};
@@ -105,7 +105,8 @@ fn load_rules(config: &Config, diagnostics: &mut impl Write) -> anyhow::Result<O
     if config.builtin {
         read.sources.extend(rules::builtin());
     }
-    let loaded = rules::load(&read.sources);
+    let options = LoadOptions::of_instance(&config.origin.environment);
+    let loaded = rules::load(&read.sources, &options);
     let mut problems = read.problems;
     let unreadable = !problems.is_empty();
     problems.extend(loaded.problems);

@@ -1,11 +1,14 @@
 //! A test file with its rules.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::compare::Comparison;
 use super::run::{Ran, run};
 use crate::rules::test_file::{RulePath, Test, TestFile, TestsRead};
-use crate::rules::{Example, Exclusion, FilesRead, Level, Problem, RuleSet, SourceText, load};
+use crate::rules::{
+    Example, Exclusion, FilesRead, Level, LoadOptions, Problem, RuleSet, SourceText, load,
+};
 use crate::scan::Scanner;
 
 /// A test file with the rules that it names, ready to run, or everything that is wrong with them.
@@ -25,7 +28,10 @@ pub struct Suite {
 #[derive(Debug)]
 struct Ready {
     file: TestFile,
-    scanner: Arc<Scanner>,
+    /// All rules, wherever they are on.
+    set: Arc<RuleSet>,
+    /// By environment of the tests, empty for none: the rules that are on there.
+    scanners: BTreeMap<String, Arc<Scanner>>,
 }
 
 impl Suite {
@@ -51,16 +57,28 @@ impl Suite {
         for path in &file.rules {
             suite.add(path, read(&path.path));
         }
-        let loaded = load(&suite.rules);
+        let loaded = load(&suite.rules, &LoadOptions::default());
         let errors = loaded.problems.into_iter();
         let errors = errors.filter(|problem| problem.level == Level::Error);
         suite.problems.extend(errors);
         if let Some(set) = loaded.set {
             suite.problems.extend(file.check(&suite.source, &set));
             suite.examples = loaded.examples;
-            let scanner = Scanner::new(Arc::new(in_log_time(set))).excluding(exclusions);
-            let scanner = Arc::new(scanner);
-            suite.ready = Some(Ready { file, scanner });
+            let mut scanners = BTreeMap::new();
+            for test in &file.tests {
+                let there = LoadOptions::of_instance(&test.environment);
+                scanners.entry(test.environment.clone()).or_insert_with(|| {
+                    let set = load(&suite.rules, &there).set.unwrap_or_default();
+                    let scanner = Scanner::new(Arc::new(in_log_time(set)));
+                    Arc::new(scanner.excluding(exclusions.clone()))
+                });
+            }
+            let set = Arc::new(set);
+            suite.ready = Some(Ready {
+                file,
+                set,
+                scanners,
+            });
         }
         if suite.is_wrong() {
             suite.ready = None;
@@ -107,7 +125,7 @@ impl Suite {
     /// Its rules, unless they are wrong.
     #[must_use]
     pub fn set(&self) -> Option<&Arc<RuleSet>> {
-        self.ready.as_ref().map(|ready| ready.scanner.rules())
+        self.ready.as_ref().map(|ready| &ready.set)
     }
 
     /// Every file that problems can be about.
@@ -118,7 +136,7 @@ impl Suite {
     /// Runs one of its tests, and tells `each` what came of it and how that compares.
     pub fn run<T>(&self, test: &Test, each: impl FnOnce(&Ran, &Comparison<'_>) -> T) -> Option<T> {
         let ready = self.ready.as_ref()?;
-        let ran = run(test, &ready.scanner);
+        let ran = run(test, ready.scanners.get(&test.environment)?);
         let comparison = Comparison::new(test, &ran);
         Some(each(&ran, &comparison))
     }

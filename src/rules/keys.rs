@@ -149,6 +149,7 @@ pub(super) const KEYS: &[Key] = &[
     now(Rule, "version", Shape::Text, "The author's own version; messages also carry a hash of the rule."),
     now(Rule, "tags", Shape::Texts, "Words to find it by, for people."),
     now(Rule, "enabled", Shape::Flag, "`false` takes the rule out; it is checked all the same. Default: `true`."),
+    now(Rule, "environments", Shape::Texts, "Where the rule is on, by the `environment` of the settings: `[staging, production]`. Default: everywhere."),
     now(Rule, "selector", Shape::Def("selector"), "Streams by label, as in Loki: `namespace=a, component=~\"api.*\"`; or a map `{namespace: a, app: [b, c]}`. Default: all streams."),
     now(Rule, "unless", Shape::Def("selector"), "Streams left out, written like `selector`."),
     now(Rule, "parse", Shape::OneOf(PARSES), "How fields are read from a line. `auto`: JSON where it starts with `{`, logfmt where it begins with `name=`. Default: `auto`."),
@@ -182,7 +183,6 @@ pub(super) const KEYS: &[Key] = &[
     now(Rule, "catches", Shape::Lines, "Example lines that must match."),
     now(Rule, "passes", Shape::Lines, "Example lines that must not match."),
 
-    later("environments", "keep the rules of one environment in a directory of their own, and name it with `--rules`"),
     later("extends", "copy the shipped rule whole, under an id of its own"),
     later("actions", "remove it: nothing reads it"),
 
@@ -247,7 +247,7 @@ pub(super) const KEYS: &[Key] = &[
 #[rustfmt::skip]
 const OTHER_WORDS: &[(Place, &str, &str)] = &[
     (File, "rule", "rules"), (File, "groups", "rules"), (File, "alerts", "rules"), (File, "default", "defaults"),
-    (Rule, "labels", "selector"), (Rule, "stream", "selector"), (Rule, "streams", "selector"), (Rule, "where", "selector"),
+    (Rule, "environment", "environments"), (Rule, "env", "environments"), (Rule, "labels", "selector"), (Rule, "stream", "selector"), (Rule, "streams", "selector"), (Rule, "where", "selector"),
     (Rule, "expr", "match"), (Rule, "query", "match"), (Rule, "pattern", "match"), (Rule, "patterns", "match"),
     (Rule, "matches", "match"), (Rule, "regex", "match"), (Rule, "re", "match"), (Rule, "any", "match"), (Rule, "all", "match"),
     (Rule, "none", "match"), (Rule, "fields", "match"), (Rule, "exclude", "unless"), (Rule, "except", "unless"),

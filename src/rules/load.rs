@@ -15,6 +15,38 @@ use super::yaml;
 /// Most rules in one set.
 pub const RULES_MAX: usize = 20_000;
 
+/// What rules are loaded for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LoadOptions {
+    /// Where they are to run.
+    pub environment: Environment,
+}
+
+impl LoadOptions {
+    /// For an instance whose `environment` is `name`; an empty name is none.
+    #[must_use]
+    pub fn of_instance(name: &str) -> Self {
+        Self {
+            environment: match name {
+                "" => Environment::Unnamed,
+                name => Environment::Named(name.to_owned()),
+            },
+        }
+    }
+}
+
+/// Where rules are to run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Environment {
+    /// Nowhere in particular: rules of all environments are on. For who looks at rules without running them.
+    #[default]
+    Any,
+    /// Where nobody said: rules of certain environments are off, with a warning.
+    Unnamed,
+    /// Here: rules of other environments are off.
+    Named(String),
+}
+
 /// What loading gave: a set, or the errors that refuse it; warnings in either case.
 #[derive(Debug, Default)]
 pub struct Loaded {
@@ -50,7 +82,7 @@ impl Example {
 ///
 /// Costs a compilation of every expression; memory is bounded by the limits on file size, rules and compiled expressions.
 #[must_use]
-pub fn load(sources: &[SourceText]) -> Loaded {
+pub fn load(sources: &[SourceText], options: &LoadOptions) -> Loaded {
     let mut files: Vec<Vec<Fault>> = Vec::new();
     let mut drafts: Vec<(usize, Draft)> = Vec::new();
     let mut patterns_bytes = 0;
@@ -78,6 +110,7 @@ pub fn load(sources: &[SourceText]) -> Loaded {
         );
         drafts.truncate(RULES_MAX);
     }
+    resolve_environments(&mut drafts, &options.environment, &mut faults);
     let by_id = check_ids(&drafts, &mut faults);
     let mut references = References {
         by_id: &by_id,
@@ -134,6 +167,38 @@ pub(super) struct Faults(Vec<Vec<Fault>>);
 impl Faults {
     pub(super) fn add(&mut self, file: usize, fault: Fault) {
         self.0[file].push(fault);
+    }
+}
+
+/// Turns off the rules of other environments.
+fn resolve_environments(
+    drafts: &mut [(usize, Draft)],
+    environment: &Environment,
+    faults: &mut Faults,
+) {
+    for (file, draft) in drafts {
+        let Some((names, span)) = &draft.environments else {
+            continue;
+        };
+        let on = match environment {
+            Environment::Any => true,
+            Environment::Named(name) => names.contains(name),
+            Environment::Unnamed => false,
+        };
+        if *environment == Environment::Unnamed && draft.enabled {
+            let message = format!(
+                "`{}` is off: it is for {}, and no environment is named here",
+                draft.rule.id,
+                names.join(", ")
+            );
+            let fault = Fault::new(Code::NoEnvironment, span.clone(), message);
+            faults.add(
+                *file,
+                fault.help("set `environment` in the settings, or give `--environment`"),
+            );
+        }
+        draft.elsewhere = draft.enabled && !on;
+        draft.enabled &= on;
     }
 }
 

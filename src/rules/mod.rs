@@ -42,7 +42,7 @@ pub use condition::{
 };
 pub use exclusion::Exclusion;
 pub use files::{FilesRead, builtin, read_paths, read_test_paths};
-pub use load::{Example, Loaded, RULES_MAX, load};
+pub use load::{Environment, Example, LoadOptions, Loaded, RULES_MAX, load};
 pub use model::{
     Advice, Comparison, Confidence, EscalateWhen, Escalation, EvidenceRules, Exclude,
     FieldCondition, FieldTest, Item, Match, Parse, Pattern, Recover, Rule, RuleSet, Severity,

@@ -110,12 +110,14 @@ pub enum Code {
     LooksLikeRegex,
     /// L008: a text that a YAML comment cuts short.
     CutByComment,
-    /// L009: an exclusion that refers to a disabled rule.
+    /// L009: a reference to a rule that is off.
     DisabledRule,
     /// L101: a line of a test's `logs` that repeats an entry, and so does not count.
     TestRepeats,
     /// L102: a line of a test's `logs` that is read otherwise than it looks.
     TestLooksLike,
+    /// L030: a rule that is off because it is for certain environments, and none is named.
+    NoEnvironment,
 }
 
 impl Code {
@@ -157,6 +159,7 @@ impl Code {
             Self::DisabledRule => "L009",
             Self::TestRepeats => "L101",
             Self::TestLooksLike => "L102",
+            Self::NoEnvironment => "L030",
         }
     }
 

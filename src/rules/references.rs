@@ -45,7 +45,10 @@ impl References<'_> {
                         Fault::new(
                             Code::DisabledRule,
                             span.clone(),
-                            format!("`{id}` is disabled, so it excludes nothing"),
+                            format!(
+                                "`{id}` is {}, so it excludes nothing",
+                                drafts[other].1.why_off()
+                            ),
                         )
                     }
                     Some(&other) if !drafts[other].1.has_match() => Fault::new(
@@ -122,7 +125,8 @@ impl References<'_> {
                         Group::All => "so this never opens",
                         Group::Any | Group::None => "so it is never there",
                     };
-                    let message = format!("`{}` is disabled, {what}", part.name);
+                    let why = drafts[other].1.why_off();
+                    let message = format!("`{}` is {why}, {what}", part.name);
                     faults.add(
                         *file,
                         Fault::new(Code::DisabledRule, part.at.clone(), message),
@@ -253,6 +257,15 @@ fn span_of<'a>(
 }
 
 impl Draft {
+    /// Why it is not on.
+    fn why_off(&self) -> &'static str {
+        if self.elsewhere {
+            "off in this environment"
+        } else {
+            "disabled"
+        }
+    }
+
     /// Takes the rules `ids` out of all its exclusions.
     fn leave_out(&mut self, ids: &[String]) {
         for matches in self.rule.matches_mut() {

@@ -147,14 +147,14 @@ pub fn github(problems: &[Problem]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::load;
+    use crate::rules::{LoadOptions, load};
 
     fn problems(text: &str) -> (Vec<Problem>, Vec<SourceText>) {
         let sources = vec![SourceText {
             name: "a,b.yaml".to_owned(),
             text: text.to_owned(),
         }];
-        (load(&sources).problems, sources)
+        (load(&sources, &LoadOptions::default()).problems, sources)
     }
 
     #[test]

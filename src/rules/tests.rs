@@ -2,6 +2,7 @@
 
 mod conditions;
 mod life;
+mod sets;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,11 +20,16 @@ fn source(name: &str, text: &str) -> SourceText {
     }
 }
 
+/// Loads rules of all environments.
+fn load_any(sources: &[SourceText]) -> Loaded {
+    load(sources, &LoadOptions::default())
+}
+
 /// Loads one file that must be valid.
 #[track_caller]
 fn set(text: &str) -> RuleSet {
     let sources = [source("rules.yaml", text)];
-    let loaded = load(&sources);
+    let loaded = load_any(&sources);
     loaded
         .set
         .unwrap_or_else(|| panic!("{}", report::text(&loaded.problems, &sources, false)))
@@ -43,7 +49,7 @@ fn rule(keys: &str) -> Rule {
 #[track_caller]
 fn errors(keys: &str) -> Vec<String> {
     let text = format!("rules:\n- id: x\n  incident_type: certificate_mismatch\n  {keys}\n");
-    let loaded = load(&[source("rules.yaml", &text)]);
+    let loaded = load_any(&[source("rules.yaml", &text)]);
     let errors = loaded.problems.into_iter();
     errors
         .filter(|problem| problem.level == Level::Error)
@@ -54,7 +60,7 @@ fn errors(keys: &str) -> Vec<String> {
 /// The warnings of one file that must be valid.
 #[track_caller]
 fn check_lint(text: &str, expected: Expect) {
-    let loaded = load(&[source("rules.yaml", text)]);
+    let loaded = load_any(&[source("rules.yaml", text)]);
     assert!(loaded.set.is_some(), "{:?}", loaded.problems);
     let lines: Vec<_> = loaded
         .problems
@@ -268,8 +274,12 @@ fn a_rule_that_excludes_another_changes_its_meaning_with_it() {
 #[test]
 fn the_order_of_files_and_rules_changes_nothing() {
     let (a, b) = (MINIMAL, MINIMAL.replace("id: x", "id: a"));
-    let one = load(&[source("1", a), source("2", &b)]).set.expect("valid");
-    let two = load(&[source("2", &b), source("1", a)]).set.expect("valid");
+    let one = load_any(&[source("1", a), source("2", &b)])
+        .set
+        .expect("valid");
+    let two = load_any(&[source("2", &b), source("1", a)])
+        .set
+        .expect("valid");
     let ids = |set: &RuleSet| {
         set.iter()
             .map(|(_, rule)| rule.id.clone())
@@ -282,7 +292,7 @@ fn the_order_of_files_and_rules_changes_nothing() {
 #[test]
 fn a_disabled_rule_is_checked_and_excludes_nothing() {
     let broken = MINIMAL.replace("  match", "  enabled: false\n  severity: bad\n  match");
-    assert!(load(&[source("a", &broken)]).set.is_none());
+    assert!(load_any(&[source("a", &broken)]).set.is_none());
     check_lint(
         "rules:\n- {id: x, match: {any: a general text, none: [{rule: y}]}, incident_type: t, catches: c}\n- {id: y, enabled: false, match: a specific text, incident_type: t}\n",
         expect![[r#"
@@ -347,9 +357,9 @@ fn no_number_of_warnings_hides_an_error() {
             "- {{id: r{rule}, match: 'a .* in rule {rule},', incident_type: t}}\n"
         ));
     }
-    assert!(load(&[source("a", &text)]).set.is_some());
+    assert!(load_any(&[source("a", &text)]).set.is_some());
     text.push_str("- {id: last, match: a text in the line}\n");
-    let loaded = load(&[source("a", &text)]);
+    let loaded = load_any(&[source("a", &text)]);
     assert!(loaded.set.is_none());
     assert!(
         loaded
@@ -365,7 +375,7 @@ fn examples_know_where_they_were_written() {
         "a.yaml",
         &format!("{MINIMAL}  catches: yes\n  passes:\n  - one\n  - two\n"),
     )];
-    let loaded = load(&sources);
+    let loaded = load_any(&sources);
     let shown: Vec<_> = loaded
         .examples
         .iter()
@@ -407,7 +417,7 @@ fn broken_rules_are_reported_as_the_files_beside_them_say() {
             .to_string_lossy()
             .into_owned();
         let sources = [source(&name, &fs::read_to_string(&path).expect("a text"))];
-        let loaded = load(&sources);
+        let loaded = load_any(&sources);
         assert!(!loaded.problems.is_empty(), "{name} is not broken");
         let shown = report::text(&loaded.problems, &sources, false);
         let beside = path.with_extension("txt");
@@ -427,7 +437,7 @@ fn broken_rules_are_reported_as_the_files_beside_them_say() {
 #[test]
 fn shipped_rules_load_without_an_error_or_a_warning() {
     let sources = builtin();
-    let loaded = load(&sources);
+    let loaded = load_any(&sources);
     assert_eq!(report::text(&loaded.problems, &sources, false), "");
     let set = loaded.set.expect("valid");
     for (_, rule) in set.iter() {
@@ -465,7 +475,7 @@ fn naively(set: &RuleSet, matches: &Match, line: &str) -> bool {
 
 #[test]
 fn every_shipped_rule_matches_its_own_lines_and_no_other_rule_matches_them_too() {
-    let set = load(&builtin()).set.expect("valid");
+    let set = load_any(&builtin()).set.expect("valid");
     for (_, rule) in set.iter() {
         for line in &rule.passes {
             assert!(!naively(&set, &rule.matches, line), "{}: {line}", rule.id);
@@ -543,7 +553,7 @@ proptest! {
 /// Loads `text` and checks that every problem lies in it, and that all can be shown.
 fn check_places(text: &str) -> Result<(), TestCaseError> {
     let sources = [source("t", text)];
-    let loaded = load(&sources);
+    let loaded = load_any(&sources);
     for problem in &loaded.problems {
         prop_assert!(text.get(problem.span.clone()).is_some(), "{problem:?}");
     }

@@ -37,6 +37,10 @@ pub(super) const FAULTS_MAX: usize = 200;
 pub(super) struct Draft {
     pub(super) rule: Rule,
     pub(super) enabled: bool,
+    /// The environments that it is for, and where they are named.
+    pub(super) environments: Option<(Vec<String>, Range<usize>)>,
+    /// Whether it is off because it is for other environments.
+    pub(super) elsewhere: bool,
     /// Whether its condition could not be read, so that it has another.
     unread: bool,
     pub(super) id_span: Range<usize>,
@@ -57,6 +61,8 @@ impl Draft {
         Self {
             rule,
             enabled: true,
+            environments: None,
+            elsewhere: false,
             unread: false,
             id_span: 0..0,
             matching: Matching::default(),

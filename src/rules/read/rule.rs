@@ -9,7 +9,7 @@ use super::value::{Entries, PROSE_BYTES_MAX};
 use super::{Draft, Reader};
 use crate::rules::keys::{CONFIDENCES, KEYS_MAX_MAX, PARSES, Place, SEVERITIES};
 use crate::rules::model::{Confidence, EvidenceRules, Item, Match, Parse, Rule, Severity, Source};
-use crate::rules::problem::{Code, Fault};
+use crate::rules::problem::{Code, Fault, shortened};
 use crate::rules::selector::Selector;
 use crate::rules::yaml::{Node, Value};
 use crate::rules::{pattern, summary};
@@ -19,6 +19,8 @@ use crate::time::format_duration;
 const BY_MAX: usize = 16;
 /// Most items in `hints` and in `tags`: they go into every message.
 const LINES_MAX: usize = 32;
+/// Longest name of an environment, as in the settings.
+const ENVIRONMENT_BYTES_MAX: usize = 64;
 /// Largest `late_by`, as in the settings.
 const LATE_BY_MAX: Duration = Duration::from_secs(3600);
 
@@ -149,6 +151,7 @@ impl Reader<'_> {
                 .get("enabled")
                 .and_then(|node| self.flag(node, "`enabled`"))
                 .unwrap_or(true),
+            environments: self.environments(keys),
             by_spans,
             examples: [caught, passed],
             ..Draft::new(rule)
@@ -267,6 +270,30 @@ impl Reader<'_> {
         let what = format!("an item of `{name}`");
         let lines = items.iter().filter_map(|node| self.line(node, &what));
         lines.map(str::to_owned).collect()
+    }
+
+    fn environments(&mut self, keys: &Keys<'_>) -> Option<(Vec<String>, Range<usize>)> {
+        let node = keys.get("environments")?;
+        let mut names = Vec::new();
+        for node in self.items(node, "`environments`") {
+            names.extend(self.environment(node));
+        }
+        Some((names, node.span.clone()))
+    }
+
+    /// The name of an environment, as the settings take it.
+    pub(super) fn environment(&mut self, node: &Node) -> Option<String> {
+        let text = self.text(node, "the name of an environment", ENVIRONMENT_BYTES_MAX)?;
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if !text.bytes().all(fits) {
+            let message = format!("`{}` is not the name of an environment", shortened(text));
+            self.fault(
+                Fault::new(Code::Value, node.span.clone(), message)
+                    .help("a name has letters, digits, `.`, `_` and `-`; several make a list"),
+            );
+            return None;
+        }
+        Some(text.to_owned())
     }
 
     fn keys_max(&mut self, keys: &Keys<'_>) -> Option<usize> {

@@ -180,7 +180,10 @@ impl Reader<'_> {
                 .get("only")
                 .map(|node| self.only(node))
                 .unwrap_or_default(),
-            environment: self.environment(&own),
+            environment: own
+                .get("environment")
+                .and_then(|node| self.environment(node))
+                .unwrap_or_default(),
             places: places(node, &own),
         })
     }
@@ -367,12 +370,6 @@ impl Reader<'_> {
             }
         }
         only
-    }
-
-    fn environment(&mut self, keys: &Entries<'_>) -> String {
-        let node = keys.get("environment");
-        let text = node.and_then(|node| self.line(node, "`environment`"));
-        text.unwrap_or_default().to_owned()
     }
 }
 

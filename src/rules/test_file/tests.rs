@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::batch::Labels;
-use crate::rules::{load, report};
+use crate::rules::{LoadOptions, load, report};
 use crate::time::format_duration;
 
 fn source(text: &str) -> SourceText {
@@ -188,7 +188,9 @@ fn a_file_is_checked_against_its_rules() {
     let rules = "rules:
   - {id: ldap_down, match: a text, by: [namespace, http.status], incident_type: t}
 ";
-    let set = load(&[source(rules)]).set.expect("valid");
+    let set = load(&[source(rules)], &LoadOptions::default())
+        .set
+        .expect("valid");
     let source = source(
         "rules: [a.yaml]
 tests:
