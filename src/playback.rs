@@ -31,7 +31,7 @@ pub struct Playback {
     messages: MessageSettings,
     /// The time of the entry added last.
     last: Option<Timestamp>,
-    /// The newest entry that was applied: the wall clock.
+    /// The newest entry that was applied, or the latest arrival: the wall clock.
     newest: Option<Timestamp>,
 }
 
@@ -109,9 +109,14 @@ impl Playback {
     /// Lets the detector decide what a batch means.
     pub fn apply(&mut self, scanned: Scanned) -> Played {
         let newest = scanned.progress.times.iter().copied().max();
-        self.newest = self.newest.max(newest);
-        self.detector
-            .apply(scanned, self.newest.unwrap_or_default());
+        let now = self.newest.max(newest).unwrap_or_default();
+        self.apply_at(scanned, now)
+    }
+
+    /// The same for a batch that arrives at `now`: its entries may be older, or from the future.
+    pub fn apply_at(&mut self, scanned: Scanned, now: Timestamp) -> Played {
+        self.newest = self.newest.max(Some(now));
+        self.detector.apply(scanned, now);
         self.played()
     }
 
@@ -126,7 +131,7 @@ impl Playback {
             oldest: Vec::new(),
         };
         let hits = Vec::new();
-        self.apply(Scanned { hits, progress })
+        self.apply_at(Scanned { hits, progress }, now)
     }
 
     /// Ends it at `until`: what is due then, or before, happens. Every batch has been applied.

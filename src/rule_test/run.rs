@@ -63,12 +63,12 @@ pub fn run(test: &Test, scanner: &Arc<Scanner>) -> Ran {
             let line = &test.lines[entry.line];
             let stream = streams.get(&line.labels);
             if let Some(scanned) = playback.add(stream, entry.at, line.text.as_bytes(), &[]) {
-                let played = playback.apply(scanned);
+                let played = playback.apply_at(scanned, now);
                 all.take(&playback, played);
             }
         }
         if let Some(scanned) = playback.flush() {
-            let played = playback.apply(scanned);
+            let played = playback.apply_at(scanned, now);
             all.take(&playback, played);
         }
         if all.cut {
