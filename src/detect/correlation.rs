@@ -262,7 +262,7 @@ impl Detector {
             })
     }
 
-    /// Opens, extends or ends the finding of `key` as its parts are at `at`.
+    /// Opens, extends or ends the finding of `key` as its parts are at `at`, or when the last of them opened.
     fn make(&mut self, place: usize, key: &KeyRef, at: Timestamp, spoken: &Spoken) {
         let of = &self.correlations.rules[place];
         let above = Arc::clone(self.rules.rule(of.rule));
@@ -275,6 +275,10 @@ impl Detector {
                 .filter(|open| joins(&assignment(&above, below, &open.key), &key.key))
                 .collect::<Vec<_>>()
         };
+        // A part that came late is there with those that were known before, from when they are.
+        let opened = of.makers().flat_map(joined);
+        let opened = opened.filter_map(|part| self.key(&part)?.opened_at()).max();
+        let at = opened.map_or(at, |opened| opened.max(at));
         let silent = |_: StreamId, _: Timestamp, _: Timestamp| false;
         let is_there = |part: &KeyRef| {
             let state = self.key(part).zip(self.context(part, &silent));

@@ -518,7 +518,7 @@ impl Detector {
             clock,
             timers,
             ready,
-            ..
+            before: clock_before,
         }) = self.tenants.get_mut(&at.tenant)
         else {
             return;
@@ -571,7 +571,8 @@ impl Detector {
         if key.has_to_say() {
             self.telling.insert(at.clone());
         }
-        key.trim(&cx, self.settings.lateness());
+        // Not by the clock: it has come to the end of the batch at hand, which may hold days.
+        key.trim(&cx, clock_before.minus(self.settings.lateness()));
         if let Some(first) = key.ready(&cx) {
             ready.insert((first, at.clone()));
         }

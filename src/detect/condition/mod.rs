@@ -273,13 +273,21 @@ impl Counted {
         Some(at)
     }
 
-    /// The first instant at or after `from` at which the condition is not true, if nothing else comes.
-    pub(super) fn next_false(&self, from: Timestamp, asked: &Asked<'_>) -> Option<Timestamp> {
+    /// The first instant from `from` up to `until` at which the condition is not true, if nothing else comes.
+    pub(super) fn next_false(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        asked: &Asked<'_>,
+    ) -> Option<Timestamp> {
         let mut at = from;
-        while self.holds(at, asked) {
+        while at <= until {
+            if !self.holds(at, asked) {
+                return Some(at);
+            }
             at = self.next_change(at, asked)?;
         }
-        Some(at)
+        None
     }
 
     /// The first instant after `after` at which an entry comes or leaves.

@@ -18,6 +18,8 @@ pub(in crate::detect) struct Episode {
     pub(in crate::detect) observed_at: Timestamp,
     /// When it opened last: at first, or again.
     pub(in crate::detect) opened_at: Timestamp,
+    /// Entries before this are of no finding, or of the one that recovered before it opened again.
+    pub(super) own_from: Timestamp,
     pub(in crate::detect) recovered_at: Option<Timestamp>,
     pub(in crate::detect) revision: u64,
     pub(in crate::detect) severity: Severity,
@@ -61,6 +63,7 @@ impl Episode {
             incident_type: cx.rule.incident_type.clone(),
             observed_at: at,
             opened_at: at,
+            own_from: from.first_seen,
             recovered_at: None,
             revision: 0,
             severity: cx.rule.severity,

@@ -82,19 +82,26 @@ impl Escalations {
         }
     }
 
-    /// The highest severity that entries at or after `from` call for, if one does at or after `at`.
-    pub(super) fn severity(&self, rule: &Rule, from: Timestamp, at: Timestamp) -> Option<Severity> {
-        let called = rule
-            .escalate
-            .iter()
-            .zip(&self.counters)
-            .filter(|(escalation, counter)| match counter {
-                Counter::Elsewhere => false,
-                Counter::Marked(newest) => newest.is_some_and(|newest| newest >= from),
-                Counter::Window(counted) => condition(&escalation.when)
-                    .is_some_and(|condition| counted.any_true(at, &asked(&condition)).is_some()),
-            });
-        called.map(|(escalation, _)| escalation.to).max()
+    /// The highest severity that entries at or after `from` call for, if one does at or after `at`, and when it does.
+    pub(super) fn severity(
+        &self,
+        rule: &Rule,
+        from: Timestamp,
+        at: Timestamp,
+    ) -> Option<(Severity, Timestamp)> {
+        let called = rule.escalate.iter().zip(&self.counters);
+        let called = called.filter_map(|(escalation, counter)| {
+            let when = match counter {
+                Counter::Elsewhere => None,
+                Counter::Marked(newest) => newest.filter(|newest| *newest >= from),
+                Counter::Window(counted) => {
+                    let condition = condition(&escalation.when)?;
+                    counted.any_true(at, &asked(&condition))
+                }
+            };
+            Some((escalation.to, when?))
+        });
+        called.max_by_key(|(to, when)| (*to, std::cmp::Reverse(*when)))
     }
 
     /// A finding begins: entries before `from` are not its own.

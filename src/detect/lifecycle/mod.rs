@@ -69,7 +69,7 @@ pub(super) struct KeyState {
     armed: Option<Timestamp>,
     /// Nothing opens at or before this time: a recovery is never taken back.
     settled: Option<Timestamp>,
-    /// From when on it has yet to be seen whether a condition on few is true, or has stopped being so.
+    /// Up to when it has been seen that the condition went on being true, or not being so: entries from before may be gone.
     looked: Option<Timestamp>,
     /// Entries at or before this time were taken out by a recovery.
     emptied: Option<Timestamp>,
@@ -125,6 +125,10 @@ impl KeyState {
     /// The key is expected from `at` on, though nothing has matched.
     pub(super) fn arm(&mut self, at: Timestamp) {
         self.armed.get_or_insert(at);
+    }
+
+    fn is_waiting(&self) -> bool {
+        matches!(self.phase, Phase::Waiting(_))
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -223,14 +227,17 @@ impl KeyState {
         if !self.walks(cx) || episode.stopped.is_some() {
             return None;
         }
-        self.counted
-            .next_false(self.looked.unwrap_or(episode.opened_at), &cx.asked())
+        let from = self.looked.unwrap_or(episode.opened_at);
+        self.counted.next_false(from, Timestamp::MAX, &cx.asked())
     }
 
     /// When a condition on few that had stopped is true again.
     fn starts_again_at(&self, cx: &Context<'_>) -> Option<Timestamp> {
         let stopped = self.episode.as_ref()?.stopped?;
-        self.true_from(cx, stopped)
+        self.true_from(
+            cx,
+            self.looked.map_or(stopped, |looked| looked.max(stopped)),
+        )
     }
 
     /// When the finding gets worse with age.
@@ -348,11 +355,8 @@ impl KeyState {
     /// `for` is over at `deadline`: was the condition true all the time?
     fn settle_waiting(&mut self, cx: &Context<'_>, since: Timestamp, deadline: Timestamp) {
         let asked = cx.asked();
-        let Some(stopped) = self
-            .counted
-            .next_false(since, &asked)
-            .filter(|stopped| *stopped <= deadline)
-        else {
+        let from = self.looked.map_or(since, |looked| looked.max(since));
+        let Some(stopped) = self.counted.next_false(from, deadline, &asked) else {
             self.open(cx, deadline);
             return;
         };
@@ -361,7 +365,7 @@ impl KeyState {
             // Matches that came since may have begun a stretch of their own.
             Side::Many => {
                 if let Some(since) = self.counted.any_true(stopped, &asked) {
-                    self.phase = Phase::Waiting(since);
+                    self.wait(since);
                 }
             }
             Side::Few => self.looked = Some(stopped),
@@ -418,8 +422,10 @@ impl KeyState {
                 let from = self
                     .settled
                     .map_or(at, |settled| at.max(settled.plus(INSTANT)));
-                if let Some(held) = self.counted.first_true(from, &asked) {
-                    self.phase = Phase::Waiting(since.min(held));
+                if let Some(held) = self.counted.first_true(from, &asked)
+                    && held < since
+                {
+                    self.wait(held);
                 }
             }
             Phase::Open => {
@@ -443,7 +449,38 @@ impl KeyState {
         if cx.rule.hold.is_zero() {
             self.open(cx, at);
         } else {
-            self.phase = Phase::Waiting(at);
+            self.wait(at);
+        }
+    }
+
+    fn wait(&mut self, since: Timestamp) {
+        self.phase = Phase::Waiting(since);
+        self.looked = Some(since);
+    }
+
+    /// Notes what is seen of the condition up to `upto`, before entries go that it is seen from.
+    fn look(&mut self, cx: &Context<'_>, upto: Timestamp) {
+        let Some(looked) = self.looked else {
+            // A key of which nothing was said yet has been silent so far.
+            let quiet = self.few_from(cx).is_some_and(|few| few > upto);
+            self.looked = Some(upto).filter(|_| quiet);
+            return;
+        };
+        if looked >= upto {
+            return;
+        }
+        let stopped = self.episode.as_ref().and_then(|episode| episode.stopped);
+        let unchanged = match self.phase {
+            Phase::Waiting(_) => self.counted.next_false(looked, upto, &cx.asked()).is_none(),
+            Phase::Open if !self.walks(cx) => false,
+            Phase::Open if stopped.is_none() => {
+                self.counted.next_false(looked, upto, &cx.asked()).is_none()
+            }
+            Phase::Open => self.starts_again_at(cx).is_none_or(|again| again > upto),
+            Phase::Idle => self.few_from(cx).is_some_and(|few| few > upto),
+        };
+        if unchanged {
+            self.looked = Some(upto);
         }
     }
 
@@ -495,7 +532,8 @@ impl KeyState {
             (Some(from), Some(episode)) => {
                 let recovered = episode.recovered_at.unwrap_or(at);
                 episode.reopen(cx, at, from);
-                self.escalations.begin(recovered.plus(INSTANT));
+                episode.own_from = recovered.plus(INSTANT);
+                self.escalations.begin(episode.own_from);
                 self.quotes.reopen(lines);
                 self.say(Reason::Reopened, at);
             }
@@ -532,15 +570,12 @@ impl KeyState {
         let Some(episode) = &mut self.episode else {
             return;
         };
-        let from = if episode.flaps > 0 {
-            episode.opened_at.min(at)
-        } else {
-            episode.first_seen
-        };
-        if let Some(to) = self.escalations.severity(cx.rule, from, at)
+        let called = self.escalations.severity(cx.rule, episode.own_from, at);
+        if let Some((to, when)) = called
             && episode.raise(to)
         {
-            self.say(Reason::Escalated, at.max(episode_time(&self.episode)));
+            let opened = episode.opened_at;
+            self.say(Reason::Escalated, when.max(at).max(opened));
         }
     }
 
@@ -672,9 +707,9 @@ impl KeyState {
         }
     }
 
-    /// Forgets entries too old to matter at `clock`.
-    pub(super) fn trim(&mut self, cx: &Context<'_>, lateness: Duration) {
-        let clock = cx.clock.newest.minus(lateness);
+    /// Forgets entries that matter to nothing at or after `clock`.
+    pub(super) fn trim(&mut self, cx: &Context<'_>, clock: Timestamp) {
+        self.look(cx, clock);
         self.counted.forget_before(clock, &cx.asked());
         self.escalations.forget_before(cx.rule, clock);
         self.learned.forget_before(clock, &cx.rule.condition);
@@ -697,11 +732,4 @@ pub(super) fn horizon(rule: &Rule) -> Duration {
         });
     let window = rule.condition.window().max(Threshold::EVERY.window);
     escalate.fold(window + past, Duration::max)
-}
-
-/// When the finding opened last; a message about it is not of an earlier time.
-fn episode_time(episode: &Option<Episode>) -> Timestamp {
-    episode
-        .as_ref()
-        .map_or(Timestamp::MIN, |episode| episode.opened_at)
 }

@@ -52,6 +52,12 @@ impl KeyState {
         })
     }
 
+    /// When it opened last, if it is open.
+    pub(in crate::detect) fn opened_at(&self) -> Option<Timestamp> {
+        let episode = self.episode.as_ref().filter(|_| self.is_open())?;
+        Some(episode.opened_at)
+    }
+
     /// Whether it is open at `at` and had a match in the time `within` before, as far as is known.
     pub(in crate::detect) fn is_there(
         &self,

@@ -128,6 +128,10 @@ impl KeyState {
         let at = group.at;
         self.newest = self.newest.max(Some(at));
         let came = self.count(cx, &mut group);
+        if self.is_waiting() {
+            // At once: a flood of entries pushes out those from before.
+            self.look(cx, at);
+        }
         self.note(&group, &came);
         if came.matches > 0 && !came.ended {
             self.escalations

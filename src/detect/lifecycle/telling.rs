@@ -65,7 +65,10 @@ impl KeyState {
 
     /// Whether there is something to say.
     pub(in crate::detect) fn has_to_say(&self) -> bool {
-        self.telling.pending.is_some() || self.telling.ended.is_some()
+        let telling = &self.telling;
+        telling.pending.is_some()
+            || telling.ended.is_some()
+            || (telling.owed.is_some() && telling.until.is_none())
     }
 
     /// Makes the message of this instant, unless it is held back: by a suppression, or, where it is `hidden`, by a finding that
