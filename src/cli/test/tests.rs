@@ -5,7 +5,7 @@ use super::super::tests::{Scratch, trommel};
 use super::*;
 
 const RULES: &str = "rules:
-  - {id: failed, match: it fails, by: [pod], incident_type: t, catches: ['now it fails'], passes: ['it works']}
+  - {id: failed, match: it fails, by: [pod], incident_type: workload_failure, catches: ['now it fails'], passes: ['it works']}
 ";
 
 const TESTS: &str = "# Tests of one rule.
@@ -129,7 +129,7 @@ fn a_file_that_is_wrong_fails_and_the_others_run() {
     files.write("c_test.yaml", "rules: [rules_test.yaml]\ntests: []\n");
     files.write(
         "broken.yaml",
-        "rules: [{id: x, mach: y, incident_type: t}]\n",
+        "rules: [{id: x, mach: y, incident_type: workload_failure}]\n",
     );
     let (exit, out, _) = tested(&files, &[]);
     assert_eq!(exit, Exit::Problems);
@@ -145,7 +145,7 @@ fn a_file_that_is_wrong_fails_and_the_others_run() {
         error[R006]: the rule has no `match`
          --> broken.yaml:1:14
           |
-        1 | rules: [{id: x, mach: y, incident_type: t}]
+        1 | rules: [{id: x, mach: y, incident_type: workload_failure}]
           |              ^
           |
           = help: write `match: a text in the line`
@@ -153,7 +153,7 @@ fn a_file_that_is_wrong_fails_and_the_others_run() {
         error[R004]: unknown key `mach` in a rule
          --> broken.yaml:1:17
           |
-        1 | rules: [{id: x, mach: y, incident_type: t}]
+        1 | rules: [{id: x, mach: y, incident_type: workload_failure}]
           |                 ^^^^
           |
           = help: did you mean `match`?

@@ -186,7 +186,7 @@ fn a_message_is_time_state_rule_and_values_in_quotes_where_they_need_them() {
 #[test]
 fn a_file_is_checked_against_its_rules() {
     let rules = "rules:
-  - {id: ldap_down, match: a text, by: [namespace, http.status], incident_type: t}
+  - {id: ldap_down, match: a text, by: [namespace, http.status], incident_type: workload_failure}
 ";
     let set = load(&[source(rules)], &LoadOptions::default())
         .set
