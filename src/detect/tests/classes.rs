@@ -254,7 +254,7 @@ fn decimal(whole: u64) -> Decimal {
 const MATCH: Parts = Parts::MATCH;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, max_shrink_iters: 2048, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 2048, ..ProptestConfig::default() })]
 
     // SEMANTICS 10, 11, 17
     #[test]
