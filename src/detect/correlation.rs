@@ -379,8 +379,9 @@ impl Detector {
         }
     }
 
-    /// Looks at every finding that is made of others, and at every part, as if all had changed.
-    pub(super) fn correlate_all(&mut self, tenant: &Arc<str>, at: Timestamp) {
+    /// Looks at the open findings that are made of others: their parts may have gone with their rules. None opens: that takes a
+    /// change of a part, or a restart would say what an undisturbed run did not.
+    pub(super) fn end_those_without_parts(&mut self, tenant: &Arc<str>, at: Timestamp) {
         for place in 0..self.correlations.rules.len() {
             let rule = self.correlations.rules[place].rule;
             let open: Vec<KeyRef> = self.open_keys(rule, tenant).collect();
@@ -388,12 +389,7 @@ impl Detector {
                 self.make(place, &key, at, &Spoken::default());
             }
         }
-        let rules = (0..self.states.len()).map(|place| RuleIndex(place as u32));
-        let parts = rules.filter(|rule| self.correlations.is_part(*rule));
-        let stirred: Vec<_> = parts
-            .flat_map(|rule| self.open_keys(rule, tenant))
-            .collect();
-        self.stirred.extend(stirred);
+        self.stirred.clear();
     }
 
     /// Escalations that count over all keys of a rule: when one more key counts, all that do may get worse.

@@ -136,7 +136,7 @@ impl Detector {
             for place in 0..self.correlations.rules.len() {
                 self.hide_again(place, &tenant);
             }
-            self.correlate_all(&tenant, newest);
+            self.end_those_without_parts(&tenant, newest);
             self.end_instant(&tenant, newest, &Spoken::default());
         }
     }

@@ -85,7 +85,7 @@ fn batch(lines: &[Line], rules: &[Meaning]) -> Scanned {
     scanned
 }
 
-/// What is found in `lines`, as one batch and as one for each second: both must say the same.
+/// What is found in `lines`: as one batch, as one for each second, and with a restart after every one. All must say the same.
 fn found(rules: &Arc<RuleSet>, meanings: &[Meaning], lines: &[Line]) -> Vec<Finding> {
     let run = |batches: &[Vec<Line>]| {
         let mut detector = detector(Settings::replay(origin()), rules);
@@ -100,11 +100,27 @@ fn found(rules: &Arc<RuleSet>, meanings: &[Meaning], lines: &[Line]) -> Vec<Find
     for line in lines {
         seconds.entry(line.at).or_default().push(*line);
     }
-    let split = run(&seconds.into_values().collect::<Vec<_>>());
+    let seconds: Vec<_> = seconds.into_values().collect();
+    let split = run(&seconds);
     assert_eq!(
         printed(&split),
         printed(&whole),
         "one batch for each second"
+    );
+    let settings = Settings::replay(origin());
+    let mut disk = Changes::default();
+    for lines in &seconds {
+        let mut detector = restarted(&settings, rules, &disk);
+        detector.apply(batch(lines, meanings), at(1_000_000));
+        disk.extend(detector.take_changes());
+    }
+    let mut detector = restarted(&settings, rules, &disk);
+    detector.finish(at(UNTIL));
+    disk.extend(detector.take_changes());
+    assert_eq!(
+        printed(&disk.findings),
+        printed(&whole),
+        "a restart after every second"
     );
     whole
 }
