@@ -4,9 +4,11 @@
 //! newest entry, nothing is late by age, nothing is missed ([`Settings::replay`]).
 //!
 //! Entries are gathered into batches, as pushes are. Those of one time always share a batch, because a condition is looked at
-//! when all entries of a time are in; apart from that it makes no difference where one ends.
+//! when all entries of a time are in; and a batch spans no long time, because the detector's clock is at its newest entry when
+//! the oldest is applied. Apart from that it makes no difference where one ends.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::batch::{Batch, Labels, Stream};
 use crate::detect::{Changes, Detector, Settings, Tally};
@@ -47,6 +49,8 @@ pub struct Played {
 /// Text and entries of a batch after which it ends with the next time: enough to scan at full speed.
 const BATCH_BYTES: usize = 1 << 20;
 const BATCH_ENTRIES: usize = 1 << 14;
+/// The same for the time between its first entry and the next: well below an hour, beyond which an entry is too late to count.
+const BATCH_SPAN: Duration = Duration::from_secs(600);
 /// Text and entries of a batch after which it ends in any case: memory is bounded however many entries have one time.
 /// Those beyond are as if they had come in a second push.
 const BATCH_BYTES_MAX: usize = 16 << 20;
@@ -84,7 +88,10 @@ impl Playback {
         let complete = if self.last == Some(at) {
             bytes >= BATCH_BYTES_MAX || entries >= BATCH_ENTRIES_MAX
         } else {
-            bytes >= BATCH_BYTES || entries >= BATCH_ENTRIES
+            let first = self.batch.entries.first();
+            bytes >= BATCH_BYTES
+                || entries >= BATCH_ENTRIES
+                || first.is_some_and(|first| at.since(first.at) >= BATCH_SPAN)
         };
         let scanned = if complete { self.flush() } else { None };
         self.last = Some(at);
@@ -168,7 +175,6 @@ impl Playback {
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU64;
-    use std::time::Duration;
 
     use super::*;
     use crate::rules::{Condition, Item, Match, Needs, Rule, RuleSet, Threshold};
@@ -208,11 +214,17 @@ mod tests {
         Arc::new(Stream::new(Arc::from(""), Labels::default()))
     }
 
-    /// One line a second, three of four bad, then half an hour of quiet; `alone` tells which entries are a batch of their own.
+    /// One line a second, three of four bad, then half an hour of quiet, and the same two days later; `alone` tells which entries
+    /// begin a batch.
     fn messages(alone: impl Fn(i64) -> bool) -> Vec<Vec<u8>> {
         let (mut playback, stream) = (playback(), stream());
         let mut findings = Vec::new();
-        for second in (0..40).chain([1800]) {
+        let day = 86_400;
+        for second in (0..40)
+            .chain([1800])
+            .chain(2 * day..2 * day + 40)
+            .chain([3 * day])
+        {
             let line: &[u8] = if second % 4 == 0 { b"good" } else { b"bad" };
             let mut scanned = Vec::new();
             if alone(second) {
@@ -237,7 +249,7 @@ mod tests {
     #[test]
     fn messages_are_the_same_wherever_batches_end() {
         let whole = messages(|_| false);
-        let kinds = [".observed", ".recovered"];
+        let kinds = [".observed", ".recovered", ".observed", ".recovered"];
         assert_eq!(whole.len(), kinds.len());
         for (message, kind) in whole.iter().zip(kinds) {
             let message = std::str::from_utf8(message).expect("JSON");
@@ -245,6 +257,18 @@ mod tests {
         }
         assert_eq!(messages(|_| true), whole);
         assert_eq!(messages(|second| second % 3 == 0), whole);
+    }
+
+    #[test]
+    fn a_batch_spans_less_than_ten_minutes() {
+        let (mut playback, stream) = (playback(), stream());
+        let mut add = |second: i64| {
+            let at = Timestamp(second * 1_000_000_000);
+            let complete = playback.add(&stream, at, b"good", &[]);
+            complete.map(|scanned| scanned.progress.times.len())
+        };
+        let complete = [0, 300, 599, 600, 1199, 1200].map(&mut add);
+        assert_eq!(complete, [None, None, None, Some(3), None, Some(2)]);
     }
 
     /// How many entries the first batch has if `count` entries have one time and others follow.
