@@ -87,7 +87,8 @@ impl KeyState {
         at: Timestamp,
         parts: Vec<PartSeen>,
     ) {
-        if self.settled.is_some_and(|settled| at <= settled) {
+        // An open finding whose parts have been quiet for long goes on, and nothing joins it.
+        if parts.is_empty() || self.settled.is_some_and(|settled| at <= settled) {
             return;
         }
         let first_seen = parts.iter().map(|part| part.first_seen).min().unwrap_or(at);
