@@ -55,8 +55,6 @@ pub enum Code {
     DuplicateKey,
     /// R004: no such key.
     UnknownKey,
-    /// R005: a key or form that a later version brings.
-    Unsupported,
     /// R006: a key that must be there is not.
     Missing,
     /// R007: a list where a text is wanted, and so on.
@@ -89,6 +87,10 @@ pub enum Code {
     NotPassed,
     /// R030: keys that exclude each other.
     Conflict,
+    /// R031: an incident type or domain that no file describes.
+    UnknownType,
+    /// R032: what no file may say: a hard constraint.
+    Constraint,
     /// L001: a short text, looked for in every stream.
     ShortText,
     /// L002: no text that every match must contain.
@@ -109,6 +111,10 @@ pub enum Code {
     DisabledRule,
     /// L030: a rule that is off because it is for certain environments, and none is named.
     NoEnvironment,
+    /// L031: the id of a rule that ships, and not its extension.
+    ShippedId,
+    /// L032: a key that changes nothing where it stands.
+    Ineffective,
 }
 
 impl Code {
@@ -120,7 +126,6 @@ impl Code {
             Self::Unreadable => "R002",
             Self::DuplicateKey => "R003",
             Self::UnknownKey => "R004",
-            Self::Unsupported => "R005",
             Self::Missing => "R006",
             Self::Shape => "R007",
             Self::Value => "R008",
@@ -137,6 +142,8 @@ impl Code {
             Self::NotCaught => "R019",
             Self::NotPassed => "R020",
             Self::Conflict => "R030",
+            Self::UnknownType => "R031",
+            Self::Constraint => "R032",
             Self::ShortText => "L001",
             Self::NoRequiredText => "L002",
             Self::Overlap => "L003",
@@ -147,6 +154,8 @@ impl Code {
             Self::CutByComment => "L008",
             Self::DisabledRule => "L009",
             Self::NoEnvironment => "L030",
+            Self::ShippedId => "L031",
+            Self::Ineffective => "L032",
         }
     }
 
