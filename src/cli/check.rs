@@ -52,6 +52,7 @@ pub(super) fn run(
         set,
         problems: wrong,
         examples,
+        ..
     } = rules::load(&sources, &LoadOptions::default());
     let failed = set.iter().flat_map(|set| failures(set, &examples));
     let problems: Vec<Problem> = unread.iter().cloned().chain(wrong).chain(failed).collect();
@@ -144,7 +145,7 @@ mod tests {
                 (tally, notes)
             });
         assert!(
-            tally.ends_with(" rules in 4 files: 0 errors, 0 warnings"),
+            tally.ends_with(" rules in 5 files: 0 errors, 0 warnings"),
             "{tally}"
         );
         assert_eq!(notes, "");
@@ -159,7 +160,7 @@ mod tests {
   - id: refused
     selector: app=shop
     match: connection refused
-    incident_type: test
+    incident_type: workload_failure
     catches: ['dial: connection refused', 'dial: connection reset']
     passes: ['connected', 'was: connection refused']
 ",
@@ -204,9 +205,9 @@ mod tests {
         let rules = files.write(
             "rules.yaml",
             "rules:
-  - {id: fields, selector: app=shop, match: {fields: {status: '>= 500'}}, incident_type: test, catches: ['status=500']}
-  - {id: long, match: connection refused, incident_type: test, catches: ['connection refused']}
-  - {id: short, selector: app=shop, match: OOM1, incident_type: test, catches: ['OOM1']}
+  - {id: fields, selector: app=shop, match: {fields: {status: '>= 500'}}, incident_type: workload_failure, catches: ['status=500']}
+  - {id: long, match: connection refused, incident_type: workload_failure, catches: ['connection refused']}
+  - {id: short, selector: app=shop, match: OOM1, incident_type: workload_failure, catches: ['OOM1']}
 ",
         );
         let (exit, out, diagnostics) = trommel(&["check", &rules]);
@@ -229,7 +230,7 @@ mod tests {
 
         let rules = files.write(
             "rules.yaml",
-            "rules: [{id: a, match: connection refused, incident_type: test}]",
+            "rules: [{id: a, match: connection refused, incident_type: workload_failure}]",
         );
         let (exit, _, diagnostics) = trommel(&["check", &rules]);
         assert_eq!(exit, Exit::Fine);

@@ -35,25 +35,34 @@ pub(super) fn compile_for(
     paths: &[PathBuf],
     diagnostics: &mut impl Output,
 ) -> anyhow::Result<Arc<RuleSet>> {
+    let loaded = load(options, paths, diagnostics)?;
+    Ok(Arc::new(loaded.set.unwrap_or_default()))
+}
+
+/// As [`compile_for`], with all that loading gives; there is a set.
+pub(super) fn load(
+    options: &LoadOptions,
+    paths: &[PathBuf],
+    diagnostics: &mut impl Output,
+) -> anyhow::Result<Loaded> {
     let FilesRead { sources, problems } = read(paths);
-    let Loaded {
-        set,
-        problems: wrong,
-        ..
-    } = rules::load(&sources, options);
-    let mut shown: Vec<_> = problems
-        .into_iter()
-        .chain(wrong)
-        .filter(|problem| problem.level == Level::Error || problem.code == Code::NoEnvironment)
-        .collect();
-    let refused = set.is_none() || shown.iter().any(|problem| problem.level == Level::Error);
-    if refused {
-        shown.retain(|problem| problem.level == Level::Error);
-    }
+    let loaded = rules::load(&sources, options);
+    let problems = problems.iter().chain(&loaded.problems);
+    let (errors, others): (Vec<_>, Vec<_>) = problems
+        .cloned()
+        .partition(|problem| problem.level == Level::Error);
+    let refused = loaded.set.is_none() || !errors.is_empty();
+    let shown = if refused {
+        errors
+    } else {
+        let off = others.into_iter();
+        off.filter(|problem| problem.code == Code::NoEnvironment)
+            .collect()
+    };
     let text = report::text(&shown, &sources, diagnostics.shows_color());
     diagnostics.write_all(text.as_bytes())?;
-    match set {
-        Some(set) if !refused => Ok(Arc::new(set)),
-        _ => anyhow::bail!("the rules have {}", report::tally(&shown)),
+    if refused {
+        anyhow::bail!("the rules have {}", report::tally(&shown));
     }
+    Ok(loaded)
 }

@@ -7,6 +7,7 @@ mod compile;
 mod completions;
 mod input;
 mod output;
+mod policy;
 mod replay;
 mod rules;
 mod run;
@@ -26,6 +27,7 @@ use output::Output;
 pub use check::{CheckArgs, CheckFormat};
 pub use completions::CompletionsArgs;
 pub use input::{Input, InputArgs};
+pub use policy::{PolicyArgs, PolicyFormat};
 pub use replay::ReplayArgs;
 pub use rules::RulesArgs;
 pub use run::RunArgs;
@@ -54,6 +56,7 @@ enum Command {
     Scan(ScanArgs),
     Replay(ReplayArgs),
     Rules(RulesArgs),
+    Policy(PolicyArgs),
     Schema(SchemaArgs),
     Completions(CompletionsArgs),
 }
@@ -103,6 +106,7 @@ fn execute(
         Command::Scan(arguments) => scan::run(&arguments, out, diagnostics),
         Command::Replay(arguments) => replay::run(&arguments, out, diagnostics),
         Command::Rules(arguments) => rules::run(&arguments, out, diagnostics),
+        Command::Policy(arguments) => policy::run(&arguments, out, diagnostics),
         Command::Schema(arguments) => schema::run(&arguments, out),
         Command::Completions(arguments) => completions::run(&arguments, out),
     };

@@ -132,13 +132,16 @@ impl fmt::Display for Condition {
             }
             Self::Absent(absent) => write!(f, "nothing for {}", span(absent.span)),
             Self::Sequence(sequence) => {
-                let steps = sequence.steps.len();
+                let steps = match sequence.steps.len() {
+                    1 => "1 step".to_owned(),
+                    steps => format!("{steps} steps"),
+                };
                 let last = if sequence.absent.is_some() {
-                    ", and not the last"
+                    ", and not the last,"
                 } else {
                     ""
                 };
-                write!(f, "{steps} steps{last} within {}", span(sequence.within))
+                write!(f, "{steps}{last} within {}", span(sequence.within))
             }
             Self::Correlate(correlate) => {
                 let list = |parts: &[Part]| {

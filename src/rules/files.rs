@@ -15,7 +15,7 @@ const FILES_MAX: usize = 10_000;
 /// Deepest directory under a path given.
 const DEPTH_MAX: usize = 32;
 
-/// The rules that ship in the binary.
+/// The rules that ship in the binary, and the taxonomy.
 #[must_use]
 pub fn builtin() -> Vec<SourceText> {
     BUILTIN
@@ -38,6 +38,7 @@ const BUILTIN: &[(&str, &str)] = shipped![
     "infrastructure.yaml",
     "network_ingress.yaml",
     "runtime_services.yaml",
+    "taxonomy.yaml",
 ];
 
 /// What is under some paths.

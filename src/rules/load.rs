@@ -1,15 +1,17 @@
 //! From files to a rule set: what can be said about a rule only when all are known.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::hash;
 use super::lint;
-use super::model::{Rule, RuleSet, Source};
+use super::model::{Rule, RuleSet};
 use super::own;
 use super::problem::{Code, Fault, Level, Problem, SourceText};
-use super::read::{self, Draft, FAULTS_MAX};
+use super::read::{self, Draft, FAULTS_MAX, TaxonomyDraft};
 use super::references::References;
+use super::shipped::shipped;
+use super::taxonomy::{self, Taxonomy};
 use super::yaml;
 
 /// Most rules in one set.
@@ -47,11 +49,24 @@ pub enum Environment {
     Named(String),
 }
 
+impl Environment {
+    /// The name of the one that is meant.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Named(name) => Some(name),
+            Self::Any | Self::Unnamed => None,
+        }
+    }
+}
+
 /// What loading gave: a set, or the errors that refuse it; warnings in either case.
 #[derive(Debug, Default)]
 pub struct Loaded {
     /// All enabled rules; `None` when any file has an error.
     pub set: Option<RuleSet>,
+    /// What ships, with what the files add and change.
+    pub taxonomy: Arc<Taxonomy>,
     /// Everything wrong with every file, in the order of files and lines.
     pub problems: Vec<Problem>,
     /// The lines of `catches` and `passes` of the set's rules, for who can match them.
@@ -80,48 +95,84 @@ impl Example {
 
 /// Reads rule files. They make one set, valid or refused as a whole: a silently missing rule is worse than an old one.
 ///
+/// A file that [`builtin`](super::builtin) gives is one that ships, and so is one with the same text. A rule that extends a
+/// shipped one under its id stands in its place. Shipped rules that other rules name are in the set also when their files
+/// are not in `sources`.
+///
 /// Costs a compilation of every expression; memory is bounded by the limits on file size, rules and compiled expressions.
 #[must_use]
 pub fn load(sources: &[SourceText], options: &LoadOptions) -> Loaded {
-    let mut files: Vec<Vec<Fault>> = Vec::new();
     let mut drafts: Vec<(usize, Draft)> = Vec::new();
+    let mut types: Vec<(usize, TaxonomyDraft)> = Vec::new();
+    let mut faults = Faults(Vec::new());
     let mut patterns_bytes = 0;
     let mut all_readable = true;
     for (file, source) in sources.iter().enumerate() {
-        let mut faults = Vec::new();
-        match yaml::parse(source, &mut faults) {
+        let mut of_file = Vec::new();
+        let ships = shipped().file(&source.text);
+        let parsed;
+        let root = match ships {
+            Some(ships) => Some(&shipped().files[ships].root),
+            None => {
+                parsed = yaml::parse(source, &mut of_file);
+                parsed.as_ref()
+            }
+        };
+        match root {
             None => all_readable = false,
             Some(root) => {
-                let read = read::file(source, &root, patterns_bytes);
+                let read = read::file(source, root, patterns_bytes);
                 patterns_bytes = read.patterns_bytes;
-                faults.extend(read.faults);
-                drafts.extend(read.drafts.into_iter().map(|draft| (file, draft)));
+                of_file.extend(read.faults);
+                if ships.is_none() && !read.taxonomy.is_empty() {
+                    types.push((file, read.taxonomy));
+                }
+                for mut draft in read.drafts {
+                    draft.ships = ships.is_some();
+                    drafts.push((file, draft));
+                }
             }
         }
-        files.push(faults);
+        faults.0.push(of_file);
     }
-    let mut faults = Faults(files);
+    // What is wrong with a rule that ships is nobody's affair here; a test shows that nothing is.
+    let files: Vec<&SourceText> = sources
+        .iter()
+        .chain(shipped().files.iter().map(|file| &file.source))
+        .collect();
+    faults.0.resize_with(files.len(), Vec::new);
     if drafts.len() > RULES_MAX {
         let (file, draft) = &drafts[RULES_MAX];
         let message = format!("there are {} rules, limit is {RULES_MAX}", drafts.len());
-        faults.add(
-            *file,
-            Fault::new(Code::TooMany, draft.id_span.clone(), message),
-        );
+        let fault = Fault::new(Code::TooMany, draft.id_span.clone(), message);
+        faults.add(*file, fault);
         drafts.truncate(RULES_MAX);
     }
+    replace_extended(&mut drafts);
+    let mut by_id = check_ids(&drafts, &mut faults);
+    add_named(&mut drafts, &mut by_id, sources.len());
+    let taxonomy = taxonomy_of(sources, &types, &mut faults);
+    let environment = options.environment.name();
+    taxonomy::apply(
+        &taxonomy,
+        environment,
+        &mut drafts,
+        all_readable,
+        &mut faults,
+    );
     resolve_environments(&mut drafts, &options.environment, &mut faults);
-    let by_id = check_ids(&drafts, &mut faults);
     let mut references = References {
         by_id: &by_id,
+        taxonomy: &taxonomy,
         all_readable,
         suggestions: 0,
     };
     let order = references.exclusions(&mut drafts, &mut faults);
     references.parts(&mut drafts, &mut faults);
-    let valid = all_readable && !faults.0.iter().flatten().any(is_error);
+    let valid = all_readable && !faults.any_error();
     if valid {
-        for (file, fault) in lint::lint(&drafts) {
+        let warnings = lint::lint(&drafts).into_iter();
+        for (file, fault) in warnings.chain(ids_that_ship(&drafts, &by_id)) {
             faults.add(file, fault);
         }
     }
@@ -136,6 +187,7 @@ pub fn load(sources: &[SourceText], options: &LoadOptions) -> Loaded {
     if !valid {
         return Loaded {
             set: None,
+            taxonomy,
             problems,
             examples: Vec::new(),
         };
@@ -146,19 +198,76 @@ pub fn load(sources: &[SourceText], options: &LoadOptions) -> Loaded {
     drafts.retain(|(_, draft)| draft.enabled);
     drafts.sort_by(|a, b| a.1.rule.id.cmp(&b.1.rule.id));
     for (file, draft) in drafts {
-        examples.extend(examples_of(&sources[file], &draft));
+        examples.extend(examples_of(files[file], &draft));
         rules.push(Arc::new(draft.rule));
     }
     let hash = hash::of_set(rules.iter().map(|rule| &**rule));
     Loaded {
         set: Some(RuleSet { rules, hash }),
+        taxonomy,
         problems,
         examples,
     }
 }
 
-fn is_error(fault: &Fault) -> bool {
-    fault.code.level() == Level::Error
+/// What ships, with what files add and change.
+fn taxonomy_of(
+    sources: &[SourceText],
+    types: &[(usize, TaxonomyDraft)],
+    faults: &mut Faults,
+) -> Arc<Taxonomy> {
+    let shipped = Taxonomy::shipped();
+    if types.is_empty() {
+        return shipped;
+    }
+    let mut taxonomy = Taxonomy::clone(&shipped);
+    let parts: Vec<_> = types
+        .iter()
+        .map(|(file, draft)| taxonomy::Part {
+            draft,
+            file: &sources[*file].name,
+            ships: false,
+        })
+        .collect();
+    taxonomy::merge(&mut taxonomy, &parts, &mut |part, fault| {
+        faults.add(types[part].0, fault);
+    });
+    Arc::new(taxonomy)
+}
+
+/// Takes out shipped rules in whose place others stand.
+fn replace_extended(drafts: &mut Vec<(usize, Draft)>) {
+    let replaced: HashSet<String> = drafts
+        .iter()
+        .filter(|(_, draft)| draft.extends.as_ref() == Some(&draft.rule.id))
+        .map(|(_, draft)| draft.rule.id.clone())
+        .collect();
+    drafts.retain(|(_, draft)| !draft.ships || !replaced.contains(&draft.rule.id));
+}
+
+/// Adds the shipped rules that others name and that are not there, from the files behind the first `files`.
+fn add_named(drafts: &mut Vec<(usize, Draft)>, by_id: &mut HashMap<String, usize>, files: usize) {
+    let mut next = 0;
+    while let Some((_, draft)) = drafts.get(next) {
+        next += 1;
+        let excludes = draft.matching.excludes.iter().chain(&draft.other_excludes);
+        let parts = draft.parts.iter().map(|part| &part.name);
+        let names = excludes.map(|(id, _)| id).chain(parts);
+        let missing: BTreeSet<String> = names
+            .filter(|id| !by_id.contains_key(*id))
+            .cloned()
+            .collect();
+        for id in missing {
+            let Some(rule) = shipped().rule(&id) else {
+                continue;
+            };
+            if let Some(mut draft) = read::shipped(rule) {
+                draft.ships = true;
+                by_id.insert(id, drafts.len());
+                drafts.push((files + rule.file, draft));
+            }
+        }
+    }
 }
 
 /// What is wrong with each file.
@@ -167,6 +276,11 @@ pub(super) struct Faults(Vec<Vec<Fault>>);
 impl Faults {
     pub(super) fn add(&mut self, file: usize, fault: Fault) {
         self.0[file].push(fault);
+    }
+
+    fn any_error(&self) -> bool {
+        let mut faults = self.0.iter().flatten();
+        faults.any(|fault| fault.code.level() == Level::Error)
     }
 }
 
@@ -222,27 +336,44 @@ fn check_ids(drafts: &[(usize, Draft)], faults: &mut Faults) -> HashMap<String, 
             by_id.insert(id.clone(), place);
             continue;
         };
-        let source: &Source = &drafts[first].1.rule.source;
-        let fault = Fault::new(
-            Code::DuplicateId,
-            draft.id_span.clone(),
-            format!(
-                "`{id}` is already the id of the rule at {}:{}",
-                source.file, source.line
-            ),
+        let (first_file, first) = &drafts[first];
+        // What an operator wrote is what an operator can change.
+        let (file, draft, other) = if draft.ships {
+            (first_file, first, draft)
+        } else {
+            (file, draft, first)
+        };
+        let source = &other.rule.source;
+        let message = format!(
+            "`{id}` is already the id of the rule at {}:{}",
+            source.file, source.line
         );
+        let fault = Fault::new(Code::DuplicateId, draft.id_span.clone(), message);
         faults.add(
             *file,
-            if source.file.starts_with(super::files::BUILTIN_PREFIX) {
-                fault.help(
-                    "that rule ships with trommel: choose another id, or run with `--no-builtin`",
-                )
+            if other.ships {
+                fault.help(format!("that rule ships with trommel: to change it write `extends: {id}`; else choose another id, or run with `--no-builtin`"))
             } else {
                 fault.help("ids are unique over all files")
             },
         );
     }
     by_id
+}
+
+/// Rules with the id of one that ships and is not loaded here: where it is, the set is refused.
+fn ids_that_ship<'a>(
+    drafts: &'a [(usize, Draft)],
+    by_id: &'a HashMap<String, usize>,
+) -> impl Iterator<Item = (usize, Fault)> + 'a {
+    let names = shipped().ids().filter_map(|id| Some((id, *by_id.get(id)?)));
+    names.filter_map(|(id, place)| {
+        let (file, draft) = &drafts[place];
+        let message = format!("`{id}` is the id of a rule that ships, which `trommel run` loads too");
+        let fault = Fault::new(Code::ShippedId, draft.id_span.clone(), message)
+            .help(format!("to change that rule write `extends: {id}`; else choose another id, or run with `--no-builtin`"));
+        (!draft.ships && draft.extends.is_none()).then_some((*file, fault))
+    })
 }
 
 /// Hashes every rule; `order` has each after those that its match excludes.

@@ -8,6 +8,7 @@
 //! ```
 //!
 //! `keys` is the one table of the language: it drives reading, suggestions and the JSON Schema. `report` shows problems.
+//! `taxonomy` is what kinds of incidents there are, and who may do what about them; `shipped` is what rules may extend.
 //! Nothing here executes, fetches or templates anything that a rule says.
 
 mod condition;
@@ -28,7 +29,9 @@ pub mod report;
 mod schedule;
 mod schema;
 mod selector;
+mod shipped;
 mod summary;
+mod taxonomy;
 pub mod test_file;
 mod threshold;
 mod yaml;
@@ -53,3 +56,7 @@ pub use problem::{Code, Level, Problem, SourceText};
 pub use schedule::{Schedule, ScheduleError, suppressed_until};
 pub use schema::schema;
 pub use selector::{Matcher, Selector, Test};
+pub use taxonomy::{
+    Action, ActionClass, Domain, IncidentType, Origin, Permission, Policy, Profile, Statement,
+    Taxonomy,
+};

@@ -12,6 +12,7 @@ use super::condition::{Condition, Distinct, Threshold};
 use super::own;
 use super::schedule::Schedule;
 use super::selector::Selector;
+use super::taxonomy::ActionClass;
 use crate::hit::{Parts, RuleIndex};
 
 /// Every rule of every file, valid as a whole. Immutable; shared as an `Arc`.
@@ -114,8 +115,10 @@ pub struct Rule {
     pub route: Option<String>,
     /// Names of rules and other things worth a look.
     pub hints: Vec<String>,
-    /// What may be done about its findings, by whom.
+    /// What may be done about its findings, by whom: its type's policy for the environment, as far as `actions` changes it.
     pub policy: Arc<Advice>,
+    /// Its `actions`: the classes that are automatic for its findings.
+    pub actions: Option<Vec<ActionClass>>,
     /// What is quoted.
     pub evidence: EvidenceRules,
     /// Lines that must match.
@@ -124,8 +127,8 @@ pub struct Rule {
     pub passes: Vec<String>,
     /// 16 hex digits: hash of the whole resolved rule, prose included.
     pub hash: String,
-    /// 16 hex digits: hash of what decides findings (selector, unless, parse, match, ignore_case, threshold, by, for).
-    /// State survives a reload when it is unchanged.
+    /// 16 hex digits: hash of what decides findings: selector, unless, parse, match, ignore_case, the condition with all that
+    /// belongs to it, by and for. State survives a reload when it is unchanged.
     pub meaning: String,
     /// Most keys of this rule, where it has a bound of its own.
     pub keys_max: Option<usize>,
@@ -219,6 +222,7 @@ impl Rule {
             route: None,
             hints: Vec::new(),
             policy: Arc::default(),
+            actions: None,
             evidence: EvidenceRules::default(),
             catches: Vec::new(),
             passes: Vec::new(),

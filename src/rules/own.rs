@@ -1,11 +1,13 @@
 //! The rules of findings about trommel itself. No line matches them: their hits come from trommel's own shell.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::hash;
 use super::model::{
     Confidence, FieldTest, Match, Parse, Recover, Rule, Severity, Source, Summary, SummaryPart,
 };
+use super::taxonomy::Taxonomy;
 
 /// Entries were answered before they were inspected or recorded.
 pub const OVERLOADED: &str = "trommel_overloaded";
@@ -42,13 +44,16 @@ fn rule(id: &str, severity: Severity) -> Rule {
         }],
         ..Match::default()
     };
+    let taxonomy = Taxonomy::shipped();
+    let impaired = &taxonomy.types["detector_impaired"];
     let mut rule = Rule {
         severity,
         parse: Parse::None,
         confidence: Confidence::High,
         recover: Recover::Quiet(Duration::from_secs(600)),
-        incident_type: "detector_impaired".to_owned(),
-        domain: "operator_channels".to_owned(),
+        incident_type: impaired.id.clone(),
+        domain: impaired.domain.clone(),
+        policy: Arc::new(impaired.policy(None, None).advice()),
         source: Source {
             file: "trommel".to_owned(),
             line: 0,

@@ -56,8 +56,6 @@ pub enum Code {
     DuplicateKey,
     /// R004: no such key.
     UnknownKey,
-    /// R005: a key or form that a later version brings.
-    Unsupported,
     /// R006: a key that must be there is not.
     Missing,
     /// R007: a list where a text is wanted, and so on.
@@ -94,6 +92,10 @@ pub enum Code {
     TestLine,
     /// R102: a message of a test's `expect` that cannot be read, or that no rule can send.
     TestMessage,
+    /// R031: an incident type or domain that no file describes.
+    UnknownType,
+    /// R032: what no file may say: a hard constraint.
+    Constraint,
     /// L001: a short text, looked for in every stream.
     ShortText,
     /// L002: no text that every match must contain.
@@ -118,6 +120,10 @@ pub enum Code {
     TestLooksLike,
     /// L030: a rule that is off because it is for certain environments, and none is named.
     NoEnvironment,
+    /// L031: the id of a rule that ships, and not its extension.
+    ShippedId,
+    /// L032: a key that changes nothing where it stands.
+    Ineffective,
 }
 
 impl Code {
@@ -129,7 +135,6 @@ impl Code {
             Self::Unreadable => "R002",
             Self::DuplicateKey => "R003",
             Self::UnknownKey => "R004",
-            Self::Unsupported => "R005",
             Self::Missing => "R006",
             Self::Shape => "R007",
             Self::Value => "R008",
@@ -148,6 +153,8 @@ impl Code {
             Self::Conflict => "R030",
             Self::TestLine => "R101",
             Self::TestMessage => "R102",
+            Self::UnknownType => "R031",
+            Self::Constraint => "R032",
             Self::ShortText => "L001",
             Self::NoRequiredText => "L002",
             Self::Overlap => "L003",
@@ -160,6 +167,8 @@ impl Code {
             Self::TestRepeats => "L101",
             Self::TestLooksLike => "L102",
             Self::NoEnvironment => "L030",
+            Self::ShippedId => "L031",
+            Self::Ineffective => "L032",
         }
     }
 

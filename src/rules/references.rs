@@ -10,6 +10,7 @@ use super::model::Exclude;
 use super::order::Order;
 use super::problem::{Code, Fault};
 use super::read::{Draft, Group};
+use super::taxonomy::Taxonomy;
 
 /// Longest chain of rules that exclude rules: what an exclusion costs is paid for every line that it is asked about.
 const EXCLUDE_DEPTH_MAX: usize = 8;
@@ -20,6 +21,7 @@ const SUGGESTIONS_MAX: usize = 20;
 pub(super) struct References<'a> {
     /// Places in the list of drafts.
     pub(super) by_id: &'a HashMap<String, usize>,
+    pub(super) taxonomy: &'a Taxonomy,
     /// Whether a name may be in a file that could not be read.
     pub(super) all_readable: bool,
     /// How many suggestions have been made.
@@ -116,7 +118,13 @@ impl References<'_> {
             let (file, draft) = &drafts[place];
             for part in &draft.parts {
                 let Some(&other) = self.by_id.get(&part.name) else {
-                    resolved.push((part.group, Part::IncidentType(part.name.clone())));
+                    if self.taxonomy.types.contains_key(&part.name) {
+                        resolved.push((part.group, Part::IncidentType(part.name.clone())));
+                    } else if self.all_readable {
+                        let message =
+                            format!("there is no rule and no incident type `{}`", part.name);
+                        faults.add(*file, self.unknown(&part.name, &part.at, message));
+                    }
                     continue;
                 };
                 resolved.push((part.group, Part::Rule(part.name.clone())));
@@ -153,8 +161,8 @@ impl References<'_> {
         if self.suggestions > SUGGESTIONS_MAX {
             return fault;
         }
-        let ids = self.by_id.keys().map(String::as_str);
-        match nearest(name, ids) {
+        let ids = self.by_id.keys().chain(self.taxonomy.types.keys());
+        match nearest(name, ids.map(String::as_str)) {
             Some(meant) => fault.help(format!("did you mean `{meant}`?")),
             None => fault,
         }

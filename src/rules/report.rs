@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn every_format_says_file_line_column_and_what_to_do() {
         let (problems, sources) = problems(
-            "rules:\n  - id: x\n    match: a 100% long text\n    serverity: info\n    incident_type: y\n",
+            "rules:\n  - id: x\n    match: a 100% long text\n    serverity: info\n    incident_type: workload_failure\n",
         );
         expect_test::expect![[r#"
             error[R004]: unknown key `serverity` in a rule

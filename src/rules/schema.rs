@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{KEYS, Key, NOT_DEFAULTS, Place, Shape, Support};
+use super::keys::{ACTION_CLASSES, KEYS, Key, NOT_DEFAULTS, PROFILE, Place, Shape};
 
 /// The JSON Schema (draft 2020-12) of a rule file.
 #[must_use]
@@ -14,9 +14,11 @@ pub fn schema() -> Value {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "rules/1.json",
         "title": "Trommel rule file",
-        "$defs": definitions(),
     });
     merge(&mut schema, extra);
+    let mut definitions = definitions();
+    merge(&mut definitions, taxonomy_definitions());
+    merge(&mut schema, json!({"$defs": definitions}));
     schema
 }
 
@@ -90,11 +92,29 @@ fn definitions() -> Value {
     })
 }
 
+/// What a file says of incident types.
+fn taxonomy_definitions() -> Value {
+    let action = json!({
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": 1,
+        "propertyNames": {"enum": ACTION_CLASSES},
+        "additionalProperties": reference("text"),
+    });
+    json!({
+        "domains": {"type": "array", "items": required(object(Place::Domain, |_| true), &["id"])},
+        "incident_types": {"type": "array", "items": required(object(Place::IncidentType, |_| true), &["id"])},
+        "policy": object(Place::Policy, |_| true),
+        "overlays": {"type": "object", "additionalProperties": object(Place::Overlay, |_| true)},
+        "actions": one_or_many(&json!({"anyOf": [{"enum": ACTION_CLASSES}, action]})),
+    })
+}
+
 /// A map whose keys are those of `place`.
 fn object(place: Place, wanted: impl Fn(&Key) -> bool) -> Value {
     let properties: Map<String, Value> = KEYS
         .iter()
-        .filter(|key| key.place == place && key.support == Support::Now && wanted(key))
+        .filter(|key| key.place == place && wanted(key))
         .map(|key| (key.name.to_owned(), property(key)))
         .collect();
     json!({"type": "object", "properties": properties, "additionalProperties": false})
@@ -109,6 +129,7 @@ fn property(key: &Key) -> Value {
         Shape::OneOf(words) => json!({"enum": words}),
         Shape::Number(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
         Shape::Token => reference("id"),
+        Shape::Profile => one_or_many(&json!({"enum": PROFILE})),
         Shape::Def(name) => reference(name),
     };
     merge(&mut property, json!({"description": key.doc}));

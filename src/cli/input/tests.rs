@@ -6,9 +6,9 @@ use super::super::tests::{Scratch as Files, trommel};
 /// A rule that shows every line that it reads.
 const RULES: &str = "
 rules:
-  - {id: every_line, match: {re: '.'}, incident_type: test, catches: [x]}
-  - {id: of_shop, selector: app=shop, match: {re: '.'}, incident_type: test, catches: [x]}
-  - {id: traced, match: {fields: {trace: t1}}, incident_type: test}
+  - {id: every_line, match: {re: '.'}, incident_type: workload_failure, catches: [x]}
+  - {id: of_shop, selector: app=shop, match: {re: '.'}, incident_type: workload_failure, catches: [x]}
+  - {id: traced, match: {fields: {trace: t1}}, incident_type: workload_failure}
 ";
 
 /// What `scan` prints of a file that holds `bytes`, and what it says about it.

@@ -17,7 +17,7 @@ rules:
     recover: 10m
     incident_type: identity_provider_unreachable
     catches: ['LDAP Result Code 200 "Network Error"']
-  - {id: other, match: never written anywhere, incident_type: test}
+  - {id: other, match: never written anywhere, incident_type: workload_failure}
 "#;
 
 /// Minutes and lines: five failures within ten minutes, then quiet for long enough.

@@ -24,22 +24,23 @@ const MIN_COUNT: u64 = 20;
 impl Reader<'_> {
     /// Reads the key that says what kind of rule it is into `draft`, whose `by` was read. What cannot be read counts every match.
     pub(super) fn condition(&mut self, keys: &Keys<'_>, ignore_case: bool, draft: &mut Draft) {
-        let class = keys.class();
-        let Some(node) = class.and_then(|class| keys.get(class)) else {
+        let Some(class) = keys.class() else {
             return;
         };
-        let condition = match class {
-            Some("absent") => self
-                .absent(node, keys, &draft.rule.by)
-                .map(Condition::Absent),
-            Some("sequence") => self
-                .sequence(node, ignore_case, draft)
-                .map(Condition::Sequence),
-            Some("correlate") => self.correlate(node, draft).map(Condition::Correlate),
-            Some("new_value") => self.new_value(node, &mut draft.rule),
-            Some("new_pattern") => self.new_pattern(node),
-            _ => self.threshold(node, keys, ignore_case, draft),
-        };
+        let condition = self.key(keys, class, |reader, node| match class {
+            "absent" => {
+                let absent = reader.absent(node, keys, &draft.rule.by);
+                absent.map(Condition::Absent)
+            }
+            "sequence" => {
+                let sequence = reader.sequence(node, ignore_case, draft);
+                sequence.map(Condition::Sequence)
+            }
+            "correlate" => reader.correlate(node, draft).map(Condition::Correlate),
+            "new_value" => reader.new_value(node, &mut draft.rule),
+            "new_pattern" => reader.new_pattern(node),
+            _ => reader.threshold(node, keys, ignore_case, draft),
+        });
         match condition {
             Some(condition) => draft.rule.condition = condition,
             None => draft.unread = true,
@@ -85,9 +86,9 @@ impl Reader<'_> {
                 comparison,
                 percent,
                 window,
-                total: keys
-                    .get("total")
-                    .map(|node| self.other_match(node, ignore_case, draft)),
+                total: self.key(keys, "total", |reader, node| {
+                    Some(reader.other_match(node, ignore_case, draft))
+                }),
                 min_count: self.min_count(keys),
             }),
             Form::Spike {
@@ -118,9 +119,10 @@ impl Reader<'_> {
     }
 
     fn min_count(&mut self, keys: &Keys<'_>) -> u64 {
-        keys.get("min_count")
-            .and_then(|node| self.number(node, "`min_count`", 1..=MIN_COUNT_MAX))
-            .unwrap_or(MIN_COUNT)
+        let number = self.key(keys, "min_count", |reader, node| {
+            reader.number(node, "`min_count`", 1..=MIN_COUNT_MAX)
+        });
+        number.unwrap_or(MIN_COUNT)
     }
 
     /// A match beside the rule's own.
@@ -411,7 +413,7 @@ impl Reader<'_> {
                     ));
                     continue;
                 }
-                let at = node.span.clone();
+                let at = self.place(&node.span);
                 draft.parts.push(super::PartDraft {
                     group,
                     name: id,

@@ -11,22 +11,23 @@ pub(super) fn needs_match(class: Option<&str>) -> bool {
     !matches!(class, Some("absent" | "sequence" | "correlate"))
 }
 
-/// Whether `recover` means anything for a rule of this kind.
-pub(super) fn may_say_when_it_recovers(class: Option<&str>) -> bool {
-    !matches!(class, Some("absent" | "correlate"))
-}
-
 /// Whether a finding of this kind has matches while it is open.
 pub(super) fn has_matches(class: Option<&str>) -> bool {
     !matches!(class, Some("absent" | "correlate"))
 }
 
 /// A key that means nothing beside a class key: why, and what to do.
-struct Misfit {
+pub(super) struct Misfit {
     class: &'static str,
     keys: &'static [&'static str],
     why: &'static str,
     instead: &'static str,
+}
+
+/// Why a rule of this kind has no use for the key `name`, if it has none.
+pub(super) fn misfit(class: Option<&str>, name: &str) -> Option<&'static Misfit> {
+    let mut misfits = MISFITS.iter();
+    misfits.find(|misfit| class == Some(misfit.class) && misfit.keys.contains(&name))
 }
 
 const MISFITS: [Misfit; 4] = [
@@ -68,15 +69,12 @@ impl Reader<'_> {
     /// Reports keys of a rule that exclude each other, or that its kind has no use for.
     pub(super) fn fits(&mut self, keys: &Keys<'_>, draft: &Draft) {
         self.one_class(keys);
-        let class = keys.class();
-        for misfit in MISFITS.iter().filter(|misfit| Some(misfit.class) == class) {
-            for name in misfit.keys {
-                if let Some((key, _)) = keys.own.entry(name) {
-                    let message = format!("{}: drop `{name}`", misfit.why);
-                    self.fault(
-                        Fault::new(Code::Conflict, key.span.clone(), message).help(misfit.instead),
-                    );
-                }
+        for (name, key) in keys.own.names() {
+            if let Some(misfit) = misfit(keys.class(), name) {
+                let message = format!("{}: drop `{name}`", misfit.why);
+                self.fault(
+                    Fault::new(Code::Conflict, key.span.clone(), message).help(misfit.instead),
+                );
             }
         }
         self.counts_fit(keys, draft);

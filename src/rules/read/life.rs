@@ -25,13 +25,18 @@ impl Reader<'_> {
     pub(super) fn life(&mut self, keys: &Keys<'_>, ignore_case: bool, draft: &mut Draft) {
         self.escalate(keys, ignore_case, draft);
         self.recover(keys, ignore_case, draft);
-        draft.rule.suppress = self.suppress(keys);
+        let suppress = self.key(keys, "suppress", |reader, list| Some(reader.suppress(list)));
+        draft.rule.suppress = suppress.unwrap_or_default();
     }
 
     fn escalate(&mut self, keys: &Keys<'_>, ignore_case: bool, draft: &mut Draft) {
-        let Some(list) = keys.get("escalate") else {
-            return;
-        };
+        self.key(keys, "escalate", |reader, list| {
+            reader.escalations(list, keys, ignore_case, draft);
+            Some(())
+        });
+    }
+
+    fn escalations(&mut self, list: &Node, keys: &Keys<'_>, ignore_case: bool, draft: &mut Draft) {
         let items = self.items(list, "`escalate`");
         if items.len() > ESCALATIONS_MAX {
             let message = format!(
@@ -152,10 +157,7 @@ impl Reader<'_> {
         None
     }
 
-    fn suppress(&mut self, keys: &Keys<'_>) -> Vec<Schedule> {
-        let Some(list) = keys.get("suppress") else {
-            return Vec::new();
-        };
+    fn suppress(&mut self, list: &Node) -> Vec<Schedule> {
         let items = self.items(list, "`suppress`");
         if items.len() > SUPPRESS_MAX {
             let message = format!(
@@ -187,16 +189,17 @@ impl Reader<'_> {
             }) => Recover::Condition,
             condition => Recover::Quiet(condition.window().max(Rule::RECOVER_MIN)),
         };
-        if !fit::may_say_when_it_recovers(keys.class()) {
-            return;
+        let recover = self.key(keys, "recover", |reader, node| {
+            reader.recovery(node, ignore_case, draft)
+        });
+        if let Some(recover) = recover {
+            draft.rule.recover = recover;
         }
-        let Some(node) = keys.get("recover") else {
-            return;
-        };
+    }
+
+    fn recovery(&mut self, node: &Node, ignore_case: bool, draft: &mut Draft) -> Option<Recover> {
         if let Value::Map(entries) = &node.value {
-            let Some(form) = self.map(node, Place::Recover) else {
-                return;
-            };
+            let form = self.map(node, Place::Recover)?;
             if entries.is_empty() {
                 self.fault(Fault::new(
                     Code::Missing,
@@ -207,17 +210,16 @@ impl Reader<'_> {
             let after = form
                 .get("after")
                 .and_then(|node| self.quiet(node, "`after`"));
-            if let Some(node) = form.get("match") {
-                let when = self.other_match(node, ignore_case, draft);
-                draft.rule.recover = Recover::Match { after, when };
-            } else if let Some(after) = after {
-                draft.rule.recover = Recover::Quiet(after);
-            }
-        } else if node.scalar() == Some("never") {
-            draft.rule.recover = Recover::Never;
-        } else if let Some(quiet) = self.quiet(node, "`recover`") {
-            draft.rule.recover = Recover::Quiet(quiet);
+            let Some(node) = form.get("match") else {
+                return after.map(Recover::Quiet);
+            };
+            let when = self.other_match(node, ignore_case, draft);
+            return Some(Recover::Match { after, when });
         }
+        if node.scalar() == Some("never") {
+            return Some(Recover::Never);
+        }
+        self.quiet(node, "`recover`").map(Recover::Quiet)
     }
 
     /// How long quiet must last: not 0, or a finding would be over before it began.

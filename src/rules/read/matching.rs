@@ -28,7 +28,7 @@ impl Reader<'_> {
     /// Reads a `match`: an item, a list of items, or groups.
     pub(super) fn matching(&mut self, node: &Node, ignore_case: bool) -> Matching {
         let mut matching = Matching {
-            span: node.span.clone(),
+            span: self.place(&node.span),
             ..Matching::default()
         };
         let out = &mut matching;
@@ -57,7 +57,7 @@ impl Reader<'_> {
                 return matching;
             }
             if let Some(pattern) = self.pattern(re, ignore_case) {
-                out.items.push(re.span.clone());
+                out.items.push(self.place(&re.span));
                 out.matches.any.push(Item::Regex(pattern));
             }
             return matching;
@@ -140,11 +140,11 @@ impl Reader<'_> {
                 } else if let Some(re) = keys.get("re")
                     && let Some(pattern) = self.pattern(re, ignore_case)
                 {
-                    spans.push(node.span.clone());
+                    spans.push(self.place(&node.span));
                     items.push(Item::Regex(pattern));
                 }
             } else if let Some(item) = self.text_item(node, ignore_case) {
-                spans.push(node.span.clone());
+                spans.push(self.place(&node.span));
                 items.push(item);
             }
         }
@@ -180,7 +180,7 @@ impl Reader<'_> {
                 } else if let Some(id) = keys.get("rule")
                     && let Some(text) = self.token(id, "the id of a rule")
                 {
-                    rules.push((text.clone(), id.span.clone()));
+                    rules.push((text.clone(), self.place(&id.span)));
                     excludes.push(Exclude::Rule(text));
                 }
             } else {

@@ -11,6 +11,7 @@ mod life;
 mod matching;
 mod rule;
 mod streams;
+mod taxonomy;
 mod test_file;
 mod value;
 
@@ -19,11 +20,14 @@ use std::ops::Range;
 
 use layers::Keys;
 pub(super) use matching::Matching;
+pub(super) use taxonomy::{DomainDraft, TaxonomyDraft, TypeDraft};
 use value::Entries;
 
 use super::keys::{NOT_DEFAULTS, Place};
-use super::model::Rule;
+use super::model::{Rule, Severity};
 use super::problem::{Code, Fault, Level, SourceText};
+use super::shipped::ShippedRule;
+use super::taxonomy::ActionClass;
 use super::test_file::TestFile;
 use super::yaml::{Node, Value};
 
@@ -37,6 +41,10 @@ pub(super) const FAULTS_MAX: usize = 200;
 pub(super) struct Draft {
     pub(super) rule: Rule,
     pub(super) enabled: bool,
+    /// Whether it is a rule that ships.
+    pub(super) ships: bool,
+    /// The shipped rule that it extends.
+    pub(super) extends: Option<String>,
     /// The environments that it is for, and where they are named.
     pub(super) environments: Option<(Vec<String>, Range<usize>)>,
     /// Whether it is off because it is for other environments.
@@ -47,6 +55,13 @@ pub(super) struct Draft {
     pub(super) matching: Matching,
     /// Rules that its other matches exclude: those of `total`, steps, escalations and `recover`.
     pub(super) other_excludes: Vec<(String, Range<usize>)>,
+    /// Where its incident type is named.
+    pub(super) type_at: Range<usize>,
+    /// What it says itself of what follows from the type.
+    pub(super) domain: Option<(String, Range<usize>)>,
+    pub(super) severity: Option<(Severity, Range<usize>)>,
+    /// Its `actions`.
+    pub(super) profile: Option<Vec<ActionClass>>,
     /// What its `correlate` names.
     pub(super) parts: Vec<PartDraft>,
     /// Of each name in `by`.
@@ -61,12 +76,18 @@ impl Draft {
         Self {
             rule,
             enabled: true,
+            ships: false,
+            extends: None,
             environments: None,
             elsewhere: false,
             unread: false,
             id_span: 0..0,
             matching: Matching::default(),
             other_excludes: Vec::new(),
+            type_at: 0..0,
+            domain: None,
+            severity: None,
+            profile: None,
             parts: Vec::new(),
             by_spans: Vec::new(),
             examples: [Vec::new(), Vec::new()],
@@ -98,7 +119,12 @@ pub(super) enum Group {
 /// Reads one file. Lives as long as that; only the memory of expressions is counted on from file to file.
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
+    /// The file.
+    file: &'a SourceText,
+    /// What is being read: the file, or one that ships and whose rule is extended.
     source: &'a SourceText,
+    /// Where a fault of an extended rule is reported, while one is read.
+    inherited: Option<Range<usize>>,
     faults: Vec<Fault>,
     seen: HashSet<(Code, usize, String)>,
     patterns_bytes: usize,
@@ -108,6 +134,7 @@ pub(super) struct Reader<'a> {
 #[derive(Debug)]
 pub(super) struct FileRules {
     pub(super) drafts: Vec<Draft>,
+    pub(super) taxonomy: TaxonomyDraft,
     pub(super) faults: Vec<Fault>,
     /// Memory of all expressions so far, this file's included.
     pub(super) patterns_bytes: usize,
@@ -116,9 +143,10 @@ pub(super) struct FileRules {
 /// Reads the rules of the document `root` of `source`.
 pub(super) fn file(source: &SourceText, root: &Node, patterns_bytes: usize) -> FileRules {
     let mut reader = Reader::new(source, patterns_bytes);
-    let drafts = reader.file(root);
+    let (drafts, taxonomy) = reader.file(root);
     FileRules {
         drafts,
+        taxonomy,
         faults: reader.faults,
         patterns_bytes: reader.patterns_bytes,
     }
@@ -131,10 +159,26 @@ pub(super) fn test_file(source: &SourceText, root: &Node) -> (TestFile, Vec<Faul
     (file, reader.faults)
 }
 
+/// Reads only the domains and incident types of the document `root` of `source`.
+pub(super) fn taxonomy(source: &SourceText, root: &Node) -> TaxonomyDraft {
+    let mut reader = Reader::new(source, 0);
+    let keys = reader.map(root, Place::File).unwrap_or_default();
+    reader.taxonomy(&keys)
+}
+
+/// Reads a rule that ships, alone.
+pub(super) fn shipped(rule: ShippedRule) -> Option<Draft> {
+    let mut reader = Reader::new(rule.source, 0);
+    let defaults = rule.defaults.and_then(|node| reader.map(node, Place::Rule));
+    reader.rule(rule.node, &defaults.unwrap_or_default())
+}
+
 impl<'a> Reader<'a> {
     fn new(source: &'a SourceText, patterns_bytes: usize) -> Self {
         Self {
+            file: source,
             source,
+            inherited: None,
             faults: Vec::new(),
             seen: HashSet::new(),
             patterns_bytes,
@@ -144,7 +188,15 @@ impl<'a> Reader<'a> {
 
 impl Reader<'_> {
     /// Notes a fault, once: a default that is wrong is wrong for every rule.
-    fn fault(&mut self, fault: Fault) {
+    fn fault(&mut self, mut fault: Fault) {
+        if let Some(at) = &self.inherited {
+            // What a shipped rule is only warned of is not its extension's affair.
+            if fault.code.level() == Level::Warning {
+                return;
+            }
+            fault.at = at.clone();
+            fault.message = format!("in the rule that this extends: {}", fault.message);
+        }
         if self.room_for(fault.code.level())
             && self
                 .seen
@@ -164,10 +216,11 @@ impl Reader<'_> {
         same.count() < FAULTS_MAX
     }
 
-    fn file(&mut self, root: &Node) -> Vec<Draft> {
+    fn file(&mut self, root: &Node) -> (Vec<Draft>, TaxonomyDraft) {
+        let nothing = (Vec::new(), TaxonomyDraft::default());
         if root.value == Value::Null {
             self.fault(Fault::new(Code::NoRules, 0..0, "the file holds no rules"));
-            return Vec::new();
+            return nothing;
         }
         if let Value::List(_) = root.value {
             self.fault(
@@ -178,20 +231,26 @@ impl Reader<'_> {
                 )
                 .help("put the list under `rules:`"),
             );
-            return Vec::new();
+            return nothing;
         }
         if self.another_kind_of_file(root) {
-            return Vec::new();
+            return nothing;
         }
         let Some(keys) = self.map(root, Place::File) else {
-            return Vec::new();
+            return nothing;
         };
+        let taxonomy = self.taxonomy(&keys);
+        (self.rules(root, &keys), taxonomy)
+    }
+
+    fn rules(&mut self, root: &Node, keys: &Entries<'_>) -> Vec<Draft> {
         let defaults = keys
             .get("defaults")
             .and_then(|node| self.defaults(node))
             .unwrap_or_default();
         let Some(rules) = keys.get("rules") else {
-            if self.faults.is_empty() {
+            let others = keys.get("domains").or(keys.get("incident_types"));
+            if self.faults.is_empty() && others.is_none() {
                 self.fault(
                     Fault::new(Code::Missing, 0..0, "the file has no `rules`")
                         .help("write `rules:` and below it a list of rules: `- id: …`"),
@@ -269,6 +328,7 @@ impl Reader<'_> {
         // A default that every rule overrides is checked all the same.
         self.settings(&Keys {
             own: defaults.clone(),
+            base: None,
             defaults: None,
         });
         Some(defaults)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use saphyr_parser::ScalarStyle;
 
 use super::Reader;
-use crate::rules::keys::{self, Key, Place, Support};
+use crate::rules::keys::{self, Key, Place};
 use crate::rules::problem::{Code, Fault, Level, quoted, shortened};
 use crate::rules::yaml::{Node, Value};
 use crate::time::parse_duration;
@@ -18,7 +18,7 @@ pub(super) const PROSE_BYTES_MAX: usize = 16 << 10;
 /// Most items in one list.
 pub(super) const ITEMS_MAX: usize = 1000;
 
-/// The entries of a map whose keys are known, supported and have values.
+/// The entries of a map whose keys are known and have values.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Entries<'n>(Vec<(&'static Key, &'n Node, &'n Node)>);
 
@@ -66,17 +66,6 @@ impl Reader<'_> {
             }
             match keys::find(place, name) {
                 None => self.unknown_key(place, key, name),
-                Some(Key {
-                    support: Support::Later(instead),
-                    ..
-                }) => self.fault(
-                    Fault::new(
-                        Code::Unsupported,
-                        key.span.clone(),
-                        format!("`{name}` is not supported yet"),
-                    )
-                    .help(*instead),
-                ),
                 Some(_) if value.value == Value::Null => {
                     let message = format!("`{name}` has no value");
                     let fault = Fault::new(Code::Missing, key.span.clone(), message);
@@ -106,7 +95,7 @@ impl Reader<'_> {
         let known = || {
             let names: Vec<_> = keys::KEYS
                 .iter()
-                .filter(|key| key.place == place && key.support == Support::Now)
+                .filter(|key| key.place == place)
                 .map(|key| key.name)
                 .collect();
             format!("known keys: {}", names.join(", "))

@@ -49,6 +49,17 @@ impl Node {
         }
     }
 
+    /// The value of the key `name`, where it is a map that has one.
+    pub(super) fn get(&self, name: &str) -> Option<&Self> {
+        let Value::Map(entries) = &self.value else {
+            return None;
+        };
+        let mut entries = entries.iter();
+        entries
+            .find(|(key, _)| key.scalar() == Some(name))
+            .map(|(_, value)| value)
+    }
+
     /// How many nodes this is, and how deep.
     fn extent(&self) -> (usize, usize) {
         let children: Box<dyn Iterator<Item = &Node>> = match &self.value {
