@@ -285,7 +285,7 @@ fn a_line_from_the_future_is_of_now_when_it_is_more_than_ten_minutes_ahead() {
 #[test]
 fn a_start_and_an_environment_are_those_of_the_messages() {
     check_text(
-        "rules: [{id: a, match: a text, by: [environment], domain: infrastructure, incident_type: workload_failure}]",
+        "rules: [{id: a, match: a text, by: [environment], incident_type: workload_failure}]",
         "
 tests:
   - name: named
