@@ -292,7 +292,7 @@ tests:
     logs: 1h a text
     start: 2026-03-29T00:30:00+01:00
     environment: demo
-    expect: [1h observed a environment=demo first_seen=1h last_seen=1h revision=1 domain=infrastructure]
+    expect: [1h observed a environment=demo first_seen=1h last_seen=1h revision=1 domain=application_services]
 ",
     );
 }
