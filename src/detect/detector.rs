@@ -334,7 +334,8 @@ impl Detector {
             self.identities += 1;
             self.changes.remember(state.meaning, hit.at, hit.entry);
         }
-        if hit.role == Role::Match {
+        // What counts in a denominator only is no match.
+        if hit.role == Role::Match && self.rules.rule(hit.rule).is_match(hit.parts) {
             *self
                 .tally
                 .matches
