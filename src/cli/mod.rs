@@ -5,6 +5,7 @@
 mod check;
 mod compile;
 mod completions;
+mod explain;
 mod input;
 mod output;
 mod replay;
@@ -24,6 +25,7 @@ use output::Output;
 
 pub use check::{CheckArgs, CheckFormat};
 pub use completions::CompletionsArgs;
+pub use explain::{ExplainArgs, ExplainFormat};
 pub use input::{Input, InputArgs};
 pub use replay::ReplayArgs;
 pub use rules::RulesArgs;
@@ -49,6 +51,7 @@ enum Command {
     Run(Box<RunArgs>),
     Check(CheckArgs),
     Scan(ScanArgs),
+    Explain(ExplainArgs),
     Replay(ReplayArgs),
     Rules(RulesArgs),
     Schema(SchemaArgs),
@@ -91,12 +94,13 @@ fn execute(
 ) -> Exit {
     let command = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli.command,
-        Err(answer) => return explain(&answer),
+        Err(answer) => return show(&answer),
     };
     let ended = match command {
         Command::Run(arguments) => run::run(&arguments, diagnostics),
         Command::Check(arguments) => check::run(&arguments, out, diagnostics),
         Command::Scan(arguments) => scan::run(&arguments, out, diagnostics),
+        Command::Explain(arguments) => explain::run(&arguments, out, diagnostics),
         Command::Replay(arguments) => replay::run(&arguments, out, diagnostics),
         Command::Rules(arguments) => rules::run(&arguments, out, diagnostics),
         Command::Schema(arguments) => schema::run(&arguments, out),
@@ -119,7 +123,7 @@ fn execute(
 }
 
 /// Shows help and version on stdout, misuse on stderr, coloured where wanted.
-fn explain(answer: &clap::Error) -> Exit {
+fn show(answer: &clap::Error) -> Exit {
     // With the stream gone there is nobody left to tell.
     let _ = answer.print();
     if answer.use_stderr() {
