@@ -17,13 +17,13 @@
 //! [`finding`] says what a finding is, [`rules`] what is looked for. Dependencies point one way: rules ← scan ← detect ← record,
 //! and rules ← finding ← detect; `push` knows only the batch and what it hands on. The shell around them: [`owner`] is the
 //! one thread that has the detector and the database, [`service`] joins the rooms, [`cli`] starts it. [`playback`] is the same
-//! life without a shell: entries that are at hand in, messages out, for replays and tests.
-//!
-//! [`playback`] is scan and detect on recorded entries: what `replay` feeds from files, and [`rule_test`] from a test's lines.
+//! life without a shell: entries that are at hand in, messages out. `replay` feeds it from files, [`rule_test`] from a test's
+//! lines. [`explain`] tells why a rule does or does not fire.
 //!
 //! # What is absent, and why
 //!
-//! - `scan`, `detect`, `finding`, `playback` and the decoders of `push` do no I/O, read no clock and spawn nothing: they are told the time.
+//! - `scan`, `detect`, `finding`, `playback`, `explain` and the decoders of `push` do no I/O, read no clock and spawn nothing: they
+//!   are told the time.
 //! - Nothing executes, fetches or templates anything that a rule says.
 //! - No answer waits for NATS, and none is 429 or 5xx for being busy: Alloy would hold back Loki's own logs.
 //! - Raw lines never leave, save the few redacted ones that a finding quotes.
@@ -32,6 +32,7 @@ pub mod batch;
 pub mod cli;
 pub mod config;
 pub mod detect;
+pub mod explain;
 pub mod finding;
 pub mod hit;
 pub mod owner;

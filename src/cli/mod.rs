@@ -5,6 +5,7 @@
 mod check;
 mod compile;
 mod completions;
+mod explain;
 mod input;
 mod output;
 mod policy;
@@ -26,6 +27,7 @@ use output::Output;
 
 pub use check::{CheckArgs, CheckFormat};
 pub use completions::CompletionsArgs;
+pub use explain::{ExplainArgs, ExplainFormat};
 pub use input::{Input, InputArgs};
 pub use policy::{PolicyArgs, PolicyFormat};
 pub use replay::ReplayArgs;
@@ -54,6 +56,7 @@ enum Command {
     Check(CheckArgs),
     Test(TestArgs),
     Scan(ScanArgs),
+    Explain(ExplainArgs),
     Replay(ReplayArgs),
     Rules(RulesArgs),
     Policy(PolicyArgs),
@@ -97,13 +100,14 @@ fn execute(
 ) -> Exit {
     let command = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli.command,
-        Err(answer) => return explain(&answer),
+        Err(answer) => return show(&answer),
     };
     let ended = match command {
         Command::Run(arguments) => run::run(&arguments, diagnostics),
         Command::Check(arguments) => check::run(&arguments, out, diagnostics),
         Command::Test(arguments) => test::run(&arguments, out, diagnostics),
         Command::Scan(arguments) => scan::run(&arguments, out, diagnostics),
+        Command::Explain(arguments) => explain::run(&arguments, out, diagnostics),
         Command::Replay(arguments) => replay::run(&arguments, out, diagnostics),
         Command::Rules(arguments) => rules::run(&arguments, out, diagnostics),
         Command::Policy(arguments) => policy::run(&arguments, out, diagnostics),
@@ -127,7 +131,7 @@ fn execute(
 }
 
 /// Shows help and version on stdout, misuse on stderr, coloured where wanted.
-fn explain(answer: &clap::Error) -> Exit {
+fn show(answer: &clap::Error) -> Exit {
     // With the stream gone there is nobody left to tell.
     let _ = answer.print();
     if answer.use_stderr() {

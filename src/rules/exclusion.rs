@@ -1,5 +1,7 @@
 //! What no rule reads: trommel's own streams, and lines of other programs that only quote what somebody searched for.
 
+use std::fmt;
+
 use super::selector::Selector;
 use crate::batch::Labels;
 
@@ -51,6 +53,17 @@ impl Exclusion {
     }
 }
 
+/// As it is written: `service_name="loki" |= "query="`.
+impl fmt::Display for Exclusion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.streams.fmt(f)?;
+        match &self.containing {
+            Some(text) => write!(f, " |= {text:?}"),
+            None => Ok(()),
+        }
+    }
+}
+
 fn unquote(quoted: &str) -> Result<String, String> {
     let text = ['"', '`']
         .iter()
@@ -79,6 +92,8 @@ mod tests {
         assert!(quoting.concerns(&labels("loki")) && !quoting.is_whole());
         assert!(quoting.leaves_out(b"caller=metrics.go query=\"{a=1}\""));
         assert!(!quoting.leaves_out(b"no space left on device"));
+        assert_eq!(whole.to_string(), "service_name=\"trommel\"");
+        assert_eq!(quoting.to_string(), "app=~\"loki|grafana\" |= \"query=\"");
     }
 
     #[test]

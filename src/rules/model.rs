@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::condition::{Condition, Distinct, Threshold};
+use super::keys::nearest;
 use super::own;
 use super::schedule::Schedule;
 use super::selector::Selector;
@@ -59,6 +60,12 @@ impl RuleSet {
             .binary_search_by(|rule| rule.id.as_str().cmp(id))
             .ok()?;
         Some((RuleIndex(place as u32), &self.rules[place]))
+    }
+
+    /// The id of a rule that somebody who wrote `id` may have meant.
+    #[must_use]
+    pub fn meant(&self, id: &str) -> Option<&str> {
+        nearest(id, self.rules.iter().map(|rule| rule.id.as_str()))
     }
 }
 

@@ -53,25 +53,55 @@ impl fmt::Debug for Test {
     }
 }
 
+impl Matcher {
+    /// The value that it looks at in `labels`; empty for a label that is not there.
+    #[must_use]
+    pub fn value<'l>(&self, labels: &'l Labels) -> &'l str {
+        match labels.get(&self.name) {
+            Some(value) => value,
+            // Loki adds it when it stores; the tee does not carry it yet.
+            None if self.name == "service_name" => labels.service_name(),
+            None => "",
+        }
+    }
+
+    /// Whether a stream with `labels` fulfils it.
+    #[must_use]
+    pub fn holds(&self, labels: &Labels) -> bool {
+        let value = self.value(labels);
+        match &self.test {
+            Test::Equal(wanted) => value == wanted,
+            Test::NotEqual(unwanted) => value != unwanted,
+            Test::Matches(_, regex) => regex.is_match(value),
+            Test::MatchesNot(_, regex) => !regex.is_match(value),
+            Test::OneOf(wanted) => wanted.iter().any(|wanted| wanted == value),
+        }
+    }
+}
+
+/// `namespace="shop"`, `app in ["a", "b"]`.
+impl fmt::Display for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{:?}", self.name, self.test)
+    }
+}
+
+/// Its matchers, without braces.
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, matcher) in self.0.iter().enumerate() {
+            f.write_str(if place == 0 { "" } else { ", " })?;
+            matcher.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
 impl Selector {
     /// Whether a stream with `labels` is selected.
     #[must_use]
     pub fn selects(&self, labels: &Labels) -> bool {
-        self.0.iter().all(|matcher| {
-            let value = match labels.get(&matcher.name) {
-                Some(value) => value,
-                // Loki adds it when it stores; the tee does not carry it yet.
-                None if matcher.name == "service_name" => labels.service_name(),
-                None => "",
-            };
-            match &matcher.test {
-                Test::Equal(wanted) => value == wanted,
-                Test::NotEqual(unwanted) => value != unwanted,
-                Test::Matches(_, regex) => regex.is_match(value),
-                Test::MatchesNot(_, regex) => !regex.is_match(value),
-                Test::OneOf(wanted) => wanted.iter().any(|wanted| wanted == value),
-            }
-        })
+        self.0.iter().all(|matcher| matcher.holds(labels))
     }
 
     /// Reads a selector as Loki does, with braces and quotes optional; faults point into `text`.

@@ -22,6 +22,14 @@ pub struct Matched {
 }
 
 impl Matched {
+    /// What `line` gives to a hit if it fulfils `wanted`, part of a rule with this `parse`.
+    pub(super) fn of(wanted: &Match, parse: Parse, line: &[u8]) -> Self {
+        Self {
+            captures: captures(wanted, line),
+            parse,
+        }
+    }
+
     /// What `name` means in `line`, which gave this match: capture, label, structured metadata, field, derived label.
     #[must_use]
     pub fn value(&self, name: &str, line: &Line<'_>) -> Option<Box<[u8]>> {
@@ -115,10 +123,7 @@ fn fulfils(rules: &RuleSet, wanted: &Match, parse: Parse, line: &Line<'_>) -> Op
     if spoilt {
         return None;
     }
-    let matched = Matched {
-        captures: captures(wanted, line.bytes),
-        parse,
-    };
+    let matched = Matched::of(wanted, parse, line.bytes);
     let accepted = |test: &FieldTest| {
         let value = matched.value(&test.name, line);
         value.is_some_and(|value| {
@@ -170,7 +175,7 @@ fn captures(wanted: &Match, line: &[u8]) -> Vec<(Box<str>, Box<[u8]>)> {
     found
 }
 
-fn holds(condition: &FieldCondition, value: &[u8]) -> bool {
+pub(super) fn holds(condition: &FieldCondition, value: &[u8]) -> bool {
     match condition {
         FieldCondition::Equals { text, ignore_case } => equal(value, text, *ignore_case),
         FieldCondition::Compare(comparison, bound) => {

@@ -10,6 +10,7 @@
 mod confirm;
 #[cfg(test)]
 mod corpus;
+mod explain;
 mod fields;
 mod hits;
 mod level;
@@ -26,6 +27,7 @@ mod search;
 #[cfg(test)]
 mod testing;
 
+pub use explain::{Explained, FieldSeen, ItemSeen, Near, Seen, Spoiler, explain};
 pub(crate) use fields::find as field;
 pub use hits::VALUE_BYTES_MAX;
 pub use line::{Line, Metadata};

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::testing::{
     Sent, all_of, any_of, batch, labels, pattern, regex, rule, rule_set, text, text_in_any_case,
 };
-use super::{Cost, Line, Scanner, Scratch, VALUE_BYTES_MAX, Verdict, judge};
+use super::{Cost, Line, Scanner, Scratch, Seen, VALUE_BYTES_MAX, Verdict, explain, judge};
 use crate::batch::{Batch, Labels};
 use crate::hit::{Hit, LINE_BYTES_MAX, Role, RuleIndex};
 use crate::rules::{
@@ -461,6 +461,47 @@ proptest! {
             scanner.scan(&batch, cut..batch.entries.len(), &mut scratch, &mut in_pieces);
             scanner.scan(&batch, 0..cut, &mut scratch, &mut in_pieces);
             prop_assert_eq!(&in_order(in_pieces), &expected);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn an_explanation_never_says_otherwise_than_the_verdict(rules in rules(), streams in streams()) {
+        let rules = rule_set(rules);
+        let batch = batch(&streams, "");
+        for entries in &batch.streams {
+            for entry in &batch.entries[entries.entries.start as usize..entries.entries.end as usize] {
+                let line = Line::of(&batch, &entries.stream, entry);
+                for (_, rule) in rules.iter() {
+                    let explained = explain(&rules, rule, &[], &line);
+                    let labels = &entries.stream.labels;
+                    let left_out = rule.unless.as_ref().is_some_and(|unless| unless.selects(labels));
+                    prop_assert_eq!(explained.is_read(), rule.selector.selects(labels) && !left_out);
+
+                    let verdict = judge(&rules, rule, &line);
+                    prop_assert_eq!(&explained.verdict, &verdict);
+                    let recovers = explained.recovery.as_ref().is_some_and(Seen::is_fulfilled);
+                    let fulfilled = explained.parts.iter().map(Seen::is_fulfilled);
+                    match verdict {
+                        Some(Verdict { role: Role::Recovery, .. }) => prop_assert!(recovers),
+                        Some(Verdict { parts, .. }) => {
+                            prop_assert!(!recovers);
+                            for (n, fulfilled) in fulfilled.enumerate() {
+                                prop_assert_eq!(parts.has(n), fulfilled);
+                            }
+                            if rule.is_match(parts) {
+                                for (n, seen) in explained.escalations.iter().enumerate() {
+                                    prop_assert_eq!(parts.escalates(n), seen.is_fulfilled());
+                                }
+                            }
+                        }
+                        // A rule on findings reads no line, not even for its end.
+                        None if explained.parts.is_empty() => {}
+                        None => prop_assert!(!recovers && !fulfilled.into_iter().any(|is| is)),
+                    }
+                }
+            }
         }
     }
 }
