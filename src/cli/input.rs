@@ -1,22 +1,27 @@
 //! Recorded logs as `scan` and `replay` take them.
+//!
+//! - `unpack`: bytes of a file, out of gzip or zstd; `lines`: its lines; `forms`: what an entry is in which notation.
+//! - `opened`: the entries of one file; `reading`, `streams`: what all files have in common, and what is told of them.
 
 mod forms;
 mod lines;
+mod opened;
+mod reading;
+mod streams;
+mod unpack;
 
-use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use self::forms::{Draft, Form};
-use self::lines::Lines;
-use super::output::{counted, visible};
-use crate::batch::{Batch, Labels, Stream};
-use crate::push::{Encoded, Form as PushForm, Interner, Limits, Scratch, labels};
+use self::opened::Opened;
+use self::reading::Reading;
+use crate::batch::{Batch, Stream};
+use crate::push::{Limits, labels};
 use crate::rules::RuleSet;
 use crate::time::Timestamp;
 
@@ -32,7 +37,7 @@ pub struct InputArgs {
     /// Labels that lines have besides their own, such as '{namespace="shop", app="api"}'
     #[arg(long, value_name = "LABELS")]
     pub labels: Option<String>,
-    /// Files to read; `-` is standard input
+    /// Files to read, also packed with gzip or zstd; `-` is standard input
     #[arg(value_name = "FILE", default_value = "-")]
     pub files: Vec<PathBuf>,
 }
@@ -82,16 +87,13 @@ pub(super) enum Times {
     Needed,
 }
 
-/// How many lines that could not be read are shown; the others are counted.
-const REFUSALS_SHOWN_MAX: u64 = 10;
-
 impl InputArgs {
     /// Reads the files, one after another, and hands each entry to `each`. Only one entry and one push request are in memory.
     ///
     /// What cannot be read is told to `diagnostics`, with its place, and left out.
     ///
     /// # Errors
-    /// Labels that are none, what `each` returns, and that nothing at all could be read.
+    /// Labels that are none, what `each` returns, and at the end that a file could not be read, or nothing at all.
     pub(super) fn read<D: Write>(
         &self,
         rules: &RuleSet,
@@ -99,233 +101,77 @@ impl InputArgs {
         diagnostics: &mut D,
         each: &mut dyn FnMut(Recorded) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let limits = Limits::default();
-        let added = self.labels.as_deref().unwrap_or_default();
-        let added = labels::parse(added.as_bytes(), limits.labels_bytes_max).context("--labels")?;
-        let mut reading = Reading {
-            times,
-            limits,
-            added,
-            streams: HashMap::new(),
-            diagnostics,
-            each,
-            entries: 0,
-            refused: 0,
-            unlabelled: false,
-        };
-        for path in &self.files {
-            reading.file(path, self.input)?;
+        let mut reading = self.reading(times, diagnostics)?;
+        for source in self.sources() {
+            let Some(mut opened) = source.open(&mut reading)? else {
+                continue;
+            };
+            while let Some(entry) = opened.next(&mut reading)? {
+                each(entry)?;
+            }
         }
         reading.end(rules)
     }
-}
 
-/// The state of reading all files.
-struct Reading<'a, D> {
-    times: Times,
-    limits: Limits,
-    /// Labels that lines have besides their own.
-    added: Labels,
-    /// By the line's own labels.
-    streams: HashMap<Labels, Arc<Stream>>,
-    diagnostics: &'a mut D,
-    each: &'a mut dyn FnMut(Recorded) -> anyhow::Result<()>,
-    entries: u64,
-    refused: u64,
-    /// Whether there were entries without any label.
-    unlabelled: bool,
-}
-
-impl<D: Write> Reading<'_, D> {
-    fn file(&mut self, path: &Path, input: Input) -> anyhow::Result<()> {
-        let name: Arc<str> = path.display().to_string().into();
-        let opened: io::Result<Box<dyn BufRead>> = if path == Path::new("-") {
-            Ok(Box::new(io::stdin().lock()))
-        } else {
-            File::open(path).map(|file| Box::new(BufReader::new(file)) as Box<dyn BufRead>)
-        };
-        match opened {
-            Ok(opened) => self.opened(&name, opened, input),
-            Err(error) => self.refuse(&name, None, &format!("cannot read it: {error}")),
-        }
+    fn reading<'a, D: Write>(
+        &self,
+        times: Times,
+        diagnostics: &'a mut D,
+    ) -> anyhow::Result<Reading<'a, D>> {
+        let limits = Limits::default();
+        let added = self.labels.as_deref().unwrap_or_default();
+        let added = labels::parse(added.as_bytes(), limits.labels_bytes_max).context("--labels")?;
+        Ok(Reading::new(times, limits, added, diagnostics))
     }
 
-    fn opened(
-        &mut self,
-        file: &Arc<str>,
-        opened: impl BufRead,
-        input: Input,
-    ) -> anyhow::Result<()> {
-        let mut form = match input {
-            Input::Raw => Form::Raw,
-            Input::Jsonl => Form::Jsonl,
-            Input::Cri => Form::cri(),
-            Input::Logcli => Form::logcli(),
-            Input::Push => return self.push(file, opened),
-        };
-        let line_bytes_max = match form {
-            Form::Raw => self.limits.line_bytes_max,
-            // A line in quotes and with labels is longer than the line itself.
-            _ => self.limits.body_bytes_max,
-        };
-        let mut lines = Lines::new(opened, line_bytes_max);
-        loop {
-            let line = match lines.next() {
-                Ok(Some(line)) => line,
-                Ok(None) => break,
-                Err(error) => {
-                    let problem = format!("cannot read on: {error}");
-                    self.refuse(file, Some(lines.number() + 1), &problem)?;
-                    break;
-                }
-            };
-            let fed = if line.cut && !matches!(form, Form::Raw) {
-                Err(format!("longer than {line_bytes_max} bytes"))
+    fn sources(&self) -> impl Iterator<Item = Source> {
+        self.files.iter().map(|path| Source {
+            name: path.display().to_string().into(),
+            from: if path == Path::new("-") {
+                Where::Pipe(Box::new(io::stdin()))
             } else {
-                form.feed(line.number, line.bytes)
-            };
-            match fed {
-                Ok(Some(draft)) => self.entry(file, draft)?,
-                Ok(None) => {}
-                Err(problem) => self.refuse(file, Some(lines.number()), &problem)?,
-            }
-        }
-        for draft in form.finish() {
-            self.entry(file, draft)?;
-        }
-        Ok(())
-    }
-
-    fn entry(&mut self, file: &Arc<str>, draft: Draft) -> anyhow::Result<()> {
-        let stream = self.stream(draft.labels);
-        self.deliver(Recorded {
-            file: Arc::clone(file),
-            n: draft.n,
-            stream,
-            at: draft.at,
-            line: draft.line,
-            metadata: Vec::new(),
+                Where::File(path.clone())
+            },
+            input: self.input,
         })
     }
+}
 
-    fn push(&mut self, file: &Arc<str>, opened: impl Read) -> anyhow::Result<()> {
-        let mut body = Vec::new();
-        // One byte more than allowed is enough to see that it is too large.
-        let bytes_max = self.limits.body_bytes_max as u64 + 1;
-        if let Err(error) = opened.take(bytes_max).read_to_end(&mut body) {
-            return self.refuse(file, None, &format!("cannot read it: {error}"));
-        }
-        // The first bytes of gzip begin no snappy block: its second byte would copy from before the block.
-        let is_gzip = body.starts_with(b"\x1f\x8b");
-        let is_json = body.trim_ascii_start().first() == Some(&b'{');
-        let mut scratch = Scratch::default();
-        let mut decode = |content_type: &[u8]| {
-            let request = Encoded {
-                tenant: &Arc::from(""),
-                form: PushForm::V1,
-                content_type: Some(content_type),
-                content_encoding: is_gzip.then_some(b"gzip"),
-                body: &body,
-            };
-            let interner = Interner::new(self.limits.streams_interned_max);
-            scratch.decode(&request, &self.limits, &interner, &mut |_| true)
-        };
-        let decoded = match decode(if is_json {
-            b"application/json"
-        } else {
-            b"application/x-protobuf"
-        }) {
-            // What is compressed does not show what it is.
-            Err(_) if is_gzip => decode(b"application/json"),
-            decoded => decoded,
-        };
-        match decoded {
-            Err(error) => return self.refuse(file, None, &error.to_string()),
-            Ok(notes) if notes.labels_invalid > 0 => {
-                let problem = "labels of some streams cannot be read; their lines have none";
-                self.refuse(file, None, problem)?;
-            }
-            Ok(_) => {}
-        }
-        let batch = scratch.batch();
-        let mut n = 0;
-        for stream in &batch.streams {
-            let entries = stream.entries.start as usize..stream.entries.end as usize;
-            let stream = self.stream((*stream.stream.labels).clone());
-            for entry in &batch.entries[entries] {
-                n += 1;
-                let metadata = batch.metadata_of(entry);
-                self.deliver(Recorded {
-                    file: Arc::clone(file),
-                    n,
-                    stream: Arc::clone(&stream),
-                    at: Some(entry.at),
-                    line: batch.bytes(entry.line).to_vec(),
-                    metadata: metadata
-                        .map(|(name, value)| (name.to_vec(), value.to_vec()))
-                        .collect(),
-                })?;
+/// A file that has not been opened.
+struct Source {
+    name: Arc<str>,
+    from: Where,
+    input: Input,
+}
+
+enum Where {
+    File(PathBuf),
+    /// What can be read only once.
+    Pipe(Box<dyn Read>),
+}
+
+impl Source {
+    /// Opens it, to be read from the start. One that cannot be opened is told, and is `None`.
+    fn open<D: Write>(self, reading: &mut Reading<'_, D>) -> anyhow::Result<Option<Opened>> {
+        let name = Arc::clone(&self.name);
+        match self.try_open(reading.limits()) {
+            Ok(opened) => Ok(Some(opened)),
+            Err(error) => {
+                reading.fail(&name, None, &format!("cannot read it: {error}"))?;
+                Ok(None)
             }
         }
-        Ok(())
     }
 
-    /// The stream of lines whose own labels are `own`.
-    fn stream(&mut self, own: Labels) -> Arc<Stream> {
-        if let Some(known) = self.streams.get(&own) {
-            return Arc::clone(known);
-        }
-        let both = self.added.iter().chain(own.iter());
-        let both = Labels::new(both.map(|(name, value)| (name.into(), value.into())));
-        let stream = Arc::new(Stream::new(Arc::from(""), both));
-        self.streams.insert(own, Arc::clone(&stream));
-        stream
-    }
-
-    fn deliver(&mut self, mut entry: Recorded) -> anyhow::Result<()> {
-        if self.times == Times::Needed && entry.at.is_none() {
-            let problem =
-                "no time: an RFC 3339 time must begin the line, or be the `ts` of --input jsonl";
-            return self.refuse(&entry.file, Some(entry.n), problem);
-        }
-        entry.line.truncate(self.limits.line_bytes_max);
-        self.unlabelled |= entry.stream.labels.iter().next().is_none();
-        self.entries += 1;
-        (self.each)(entry)
-    }
-
-    fn refuse(&mut self, file: &str, n: Option<u64>, problem: &str) -> anyhow::Result<()> {
-        self.refused += 1;
-        if self.refused <= REFUSALS_SHOWN_MAX {
-            let n = n.map_or_else(String::new, |n| format!(":{n}"));
-            let (file, problem) = (visible(file), visible(problem));
-            writeln!(self.diagnostics, "{file}{n}: {problem}")?;
-        }
-        Ok(())
-    }
-
-    fn end(self, rules: &RuleSet) -> anyhow::Result<()> {
-        if let Some(more) = self.refused.checked_sub(REFUSALS_SHOWN_MAX + 1) {
-            let more = more + 1;
-            writeln!(self.diagnostics, "{more} more could not be read")?;
-        }
-        if self.entries == 0 && self.refused > 0 {
-            anyhow::bail!("nothing could be read");
-        }
-        let blind = rules.rules.iter();
-        let blind = blind
-            .filter(|rule| !rule.selector.selects(&Labels::default()))
-            .count();
-        if self.unlabelled && blind > 0 {
-            let rules = counted(blind, "rule");
-            writeln!(
-                self.diagnostics,
-                "note: {rules} with a `selector` cannot read lines without labels; give them with --labels"
-            )?;
-        }
-        Ok(())
+    fn try_open(self, limits: &Limits) -> io::Result<Opened> {
+        let file: Box<dyn Read> = match self.from {
+            Where::File(path) => Box::new(File::open(path)?),
+            Where::Pipe(pipe) => pipe,
+        };
+        let reader = unpack::unpack(file)?;
+        Ok(Opened::new(self.name, reader, self.input, limits))
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

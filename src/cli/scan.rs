@@ -15,8 +15,8 @@ use crate::scan::{Scanner, Scratch};
 
 /// Show which rules match which lines; windows are ignored
 ///
-/// Exit code 0 whether lines match or not, and 2 when nothing could be read. A rule with a `selector` matches only lines
-/// with fitting labels.
+/// Exit code 0 whether lines match or not, and 2 when a file could not be read to its end, or nothing at all. A rule with a
+/// `selector` matches only lines with fitting labels.
 #[derive(Debug, Clone, Args)]
 pub struct ScanArgs {
     #[command(flatten)]

@@ -2,6 +2,9 @@
 
 use std::io::{self, BufRead};
 
+/// Memory that [`Lines::release`] keeps for the next line.
+const KEPT_BYTES_MAX: usize = 64 << 10;
+
 /// Reads lines one after another into one buffer.
 pub(super) struct Lines<R> {
     reader: R,
@@ -29,6 +32,13 @@ impl<R: BufRead> Lines<R> {
             bytes_max,
             buffer: Vec::new(),
             number: 0,
+        }
+    }
+
+    /// Gives back the memory of an unusually long line, once it is no longer needed: many files may be open at once.
+    pub(super) fn release(&mut self) {
+        if self.buffer.capacity() > KEPT_BYTES_MAX {
+            self.buffer = Vec::new();
         }
     }
 

@@ -1,7 +1,7 @@
-use std::io::Write as _;
-
 use super::super::Exit;
 use super::super::tests::{Scratch as Files, trommel};
+use super::Limits;
+pub(in crate::cli) use super::unpack::tests::{gzip, zstd};
 
 /// A rule that shows every line that it reads.
 const RULES: &str = "
@@ -94,9 +94,10 @@ fn a_missing_file_is_told_and_the_others_are_read() {
     let (missing, there) = (files.path("missing"), files.write("there", "x"));
     let line = ["scan", "--rules", &rules, "--labels", "{a=\"b\"}", &missing];
     let (exit, out, diagnostics) = trommel(&[&line[..], &[&there]].concat());
-    assert_eq!(exit, Exit::Fine);
+    assert_eq!(exit, Exit::CouldNotRun);
     assert_eq!(files.strip(&out), "there:1: [every_line] x\n");
-    let told = "missing: cannot read it: No such file or directory (os error 2)\n";
+    let told = "missing: cannot read it: No such file or directory (os error 2)\n\
+                trommel: 1 file could not be read to its end\n";
     assert_eq!(files.strip(&diagnostics), told);
     assert_eq!(trommel(&line).0, Exit::CouldNotRun);
 }
@@ -130,10 +131,8 @@ f:3: [every_line] three
 
 #[test]
 fn a_pushed_body_is_read_with_labels_and_metadata_whatever_its_form() {
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    gzip.write_all(PUSHED.as_bytes()).expect("memory");
-    let gzip = gzip.finish().expect("memory");
-    for body in [PUSHED.as_bytes(), &gzip] {
+    let body = PUSHED.as_bytes();
+    for body in [body, &gzip(body), &zstd(body)] {
         let (exit, out, diagnostics) = scan(&["--input", "push"], body);
         assert_eq!((exit, &*diagnostics), (Exit::Fine, ""));
         assert_eq!(out, PUSHED_SHOWN);
@@ -162,6 +161,12 @@ fn a_protobuf_body_is_read_and_a_damaged_one_is_not() {
     let (exit, _, diagnostics) = scan(&["--input", "push"], &body[..9]);
     assert_eq!(exit, Exit::CouldNotRun);
     assert!(diagnostics.starts_with("f: snappy: "), "{diagnostics}");
+    // A body that was packed once more, as a client with `Content-Encoding: gzip` does.
+    let (exit, out, _) = scan(&["--input", "push"], gzip(&body));
+    assert_eq!(
+        (exit, &*out),
+        (Exit::Fine, "f:1: [every_line,of_shop] one\n")
+    );
 }
 
 #[test]
@@ -173,6 +178,56 @@ fn rules_that_are_wrong_are_reported_before_anything_is_read() {
     assert!(diagnostics.starts_with("error[R"), "{diagnostics}");
     assert!(
         diagnostics.ends_with("trommel: the rules have 2 errors\n"),
+        "{diagnostics}"
+    );
+}
+
+#[test]
+fn packed_files_are_read_whatever_their_name_and_however_many_members_they_have() {
+    let (one, two) = (b"one\ntw".as_slice(), b"o\nthree".as_slice());
+    let expected = "f:1: [every_line] one\nf:2: [every_line] two\nf:3: [every_line] three\n";
+    for packed in [
+        [gzip(one), gzip(two)].concat(),
+        [zstd(one), zstd(two)].concat(),
+    ] {
+        let (exit, out, diagnostics) = scan(&["--labels", "{a=\"b\"}"], packed);
+        assert_eq!((exit, &*out, &*diagnostics), (Exit::Fine, expected, ""));
+    }
+}
+
+#[test]
+fn a_damaged_packed_file_is_told_with_its_place_after_the_lines_before() {
+    let text = "one\n".repeat(3);
+    let mut whole = gzip(text.as_bytes());
+    let end = whole.len();
+    // The checksum of all lines is in the last eight bytes.
+    whole[end - 8] ^= 1;
+    let (exit, out, diagnostics) = scan(&["--labels", "{a=\"b\"}"], [&whole, &b"x"[..]].concat());
+    assert_eq!((exit, out.lines().count()), (Exit::CouldNotRun, 3));
+    let told = format!(
+        "f:4: cannot read on: gzip data is damaged at byte {end}, or shortly before\n\
+         trommel: 1 file could not be read to its end\n"
+    );
+    assert_eq!(diagnostics, told);
+
+    let whole = zstd(text.as_bytes());
+    let cut = whole.len() - 1;
+    let (exit, _, diagnostics) = scan(&["--labels", "{a=\"b\"}"], &whole[..cut]);
+    assert_eq!(exit, Exit::CouldNotRun);
+    let told = format!("cannot read on: zstd data is cut off at byte {cut}\n");
+    assert!(diagnostics.contains(&told), "{diagnostics}");
+}
+
+#[test]
+fn labels_larger_than_a_push_may_have_are_refused() {
+    let line = |bytes: usize| format!(r#"{{"labels":{{"a":"{}"}},"line":"x"}}"#, "b".repeat(bytes));
+    let limit = Limits::default().labels_bytes_max;
+    let (exit, out, _) = scan(&["--input", "jsonl"], line(limit - 1));
+    assert_eq!((exit, &*out), (Exit::Fine, "f:1: [every_line] x\n"));
+    let (exit, _, diagnostics) = scan(&["--input", "jsonl"], line(limit));
+    assert_eq!(exit, Exit::CouldNotRun);
+    assert!(
+        diagnostics.starts_with("f:1: labels of more than 16384 bytes\n"),
         "{diagnostics}"
     );
 }
