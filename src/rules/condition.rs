@@ -67,16 +67,6 @@ impl Condition {
             Self::NewValue { .. } => Threshold::EVERY.window,
         }
     }
-
-    /// Whether it can hold for a time: what `for` needs.
-    #[must_use]
-    pub fn is_windowed(&self) -> bool {
-        match self {
-            Self::Count(threshold) => *threshold != Threshold::EVERY,
-            Self::Distinct(_) | Self::Ratio(_) | Self::Spike(_) => true,
-            _ => false,
-        }
-    }
 }
 
 impl fmt::Display for Condition {
@@ -355,7 +345,7 @@ pub struct Correlate {
     pub hides: bool,
 }
 
-/// A part of a [`Correlate`].
+/// A part of a [`Correlate`]. A rule that is off, and a type that no rule has, is never there.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     /// Findings of the rule with this id.
