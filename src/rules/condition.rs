@@ -67,6 +67,16 @@ impl Condition {
             Self::NewValue { .. } => Threshold::EVERY.window,
         }
     }
+
+    /// Whether it can hold for a time: what `for` needs.
+    #[must_use]
+    pub fn is_windowed(&self) -> bool {
+        match self {
+            Self::Count(threshold) => *threshold != Threshold::EVERY,
+            Self::Distinct(_) | Self::Ratio(_) | Self::Spike(_) => true,
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Display for Condition {
