@@ -370,7 +370,7 @@ pub struct Correlate {
     pub hides: bool,
 }
 
-/// A part of a [`Correlate`].
+/// A part of a [`Correlate`]. A rule that is off, and a type that no rule has, is never there.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     /// Findings of the rule with this id.

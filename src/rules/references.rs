@@ -151,7 +151,35 @@ impl References<'_> {
                 }
             }
         }
+        for (file, draft) in drafts.iter() {
+            for fault in self.idle_names(drafts, draft) {
+                faults.add(*file, fault);
+            }
+        }
         part_cycles(drafts, self.by_id, faults);
+    }
+
+    /// Names in the `by` of a `correlate` that no part has in its own, so that nothing gives them a value. An incident type may
+    /// stand for any rule.
+    fn idle_names(&self, drafts: &[(usize, Draft)], draft: &Draft) -> Vec<Fault> {
+        let opening = draft.parts.iter().filter(|part| part.group != Group::None);
+        let rules: Option<Vec<_>> = opening.map(|part| self.by_id.get(&part.name)).collect();
+        let Some(rules) = rules.filter(|rules| !rules.is_empty()) else {
+            return Vec::new();
+        };
+        let has = |name: &String| {
+            let mut rules = rules.iter();
+            rules.any(|&&part| drafts[part].1.rule.by.contains(name))
+        };
+        let names = draft.rule.by.iter().zip(&draft.by_spans);
+        let idle = names.filter(|(name, _)| !has(name));
+        idle.map(|(name, span)| {
+            let message =
+                format!("`{name}` is in the `by` of none of the parts, so it never has a value");
+            Fault::new(Code::Ineffective, span.clone(), message)
+                .help("findings are joined on names that the parts have in their `by`")
+        })
+        .collect()
     }
 
     /// The fault for a name that means nothing, with a suggestion among the ids.

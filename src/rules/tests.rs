@@ -312,8 +312,9 @@ fn semantics_38_39_the_hash_follows_every_word_and_the_meaning_only_what_decides
     assert_ne!(hashes(&changed).1, meaning);
 }
 
+/// `none` takes the whole match of another rule.
 #[test]
-fn a_rule_that_excludes_another_changes_its_meaning_with_it() {
+fn semantics_31_a_rule_that_excludes_another_changes_its_meaning_with_it() {
     let meaning = |text: &str| {
         let set = set(&format!(
             "rules:\n- {{id: x, match: {{any: general, none: [{{rule: y}}]}}, incident_type: workload_failure}}\n- {{id: y, match: {text}, incident_type: workload_failure}}\n"
@@ -322,6 +323,27 @@ fn a_rule_that_excludes_another_changes_its_meaning_with_it() {
     };
     assert_eq!(meaning("specific"), meaning("specific"));
     assert_ne!(meaning("specific"), meaning("another"));
+}
+
+/// A map has either `re` or groups, and a group takes an item or a list.
+#[test]
+fn semantics_30_a_match_is_an_item_a_list_an_expression_or_groups() {
+    let read = |text: &str| {
+        let matches = rule(&format!("match: {text}")).matches;
+        format!("{:?} {:?}", matches.any, matches.all)
+    };
+    let text = |text: &str| format!("Text {{ text: {text:?}, ignore_case: false }}");
+    assert_eq!(read("a text"), format!("[{}] []", text("a text")));
+    assert_eq!(read("[a text]"), read("a text"));
+    assert_eq!(read("{any: a text}"), read("a text"));
+    assert_eq!(read("{all: [a text]}"), format!("[] [{}]", text("a text")));
+    assert_eq!(read("{re: 'a.text'}"), "[Regex(/a.text/)] []");
+    assert_eq!(read("[{re: 'a.text'}]"), read("{re: 'a.text'}"));
+    let both = errors("match: {re: 'a.text', none: b}");
+    assert_eq!(
+        both,
+        ["`match` has either `re` or groups, and here are `re` and `none`"]
+    );
 }
 
 #[test]
@@ -607,6 +629,10 @@ fn the_schema_accepts_what_loads() {
     }
     let file = |text: &str| serde_saphyr::from_str::<serde_json::Value>(text).expect("YAML");
     assert!(validator.is_valid(&file(MINIMAL)));
+    let language = file(include_str!("../../tests/rules/language.yaml"));
+    let errors = validator.iter_errors(&language);
+    let errors: Vec<_> = errors.map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:?}");
     for wrong in [
         "rules: 5",
         "rule: []",

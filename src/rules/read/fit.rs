@@ -83,7 +83,7 @@ impl Reader<'_> {
     }
 
     /// A rule is of one kind.
-    fn one_class(&mut self, keys: &Keys<'_>) {
+    pub(super) fn one_class(&mut self, keys: &Keys<'_>) {
         let present = CLASSES.into_iter().filter_map(|class| {
             let (key, _) = keys.own.entry(class)?;
             Some((class, key))

@@ -326,11 +326,13 @@ impl Reader<'_> {
             }
         }
         // A default that every rule overrides is checked all the same.
-        self.settings(&Keys {
+        let keys = Keys {
             own: defaults.clone(),
             base: None,
             defaults: None,
-        });
+        };
+        self.settings(&keys);
+        self.one_class(&keys);
         Some(defaults)
     }
 }

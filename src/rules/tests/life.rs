@@ -158,8 +158,9 @@ fn what_is_carried_to_messages_and_the_bounds_of_a_rule_are_read() {
     }
 }
 
+/// `recover: {match}` without `after` means no quiet recovery.
 #[test]
-fn a_finding_ends_by_quiet_by_a_line_by_both_or_never() {
+fn semantics_20_a_finding_ends_by_quiet_by_a_line_by_both_or_never() {
     let recover = |text: &str| rule(&format!("match: refused\n  recover: {text}")).recover;
     assert_eq!(recover("10m").quiet(), Some(10 * MINUTE));
     assert_eq!(recover("{after: 10m}").quiet(), Some(10 * MINUTE));
