@@ -182,6 +182,7 @@ pub(super) const KEYS: &[Key] = &[
     now(Rule, "evidence", Shape::Def("evidence"), "What a finding quotes: `{lines: 4, redact: ['card \\d+']}`."),
     now(Rule, "catches", Shape::Lines, "Example lines that must match."),
     now(Rule, "passes", Shape::Lines, "Example lines that must not match."),
+    now(Rule, "allow", Shape::Def("allow"), "Warnings that are meant here, by their codes: `[L003]`. `trommel check --explain L003` says what one is about."),
 
     later("extends", "copy the shipped rule whole, under an id of its own"),
     later("actions", "remove it: nothing reads it"),

@@ -10,6 +10,7 @@ use super::own;
 use super::problem::{Code, Fault, Level, Problem, SourceText};
 use super::read::{self, Draft, FAULTS_MAX};
 use super::references::References;
+use super::sharing::Sharing;
 use super::yaml;
 
 /// Most rules in one set.
@@ -56,6 +57,8 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
     /// The lines of `catches` and `passes` of the set's rules, for who can match them.
     pub examples: Vec<Example>,
+    /// What to know about lines that several rules match.
+    pub sharing: Sharing,
 }
 
 /// A line that a rule must or must not match.
@@ -120,11 +123,8 @@ pub fn load(sources: &[SourceText], options: &LoadOptions) -> Loaded {
     let order = references.exclusions(&mut drafts, &mut faults);
     references.parts(&mut drafts, &mut faults);
     let valid = all_readable && !faults.0.iter().flatten().any(is_error);
-    if valid {
-        for (file, fault) in lint::lint(&drafts) {
-            faults.add(file, fault);
-        }
-    }
+    let lints = valid.then(|| lint::lint(&drafts));
+    let settled = lint::settle(&drafts, lints, &mut faults.0);
     let mut problems = Vec::new();
     for (source, mut faults) in sources.iter().zip(faults.0) {
         // Errors first, so that warnings cannot crowd them out.
@@ -137,9 +137,10 @@ pub fn load(sources: &[SourceText], options: &LoadOptions) -> Loaded {
         return Loaded {
             set: None,
             problems,
-            examples: Vec::new(),
+            ..Loaded::default()
         };
     }
+    let sharing = Sharing::new(settled, &drafts, sources);
     fill_hashes(&mut drafts, &by_id, &order);
     let mut examples = Vec::new();
     let mut rules = Vec::new();
@@ -154,6 +155,7 @@ pub fn load(sources: &[SourceText], options: &LoadOptions) -> Loaded {
         set: Some(RuleSet { rules, hash }),
         problems,
         examples,
+        sharing,
     }
 }
 

@@ -10,8 +10,10 @@
 //! `keys` is the one table of the language: it drives reading, suggestions and the JSON Schema. `report` shows problems.
 //! Nothing here executes, fetches or templates anything that a rule says.
 
+mod code;
 mod condition;
 mod exclusion;
+pub mod explain;
 mod files;
 mod hash;
 mod keys;
@@ -28,6 +30,7 @@ pub mod report;
 mod schedule;
 mod schema;
 mod selector;
+mod sharing;
 mod summary;
 pub mod test_file;
 mod threshold;
@@ -36,6 +39,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub use code::{Code, Level};
 pub use condition::{
     Absent, Condition, Correlate, Decimal, Distinct, Needs, Part, Ratio, Sequence, Spike, Step,
     Threshold,
@@ -49,7 +53,8 @@ pub use model::{
     Source, Summary, SummaryPart,
 };
 pub use own::OVERLOADED;
-pub use problem::{Code, Level, Problem, SourceText};
+pub use problem::{Problem, SourceText};
 pub use schedule::{Schedule, ScheduleError, suppressed_until};
 pub use schema::schema;
 pub use selector::{Matcher, Selector, Test};
+pub use sharing::Sharing;

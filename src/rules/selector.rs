@@ -53,6 +53,20 @@ impl fmt::Debug for Test {
     }
 }
 
+impl Test {
+    /// Whether it holds for a label with this value.
+    #[must_use]
+    pub fn accepts(&self, value: &str) -> bool {
+        match self {
+            Self::Equal(wanted) => value == wanted,
+            Self::NotEqual(unwanted) => value != unwanted,
+            Self::Matches(_, regex) => regex.is_match(value),
+            Self::MatchesNot(_, regex) => !regex.is_match(value),
+            Self::OneOf(wanted) => wanted.iter().any(|wanted| wanted == value),
+        }
+    }
+}
+
 impl Selector {
     /// Whether a stream with `labels` is selected.
     #[must_use]
@@ -64,13 +78,7 @@ impl Selector {
                 None if matcher.name == "service_name" => labels.service_name(),
                 None => "",
             };
-            match &matcher.test {
-                Test::Equal(wanted) => value == wanted,
-                Test::NotEqual(unwanted) => value != unwanted,
-                Test::Matches(_, regex) => regex.is_match(value),
-                Test::MatchesNot(_, regex) => !regex.is_match(value),
-                Test::OneOf(wanted) => wanted.iter().any(|wanted| wanted == value),
-            }
+            matcher.test.accepts(value)
         })
     }
 

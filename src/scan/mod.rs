@@ -10,6 +10,7 @@
 mod confirm;
 #[cfg(test)]
 mod corpus;
+mod examples;
 mod fields;
 mod hits;
 mod level;
@@ -26,6 +27,7 @@ mod search;
 #[cfg(test)]
 mod testing;
 
+pub use examples::matching_rules;
 pub(crate) use fields::find as field;
 pub use hits::VALUE_BYTES_MAX;
 pub use line::{Line, Metadata};

@@ -1,5 +1,7 @@
 //! Where a rule's keys come from: its own, and behind them its file's defaults.
 
+use std::ops::Range;
+
 use super::value::Entries;
 use crate::rules::yaml::Node;
 
@@ -40,6 +42,18 @@ impl<'n> Keys<'n> {
             return None;
         }
         self.layers().find_map(|layer| layer.get(name))
+    }
+
+    /// Where the value of each key stands, of those that count.
+    pub(super) fn written(&self) -> Vec<(&'static str, Range<usize>)> {
+        let mut written: Vec<(&'static str, Range<usize>)> = Vec::new();
+        for (name, _) in self.layers().flat_map(|layer| layer.names()) {
+            let known = written.iter().any(|(known, _)| *known == name);
+            if let Some(node) = self.get(name).filter(|_| !known) {
+                written.push((name, node.span.clone()));
+            }
+        }
+        written
     }
 
     /// Whether it is defaults that are read: their values are checked, and not how they fit together.

@@ -3,6 +3,7 @@
 //! Reading never stops at a mistake: what cannot be read has its default from there on, so that one run shows all of a file's
 //! mistakes, and rules that refer to a broken one are not blamed for it.
 
+mod allow;
 mod condition;
 mod fields;
 mod fit;
@@ -18,7 +19,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use layers::Keys;
-pub(super) use matching::Matching;
+pub(super) use matching::{Matching, looks_like_regex};
 use value::Entries;
 
 use super::keys::{NOT_DEFAULTS, Place};
@@ -53,6 +54,12 @@ pub(super) struct Draft {
     pub(super) by_spans: Vec<Range<usize>>,
     /// Of each line of `catches`, and of `passes`.
     pub(super) examples: [Vec<Range<usize>>; 2],
+    /// Of the whole rule.
+    pub(super) span: Range<usize>,
+    /// Of the value of each key that is written, in the rule or in `defaults`.
+    pub(super) written: Vec<(&'static str, Range<usize>)>,
+    /// Warnings that it may give, and where each is named.
+    pub(super) allow: Vec<(Code, Range<usize>)>,
 }
 
 impl Draft {
@@ -70,6 +77,9 @@ impl Draft {
             parts: Vec::new(),
             by_spans: Vec::new(),
             examples: [Vec::new(), Vec::new()],
+            span: 0..0,
+            written: Vec::new(),
+            allow: Vec::new(),
         }
     }
 

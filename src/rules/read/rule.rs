@@ -33,6 +33,7 @@ impl Reader<'_> {
         };
         let (_, line) = self.source.line_at(node.span.start);
         let mut draft = self.settings(&keys);
+        draft.span = node.span.clone();
         draft.id_span = node.span.start
             ..self
                 .source
@@ -154,6 +155,8 @@ impl Reader<'_> {
             environments: self.environments(keys),
             by_spans,
             examples: [caught, passed],
+            written: keys.written(),
+            allow: self.allow(keys),
             ..Draft::new(rule)
         };
         self.condition(keys, ignore_case, &mut draft);
