@@ -6,6 +6,9 @@ use serde::Serialize;
 
 pub(super) use super::code::{Code, Level};
 
+/// Most errors, and most warnings, that are kept of one file: nobody reads further.
+pub(super) const FAULTS_MAX: usize = 200;
+
 /// A rule file: how it is named to people, and what it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceText {

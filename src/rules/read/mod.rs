@@ -24,14 +24,13 @@ use value::Entries;
 
 use super::keys::{NOT_DEFAULTS, Place};
 use super::model::Rule;
+pub(super) use super::problem::FAULTS_MAX;
 use super::problem::{Code, Fault, Level, SourceText};
 use super::test_file::TestFile;
 use super::yaml::{Node, Value};
 
 /// Most memory of all compiled expressions together.
 const PATTERNS_BYTES_MAX: usize = 256 << 20;
-/// Most errors, and most warnings, that are kept of one file: nobody reads further.
-pub(super) const FAULTS_MAX: usize = 200;
 
 /// A rule as read, with the places that checks across rules report.
 #[derive(Debug, Clone)]
