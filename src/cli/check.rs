@@ -8,8 +8,8 @@ use super::output::{Output, counted, visible, write_table};
 use super::{Exit, compile};
 use crate::batch::{Labels, Stream};
 use crate::rules::{
-    self, Code, Condition, Example, FilesRead, Level, LoadOptions, Loaded, Problem, Rule, RuleSet, SourceText,
-    explain, report,
+    self, Code, Condition, Example, FilesRead, Level, LoadOptions, Loaded, Problem, Rule, RuleSet,
+    SourceText, explain, report,
 };
 use crate::scan::{Cost, Line, Scanner, matches, matching_rules};
 
@@ -445,15 +445,38 @@ mod tests {
     fn every_example_of_an_explanation_has_its_problem_and_none_when_put_right() {
         for &code in Code::ALL {
             let explanation = explain::Explanation::of(code);
-            let (wrong, mut right) = (codes(explanation.wrong), codes(explanation.right));
-            // An unreadable file is no text; and some examples have keys that this version does not read.
-            if code == Code::Unreadable || right.contains(&Code::Unsupported.to_string()) {
+            // An unreadable file is no text, files of tests have a command of their own, and `check` looks at the rules of all
+            // environments.
+            if matches!(code, Code::Unreadable | Code::NoEnvironment) || code.is_of_tests() {
                 continue;
             }
+            let (wrong, mut right) = (codes(explanation.wrong), codes(explanation.right));
             assert!(wrong.contains(&code.to_string()), "{code}: {wrong:?}");
             // Examples are short, and every lint but that for examples of lines is silent about them.
             right.retain(|code| code != "L005");
             assert!(right.is_empty(), "{code}: {right:?}");
+        }
+    }
+
+    #[test]
+    fn every_example_of_a_file_of_tests_has_its_problem_and_passes_when_put_right() {
+        let files = Scratch::new();
+        files.write(
+            "rules.yaml",
+            "rules: [{id: disk_full, match: no space left on device, incident_type: node_disk_pressure}]",
+        );
+        for &code in Code::ALL.iter().filter(|code| code.is_of_tests()) {
+            let explanation = explain::Explanation::of(code);
+            let test = |text: &str| {
+                let path = files.write("a_test.yaml", text);
+                let (exit, out, diagnostics) = trommel(&["test", &path]);
+                (exit, format!("{out}{diagnostics}"))
+            };
+            let (_, wrong) = test(explanation.wrong);
+            assert!(wrong.contains(&format!("[{code}]")), "{code}: {wrong}");
+            let (exit, right) = test(explanation.right);
+            assert_eq!(exit, Exit::Fine, "{code}: {right}");
+            assert!(!right.contains("warning["), "{code}: {right}");
         }
     }
 

@@ -15,6 +15,8 @@ use super::yaml;
 
 /// Most rules in one set.
 pub const RULES_MAX: usize = 20_000;
+/// Most errors, and most warnings, of all files together: each is shown with its line, which takes a look through its file.
+const PROBLEMS_MAX: usize = 1000;
 
 /// What rules are loaded for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -92,6 +94,11 @@ pub fn load(sources: &[SourceText], options: &LoadOptions) -> Loaded {
     let mut all_readable = true;
     for (file, source) in sources.iter().enumerate() {
         let mut faults = Vec::new();
+        // Too many already: that is what is wrong.
+        if drafts.len() > RULES_MAX {
+            files.push(faults);
+            continue;
+        }
         match yaml::parse(source, &mut faults) {
             None => all_readable = false,
             Some(root) => {
@@ -106,7 +113,7 @@ pub fn load(sources: &[SourceText], options: &LoadOptions) -> Loaded {
     let mut faults = Faults(files);
     if drafts.len() > RULES_MAX {
         let (file, draft) = &drafts[RULES_MAX];
-        let message = format!("there are {} rules, limit is {RULES_MAX}", drafts.len());
+        let message = format!("there are more than {RULES_MAX} rules");
         faults.add(
             *file,
             Fault::new(Code::TooMany, draft.id_span.clone(), message),
@@ -126,12 +133,23 @@ pub fn load(sources: &[SourceText], options: &LoadOptions) -> Loaded {
     let lints = valid.then(|| lint::lint(&drafts));
     let settled = lint::settle(&drafts, lints, &mut faults.0);
     let mut problems = Vec::new();
+    let (mut errors, mut warnings) = (0, 0);
     for (source, mut faults) in sources.iter().zip(faults.0) {
         // Errors first, so that warnings cannot crowd them out.
         faults.sort_by_key(|fault| (fault.code.level(), fault.at.start));
         faults.truncate(FAULTS_MAX);
         faults.sort_by_key(|fault| fault.at.start);
-        problems.extend(faults.into_iter().map(|fault| Problem::new(source, fault)));
+        for fault in faults {
+            let same = if is_error(&fault) {
+                &mut errors
+            } else {
+                &mut warnings
+            };
+            *same += 1;
+            if *same <= PROBLEMS_MAX {
+                problems.push(Problem::new(source, fault));
+            }
+        }
     }
     if !valid {
         return Loaded {

@@ -71,17 +71,16 @@ pub(super) const UNSUPPORTED: Explanation = Explanation {
     why: "A rule without the part that it does not read would mean something else, so it is refused instead.",
     wrong: "\
 rules:
-  - id: backup_missing
-    match: backup has finished
-    absent: 26h
-    incident_type: background_job_missing",
+  - id: disk_full
+    match: no space left on device
+    actions: notify
+    incident_type: node_disk_pressure",
     fix: "The report says what to write instead, where there is something. Otherwise take the rule out until trommel is updated.",
     right: "\
 rules:
-  - id: backup_missing
-    match: backup has finished
-    threshold: '<= 0 in 26h'
-    incident_type: background_job_missing",
+  - id: disk_full
+    match: no space left on device
+    incident_type: node_disk_pressure",
 };
 
 pub(super) const MISSING: Explanation = Explanation {
@@ -218,7 +217,7 @@ rules:
 
 pub(super) const THRESHOLD: Explanation = Explanation {
     title: "a threshold that cannot be read",
-    what: "`threshold` is no sentence such as `5 in 10m`, or it asks for what can never be or always is.",
+    what: "`threshold` is no sentence such as `5 in 10m`, `3 distinct pod in 10m`, `> 5% in 5m` or `3x in 5m vs 1h`, or it asks for what can never be or always is.",
     why: "How often within which time is what makes a finding of matches. There is no number that would be a safe guess.",
     wrong: "\
 rules:
@@ -336,6 +335,26 @@ rules:
   - id: nested
     match: a text in the line
     incident_type: workload_failure",
+};
+
+pub(super) const CONFLICT: Explanation = Explanation {
+    title: "keys that exclude each other",
+    what: "A rule has two of the keys that say what kind of rule it is, or a key that its kind has no use for.",
+    why: "Which of them should count cannot be told, and a key that is ignored is a rule that does not do what it says.",
+    wrong: "\
+rules:
+  - id: backup_missing
+    match: the backup has finished
+    absent: 26h
+    threshold: 5 in 10m
+    incident_type: background_job_missing",
+    fix: "Drop one of them, or make two rules. How often is said by `threshold`, in which order by `sequence`, for how long nothing by `absent`.",
+    right: "\
+rules:
+  - id: backup_missing
+    match: the backup has finished
+    absent: 26h
+    incident_type: background_job_missing",
 };
 
 pub(super) const NOT_CAUGHT: Explanation = Explanation {

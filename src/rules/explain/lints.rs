@@ -312,7 +312,7 @@ rules:
 
 pub(super) const NEVER_HOLDS: Explanation = Explanation {
     title: "something that can never be fulfilled",
-    what: "The rule contradicts itself: `none` holds what the match requires, `unless` leaves out what `selector` chooses, every match is a recovery, or one key is to have several values of its own name.",
+    what: "The rule contradicts itself: `none` holds what the match requires, `unless` leaves out what `selector` chooses, or every match is a recovery.",
     why: "The rule, or that part of it, never speaks.",
     wrong: "\
 rules:
@@ -382,4 +382,22 @@ rules:
     selector: namespace=shop, pod=~\"accounts-.*\"
     match: login was refused
     incident_type: login_failure_spike",
+};
+
+pub(super) const NO_ENVIRONMENT: Explanation = Explanation {
+    title: "a rule that is off, because no environment is named",
+    what: "The rule is for certain `environments`, and where it was loaded nobody said which one it is.",
+    why: "It is off there. A rule for production that runs nowhere looks just like one that has nothing to tell.",
+    wrong: "\
+rules:
+  - id: disk_full
+    match: no space left on device
+    environments: [production]
+    incident_type: node_disk_pressure",
+    fix: "Set `environment` in the settings, or give `--environment`; or take the key out of a rule that is for everywhere.",
+    right: "\
+rules:
+  - id: disk_full
+    match: no space left on device
+    incident_type: node_disk_pressure",
 };

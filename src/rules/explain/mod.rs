@@ -4,6 +4,7 @@
 
 mod errors;
 mod lints;
+mod tests_of_rules;
 
 use std::fmt::Write as _;
 
@@ -51,6 +52,9 @@ impl Explanation {
             Code::TooMany => &errors::TOO_MANY,
             Code::NotCaught => &errors::NOT_CAUGHT,
             Code::NotPassed => &errors::NOT_PASSED,
+            Code::Conflict => &errors::CONFLICT,
+            Code::TestLine => &tests_of_rules::TEST_LINE,
+            Code::TestMessage => &tests_of_rules::TEST_MESSAGE,
             Code::ShortText => &lints::SHORT_TEXT,
             Code::NoRequiredText => &lints::NO_REQUIRED_TEXT,
             Code::Overlap => &lints::OVERLAP,
@@ -71,6 +75,9 @@ impl Explanation {
             Code::IdleEnds => &lints::IDLE_ENDS,
             Code::NoEscalation => &lints::NO_ESCALATION,
             Code::OnePod => &lints::ONE_POD,
+            Code::NoEnvironment => &lints::NO_ENVIRONMENT,
+            Code::TestRepeats => &tests_of_rules::TEST_REPEATS,
+            Code::TestLooksLike => &tests_of_rules::TEST_LOOKS_LIKE,
         }
     }
 }

@@ -1,10 +1,8 @@
 //! Rules that the search for literals cannot keep away from most lines.
 
-use std::ops::Range;
-
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-use super::place_of;
+use super::{Written, parts, place_of};
 use crate::rules::condition::Condition;
 use crate::rules::model::{Item, Match};
 use crate::rules::problem::{Code, Fault};
@@ -28,46 +26,15 @@ pub(super) fn lint(draft: &Draft, warn: &mut impl FnMut(Fault)) {
             .help("write which lines do under `total`, or add a `selector`"),
         );
     }
-    for (part, matches) in parts(draft) {
-        if let Some(fault) = of_part(draft, &part, matches, everywhere) {
+    for (written, matches) in parts(draft) {
+        // Any line of the chosen streams is what such a rule waits for.
+        if matches!(draft.rule.condition, Condition::Absent(_)) && !draft.has_match() {
+            continue;
+        }
+        if let Some(fault) = of_part(draft, &written, matches, everywhere) {
             warn(fault);
         }
     }
-}
-
-/// What is looked for, and where it is written: `match`, or the key that holds several.
-fn parts(draft: &Draft) -> Vec<(Written<'_>, &Match)> {
-    let key = |name| Written {
-        span: place_of(draft, name),
-        items: &[],
-    };
-    let own = || Written {
-        span: draft.matching.span.clone(),
-        items: &draft.matching.items,
-    };
-    match &draft.rule.condition {
-        Condition::Correlate(_) => Vec::new(),
-        Condition::Sequence(_) => {
-            let parts = draft.rule.parts().into_iter();
-            parts.map(|matches| (key("sequence"), matches)).collect()
-        }
-        // Any line of the chosen streams is what such a rule waits for.
-        Condition::Absent(_) if draft.rule.matches.is_any() => Vec::new(),
-        Condition::Ratio(ratio) => {
-            let total = ratio.total.as_deref().map(|total| (key("total"), total));
-            [(own(), &draft.rule.matches)]
-                .into_iter()
-                .chain(total)
-                .collect()
-        }
-        _ => vec![(own(), &draft.rule.matches)],
-    }
-}
-
-/// Where a match is written: as a whole, and each item of `any`, then of `all`, where that is known.
-struct Written<'a> {
-    span: Range<usize>,
-    items: &'a [Range<usize>],
 }
 
 fn of_part(
@@ -77,7 +44,7 @@ fn of_part(
     everywhere: bool,
 ) -> Option<Fault> {
     let (length, item) = required_text(matches);
-    let span = written.items.get(item).unwrap_or(&written.span).clone();
+    let span = written.item(item);
     let place = if everywhere {
         "every line of every stream"
     } else {

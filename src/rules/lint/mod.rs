@@ -24,6 +24,8 @@ use std::ops::Range;
 
 pub(super) use allow::{Settled, settle};
 
+use super::condition::Condition;
+use super::model::Match;
 use super::problem::Fault;
 use super::read::Draft;
 use super::selector::{Selector, Test};
@@ -54,6 +56,44 @@ pub(super) fn lint(drafts: &[(usize, Draft)]) -> Lints {
     }
     overlap::lint(drafts, &mut lints);
     lints
+}
+
+/// Where a match is written: as a whole, and each item of `any`, then of `all`, where that is known.
+struct Written<'a> {
+    span: Range<usize>,
+    items: &'a [Range<usize>],
+}
+
+impl Written<'_> {
+    /// Where item `place` is; the whole match where that is not known.
+    fn item(&self, place: usize) -> Range<usize> {
+        self.items.get(place).unwrap_or(&self.span).clone()
+    }
+}
+
+/// What is looked for, and where that is written: `match`, or the key that holds it.
+fn parts(draft: &Draft) -> Vec<(Written<'_>, &Match)> {
+    let condition = &draft.rule.condition;
+    let parts = draft.rule.parts().into_iter().enumerate();
+    let written = |place| match condition {
+        // Without `total` it is any line, which is not written.
+        Condition::Ratio(ratio) if place > 0 && ratio.total.is_none() => None,
+        Condition::Ratio(_) if place > 0 => Some(Written {
+            span: place_of(draft, "total"),
+            items: &[],
+        }),
+        _ if draft.has_match() => Some(Written {
+            span: draft.matching.span.clone(),
+            items: &draft.matching.items,
+        }),
+        _ => Some(Written {
+            span: place_of(draft, condition.class()),
+            items: &[],
+        }),
+    };
+    parts
+        .filter_map(|(place, matches)| Some((written(place)?, matches)))
+        .collect()
 }
 
 /// Where the value of the key `name` stands; the rule's beginning where it is not written.

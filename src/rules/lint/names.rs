@@ -2,7 +2,7 @@
 
 use regex_syntax::hir::{Hir, HirKind};
 
-use super::place_of;
+use super::{parts, place_of};
 use crate::rules::condition::Condition;
 use crate::rules::model::{FieldCondition, Item, Match};
 use crate::rules::problem::{Code, Fault, shortened};
@@ -73,7 +73,7 @@ const LEVEL_WORDS: [&str; 12] = [
 ];
 
 pub(super) fn lint(draft: &Draft, warn: &mut impl FnMut(Fault)) {
-    if draft.rule.catches.is_empty() && !matches!(draft.rule.condition, Condition::Correlate(_)) {
+    if draft.rule.catches.is_empty() && !draft.rule.parts().is_empty() {
         warn(
             Fault::new(
                 Code::NoExamples,
@@ -108,14 +108,14 @@ fn many_valued(draft: &Draft, warn: &mut impl FnMut(Fault)) {
 /// Captures that only some matches bring, where a value is needed of each.
 fn maybe_missing(draft: &Draft, warn: &mut impl FnMut(Fault)) {
     let rule = &draft.rule;
-    let parts = rule.parts();
+    let sought = rule.parts();
     let missing = |name: &str| {
         // A name is also that of a label or field, which a match may rely on.
         let elsewhere = rule.selector.0.iter().any(|matcher| matcher.name == name)
-            || parts
+            || sought
                 .iter()
                 .any(|part| part.fields.iter().any(|field| field.name == name));
-        let mut brings = parts.iter().map(|part| Brings::of(part, name));
+        let mut brings = sought.iter().map(|part| Brings::of(part, name));
         let first = brings.next().unwrap_or(Brings::Never);
         !elsewhere
             && (first == Brings::Sometimes
@@ -209,7 +209,7 @@ fn level_case(draft: &Draft, warn: &mut impl FnMut(Fault)) {
         // Whoever chose a program knows how it writes.
         return;
     }
-    for matches in draft.rule.parts() {
+    for (written, matches) in parts(draft) {
         for field in &matches.fields {
             let last = field.name.rsplit('.').next().unwrap_or(&field.name);
             if !LEVELS.contains(&last.to_ascii_lowercase().as_str()) {
@@ -237,7 +237,7 @@ fn level_case(draft: &Draft, warn: &mut impl FnMut(Fault)) {
                 warn(
                     Fault::new(
                         Code::LevelCase,
-                        draft.matching.span.clone(),
+                        written.span.clone(),
                         format!("programs that write `{other}` are missed: `{word}` is compared letter by letter"),
                     )
                     .help("write `ignore_case: true`, or compare `detected_level`, which knows all spellings"),

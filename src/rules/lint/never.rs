@@ -1,7 +1,6 @@
 //! What can never be fulfilled: a rule that contradicts itself says nothing, and nobody notices.
 
 use super::place_of;
-use crate::rules::condition::{Condition, Needs};
 use crate::rules::model::{Exclude, Item, Match, Pattern, Recover};
 use crate::rules::problem::{Code, Fault, shortened};
 use crate::rules::read::Draft;
@@ -42,21 +41,6 @@ pub(super) fn lint(draft: &Draft, warn: &mut impl FnMut(Fault)) {
             place_of(draft, "unless"),
             "this leaves out every stream that `selector` chooses",
         ));
-    }
-    if let Condition::Distinct(distinct) = &rule.condition
-        && let Needs::AtLeast(count) = distinct.threshold.needs
-        && count.get() > 1
-        && rule.by.contains(&distinct.name)
-    {
-        let name = shortened(&distinct.name);
-        warn(
-            Fault::new(
-                Code::NeverHolds,
-                place_of(draft, "threshold"),
-                format!("`{name}` is in `by`, so each key has one value of it, and never {count}"),
-            )
-            .help(format!("take `{name}` out of `by`")),
-        );
     }
 }
 

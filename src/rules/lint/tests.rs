@@ -1,23 +1,17 @@
 //! Each lint on what it is for, and silent just outside of it.
 
-use std::num::{NonZeroU32, NonZeroU64};
-use std::time::Duration;
-
 use expect_test::{Expect, expect};
 
 use super::*;
 use crate::rules::problem::SourceText;
-use crate::rules::{
-    Code, Comparison, Condition, Decimal, Distinct, Item, Match, Needs, Pattern, Problem, Ratio,
-    Sequence, Step, Threshold, load,
-};
+use crate::rules::{LoadOptions, Problem, load};
 
 fn problems(text: &str) -> Vec<Problem> {
     let source = SourceText {
         name: "rules.yaml".to_owned(),
         text: text.to_owned(),
     };
-    load(&[source]).problems
+    load(&[source], &LoadOptions::default()).problems
 }
 
 /// The warnings of a file that must be valid, with the text that they point at.
@@ -290,120 +284,115 @@ fn a_pod_of_one_rollout_is_told_and_one_of_a_set_is_not() {
     }
 }
 
-/// The rules of a file, as read.
-fn drafts(text: &str) -> Vec<(usize, Draft)> {
-    let source = SourceText {
-        name: "rules.yaml".to_owned(),
-        text: text.to_owned(),
-    };
-    let root = crate::rules::yaml::parse(&source, &mut Vec::new()).expect("YAML");
-    let drafts = crate::rules::read::file(&source, &root, 0).drafts;
-    drafts.into_iter().map(|draft| (0, draft)).collect()
-}
-
-fn codes_of(drafts: &[(usize, Draft)]) -> Vec<Code> {
-    let lints = lint(drafts);
-    lints.found.iter().map(|(_, fault)| fault.code).collect()
-}
-
 #[test]
 fn rules_that_count_something_else_than_their_matches_may_read_the_same_lines() {
-    let mut drafts = drafts(
-        "rules:
-- {id: a, match: login was refused, incident_type: t, catches: login was refused}
-- {id: b, match: was refused, incident_type: t, catches: he was refused}
-",
-    );
-    assert_eq!(codes_of(&drafts), [Code::Overlap]);
-    let learn = Duration::from_secs(3600);
-    drafts[1].1.rule.condition = Condition::NewValue { learn };
-    assert_eq!(codes_of(&drafts), []);
-}
-
-/// The warnings about a rule with `condition`.
-fn of_condition(condition: Condition, by: &[&str]) -> Vec<Code> {
-    let mut drafts = drafts(&with_match("  by: [namespace]"));
-    let draft = &mut drafts[0].1;
-    draft.rule.condition = condition;
-    draft.rule.by = by.iter().map(|name| (*name).to_owned()).collect();
-    draft.by_spans = vec![0..0; by.len()];
-    codes_of(&drafts)
-}
-
-#[test]
-fn different_values_of_a_name_that_is_in_by_are_never_more_than_one() {
-    let distinct = |count| {
-        Condition::Distinct(Distinct {
-            name: "pod_group".to_owned(),
-            value: 0,
-            threshold: Threshold {
-                needs: Needs::AtLeast(NonZeroU64::new(count).expect("positive")),
-                window: Duration::from_secs(600),
-            },
-        })
+    let two = |keys: &str| {
+        format!(
+            "rules:
+- {{id: a, match: login was refused, incident_type: t, catches: login was refused}}
+- {{id: b, match: was refused, incident_type: t, catches: he was refused{keys}}}
+"
+        )
     };
-    assert_eq!(
-        of_condition(distinct(2), &["namespace", "pod_group"]),
-        [Code::NeverHolds]
-    );
-    assert_eq!(of_condition(distinct(1), &["pod_group"]), []);
-    assert_eq!(of_condition(distinct(2), &["namespace"]), []);
+    for keys in ["", ", threshold: 5 in 10m"] {
+        assert_eq!(codes(&two(keys)), ["L003"], "{keys}");
+    }
+    for keys in [
+        ", absent: 1d",
+        ", new_value: {field: image}",
+        ", threshold: 5 distinct image in 10m",
+        ", threshold: 3x in 5m vs 1h",
+    ] {
+        assert_eq!(codes(&two(keys)), NOTHING, "{keys}");
+    }
 }
 
 #[test]
 fn a_ratio_to_every_line_of_every_stream_is_told() {
-    let ratio = |total: Option<&str>| {
-        Condition::Ratio(Ratio {
-            comparison: Comparison::Above,
-            percent: Decimal {
-                millionths: 5_000_000,
-            },
-            window: Duration::from_secs(300),
-            total: total.map(|text| {
-                Box::new(Match {
-                    any: vec![Item::Text {
-                        text: text.to_owned(),
-                        ignore_case: false,
-                    }],
-                    ..Match::default()
-                })
-            }),
-            min_count: 20,
-        })
-    };
-    assert_eq!(of_condition(ratio(None), &[]), [Code::NoRequiredText]);
-    assert_eq!(
-        of_condition(ratio(Some("login was refused or accepted")), &[]),
-        []
+    check(
+        &with_match("  threshold: '> 5% in 5m'"),
+        expect![[r#"
+        6 L002 `'> 5% in 5m'`: every line of every stream counts as one of the total
+    "#]],
     );
-    assert_eq!(of_condition(ratio(Some("login")), &[]), [Code::ShortText]);
+    check(
+        &with_match("  threshold: '> 5% in 5m'\n  total: login"),
+        expect![[r#"
+            7 L001 `login`: without a `selector`, 5 bytes of text are likely to be in lines that mean something else
+        "#]],
+    );
+    for keys in [
+        "  threshold: '> 5% in 5m'\n  total: login was tried",
+        "  threshold: '> 5% in 5m'\n  selector: app=shop",
+    ] {
+        assert_eq!(codes(&with_match(keys)), NOTHING, "{keys}");
+    }
+    // A share that recovers while its window still counts flaps as a count does.
+    let flaps = with_match("  threshold: '> 5% in 5m'\n  selector: app=shop\n  recover: 1m");
+    assert_eq!(codes(&flaps), ["L013"]);
 }
 
 #[test]
 fn a_sequence_whose_steps_do_not_all_bring_its_key_is_told() {
-    let step = |source: &str| Step {
-        matches: Match {
-            any: vec![Item::Regex(Pattern::compile(source, false).expect(source))],
-            ..Match::default()
-        },
-        count: NonZeroU32::MIN,
+    let sequence = |second: &str, by: &str| {
+        rule(&format!(
+            "  sequence:
+    within: 5m
+    steps:
+    - {{match: {{re: 'Failed password for (?P<account>.+) from'}}, count: 5}}
+    - {{match: {second}}}
+  by: [{by}]"
+        ))
     };
-    let sequence = |sources: &[&str]| {
-        Condition::Sequence(Sequence {
-            within: Duration::from_secs(300),
-            steps: sources.iter().map(|source| step(source)).collect(),
-            absent: None,
-        })
-    };
-    let failed = "Failed password for (?P<account>.+) from";
-    let both = sequence(&[failed, "Accepted password for (?P<account>.+) from"]);
-    assert_eq!(of_condition(both, &["account"]), []);
-    let one = sequence(&[failed, "Accepted password from"]);
-    assert_eq!(
-        of_condition(one.clone(), &["account"]),
-        [Code::MaybeMissing]
+    check(
+        &sequence("Accepted password from", "account"),
+        expect![[r#"
+            10 L016 `account`: only some matches capture `account`: the others are all one key, with an empty value
+        "#]],
     );
-    assert_eq!(of_condition(one, &["namespace"]), []);
+    let both = "{re: 'Accepted password for (?P<account>.+) from'}";
+    assert_eq!(codes(&sequence(both, "account")), NOTHING);
+    assert_eq!(
+        codes(&sequence("Accepted password from", "namespace")),
+        NOTHING
+    );
+    check(
+        &sequence("ok", "namespace"),
+        expect![[r#"
+        6 L001 `within: 5m`: without a `selector`, 2 bytes of text are likely to be in lines that mean something else
+    "#]],
+    );
+}
+
+#[test]
+fn what_waits_for_any_line_or_reads_none_has_no_text_to_be_told_of() {
+    for keys in ["  absent: 15m\n  selector: app=shop", "  absent: 15m"] {
+        assert_eq!(codes(&rule(keys)), NOTHING, "{keys}");
+    }
+    let parts = "rules:\n- {id: a, match: login was refused, incident_type: t, catches: x}\n- {id: b, correlate: {within: 5m, all: [a]}, incident_type: u}\n";
+    assert_eq!(codes(parts), NOTHING);
+}
+
+#[test]
+fn an_escalation_to_what_the_rule_is_anyway_is_told() {
+    check(
+        &with_match("  severity: critical\n  escalate: [{to: critical, after: 10m}]"),
+        expect![[r#"
+            7 L019 `[{to: critical, after: 10m}]`: `critical` is no more than the rule's own severity, `critical`
+        "#]],
+    );
+    check(
+        &with_match("  escalate: [{to: critical, after: 10m}, {to: warning, after: 5m}]"),
+        expect![[r#"
+            6 L019 `[{to: critical, after: 10m}, {to: warning, after: 5m}]`: `warning` is no more than the rule's own severity, `warning`
+        "#]],
+    );
+    for keys in [
+        "  escalate: {to: critical, after: 10m}",
+        "  severity: info\n  escalate: [{to: warning, after: 5m}, {to: critical, after: 10m}]",
+    ] {
+        assert_eq!(codes(&with_match(keys)), NOTHING, "{keys}");
+    }
 }
 
 #[test]
@@ -471,6 +460,17 @@ fn what_is_no_warning_cannot_be_allowed() {
             6 R008 `L004`: L004 is in `allow` already
         "#]],
     );
+}
+
+/// The rules of a file, as read.
+fn drafts(text: &str) -> Vec<(usize, Draft)> {
+    let source = SourceText {
+        name: "rules.yaml".to_owned(),
+        text: text.to_owned(),
+    };
+    let root = crate::rules::yaml::parse(&source, &mut Vec::new()).expect("YAML");
+    let drafts = crate::rules::read::file(&source, &root, 0).drafts;
+    drafts.into_iter().map(|draft| (0, draft)).collect()
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-use super::place_of;
+use super::{parts, place_of};
 use crate::rules::model::{Exclude, FieldCondition, Item, Pattern};
 use crate::rules::problem::{Code, Fault, quoted, shortened};
 use crate::rules::read::{Draft, looks_like_regex};
@@ -25,7 +25,7 @@ pub(super) fn lint(draft: &Draft, warn: &mut impl FnMut(Fault)) {
             ))
         });
     }
-    for matches in draft.rule.parts() {
+    for (written, matches) in parts(draft) {
         let fields = matches.fields.iter().flat_map(|field| {
             let conditions = field.accepts.iter();
             conditions.map(move |condition| (&field.name, condition))
@@ -37,7 +37,7 @@ pub(super) fn lint(draft: &Draft, warn: &mut impl FnMut(Fault)) {
                 warn(
                     Fault::new(
                         Code::LooksLikeRegex,
-                        draft.matching.span.clone(),
+                        written.span.clone(),
                         format!(
                             "`{}` looks like an expression, and is compared letter by letter",
                             shortened(text)
@@ -52,21 +52,21 @@ pub(super) fn lint(draft: &Draft, warn: &mut impl FnMut(Fault)) {
             }
         }
     }
-    let matches = &draft.rule.matches;
-    let items = matches.any.iter().chain(&matches.all).enumerate();
-    for (place, item) in items {
-        if let Item::Regex(pattern) = item
-            && let Some(end) = idle_end(pattern)
-        {
-            let span = draft.matching.items.get(place);
-            warn(idle(span.unwrap_or(&draft.matching.span).clone(), end));
+    for (written, matches) in parts(draft) {
+        let items = matches.any.iter().chain(&matches.all).enumerate();
+        for (place, item) in items {
+            if let Item::Regex(pattern) = item
+                && let Some(end) = idle_end(pattern)
+            {
+                warn(idle(written.item(place), end));
+            }
         }
+        let none = matches.none.iter().find_map(|exclude| match exclude {
+            Exclude::Item(Item::Regex(pattern)) => idle_end(pattern),
+            _ => None,
+        });
+        warn_if(none, warn, |end| idle(written.span.clone(), end));
     }
-    let none = matches.none.iter().find_map(|exclude| match exclude {
-        Exclude::Item(Item::Regex(pattern)) => idle_end(pattern),
-        _ => None,
-    });
-    warn_if(none, warn, |end| idle(draft.matching.span.clone(), end));
 }
 
 fn warn_if<T>(found: Option<T>, warn: &mut impl FnMut(Fault), fault: impl FnOnce(T) -> Fault) {

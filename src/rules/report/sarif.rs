@@ -117,8 +117,8 @@ fn uri(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::load;
     use crate::rules::problem::SourceText;
+    use crate::rules::{LoadOptions, load};
 
     /// What the standard's schema demands of the parts that are written here, in our own words. Nothing else may be written.
     const SCHEMA: &str = r##"
@@ -205,7 +205,7 @@ properties:
             name: name.to_owned(),
             text: text.to_owned(),
         };
-        let problems = load(&[source]).problems;
+        let problems = load(&[source], &LoadOptions::default()).problems;
         let log: Value = serde_json::from_str(&sarif(&problems)).expect("JSON");
         let validator = jsonschema::options()
             .should_validate_formats(true)
