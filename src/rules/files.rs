@@ -12,8 +12,12 @@ use super::yaml::FILE_BYTES_MAX;
 pub(super) const BUILTIN_PREFIX: &str = "builtin/";
 /// Most files under the paths given: more are no rules but a wrong path.
 const FILES_MAX: usize = 10_000;
+/// Most bytes of all files together: thirty ConfigMaps at their largest.
+const BYTES_MAX: usize = 32 << 20;
 /// Deepest directory under a path given.
 const DEPTH_MAX: usize = 32;
+/// Most names that are looked at under the paths given, whatever they are: more are no rules but a wrong path, such as `/`.
+const NAMES_MAX: usize = 100_000;
 
 /// The rules that ship in the binary, and the taxonomy.
 #[must_use]
@@ -53,7 +57,8 @@ pub struct FilesRead {
 /// Reads rule files: a path that is a file, whatever its name, and below one that is a directory every `*.yaml` and `*.yml`.
 ///
 /// Left out are tests (`*_test.yaml`) and names that begin with a dot: a mounted ConfigMap keeps its files twice, below
-/// `..data` and as links to there. A file that two paths lead to is read once. Blocks while it reads.
+/// `..data` and as links to there. A file that two paths lead to is read once. Pipes and devices are refused, because they may
+/// never end or never begin. Blocks while it reads.
 #[must_use]
 pub fn read_paths(paths: &[PathBuf]) -> FilesRead {
     read(paths, Wanted::Rules)
@@ -78,6 +83,9 @@ fn read(paths: &[PathBuf], wanted: Wanted) -> FilesRead {
         wanted,
         seen: HashSet::new(),
         found: 0,
+        names: 0,
+        bytes: 0,
+        full: false,
         read: FilesRead::default(),
     };
     for path in paths {
@@ -97,7 +105,7 @@ fn read(paths: &[PathBuf], wanted: Wanted) -> FilesRead {
                 }
             }
             Ok(_) if wanted == Wanted::Rules && is_test(path) => {}
-            Ok(_) => walk.file(path),
+            Ok(found) => walk.file(path, &found),
             Err(error) => walk.problem(Code::Unreadable, path, &format!("cannot read it: {error}")),
         }
     }
@@ -110,6 +118,12 @@ struct Walk {
     seen: HashSet<PathBuf>,
     /// Files met so far that are wanted, also again and also unreadable.
     found: usize,
+    /// Names met so far in directories.
+    names: usize,
+    /// Bytes read so far.
+    bytes: usize,
+    /// Whether there was more of something than may be: nothing further is read.
+    full: bool,
     read: FilesRead,
 }
 
@@ -121,6 +135,14 @@ impl Walk {
             .push(Problem::of_file(code, &file, message.to_owned()));
     }
 
+    /// Reports the first of the limits that is passed, and ends the reading.
+    fn too_many(&mut self, path: &Path, message: &str) {
+        if !self.full {
+            self.full = true;
+            self.problem(Code::TooMany, path, message);
+        }
+    }
+
     fn directory(&mut self, path: &Path, depth: usize) {
         if depth > DEPTH_MAX {
             self.problem(
@@ -130,9 +152,11 @@ impl Walk {
             );
             return;
         }
+        let room = NAMES_MAX - self.names.min(NAMES_MAX);
         let entries = fs::read_dir(path).and_then(|entries| {
             entries
                 .map(|entry| entry.map(|entry| entry.path()))
+                .take(room + 1)
                 .collect::<Result<Vec<_>, _>>()
         });
         let mut entries = match entries {
@@ -142,8 +166,18 @@ impl Walk {
                 return;
             }
         };
+        self.names += entries.len();
+        if self.names > NAMES_MAX {
+            self.too_many(
+                path,
+                &format!("more than {NAMES_MAX} names under the paths given, of whatever kind"),
+            );
+        }
         entries.sort();
         for path in entries {
+            if self.full {
+                return;
+            }
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if name.starts_with('.') {
                 continue;
@@ -157,7 +191,7 @@ impl Walk {
                         self.directory(&path, depth + 1);
                     }
                 }
-                Ok(found) if found.is_file() && is_wanted => self.file(&path),
+                Ok(found) if is_wanted => self.file(&path, &found),
                 Ok(_) => {}
                 Err(error) if is_wanted => {
                     self.found += 1;
@@ -173,15 +207,18 @@ impl Walk {
         self.seen.insert(real)
     }
 
-    fn file(&mut self, path: &Path) {
+    fn file(&mut self, path: &Path, found: &fs::Metadata) {
         self.found += 1;
-        if !self.first_time(path) {
+        if self.full || !self.first_time(path) {
             return;
         }
-        if self.read.sources.len() >= FILES_MAX {
-            if self.read.sources.len() == FILES_MAX {
-                self.problem(Code::TooMany, path, &format!("more than {FILES_MAX} files"));
-            }
+        if !found.is_file() {
+            let message = "cannot read it: it is a pipe, a socket or a device, and no file";
+            self.problem(Code::Unreadable, path, message);
+            return;
+        }
+        if self.read.sources.len() == FILES_MAX {
+            self.too_many(path, &format!("more than {FILES_MAX} files"));
             return;
         }
         let mut bytes = Vec::new();
@@ -190,6 +227,12 @@ impl Walk {
             .and_then(|file| file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes));
         if let Err(error) = read {
             self.problem(Code::Unreadable, path, &format!("cannot read it: {error}"));
+            return;
+        }
+        self.bytes += bytes.len();
+        if self.bytes > BYTES_MAX {
+            let limit = BYTES_MAX >> 20;
+            self.too_many(path, &format!("more than {limit} MiB of files"));
             return;
         }
         match String::from_utf8(bytes) {

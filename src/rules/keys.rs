@@ -195,6 +195,7 @@ pub(super) const KEYS: &[Key] = &[
     key(Rule, "evidence", Shape::Def("evidence"), "What a finding quotes: `{lines: 4, redact: ['card \\d+']}`."),
     key(Rule, "catches", Shape::Lines, "Example lines that must match."),
     key(Rule, "passes", Shape::Lines, "Example lines that must not match."),
+    key(Rule, "allow", Shape::Def("allow"), "Warnings that are meant here, by their codes: `[L003]`. `trommel check --explain L003` says what one is about."),
 
 
     key(Match, "any", Shape::Def("items"), "At least one of these is in the line."),

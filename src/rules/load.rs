@@ -10,12 +10,15 @@ use super::own;
 use super::problem::{Code, Fault, Level, Problem, SourceText};
 use super::read::{self, Draft, FAULTS_MAX, TaxonomyDraft};
 use super::references::References;
+use super::sharing::Sharing;
 use super::shipped::shipped;
 use super::taxonomy::{self, Taxonomy};
 use super::yaml;
 
 /// Most rules in one set.
 pub const RULES_MAX: usize = 20_000;
+/// Most errors, and most warnings, of all files together: each is shown with its line, which takes a look through its file.
+const PROBLEMS_MAX: usize = 1000;
 
 /// What rules are loaded for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -71,6 +74,8 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
     /// The lines of `catches` and `passes` of the set's rules, for who can match them.
     pub examples: Vec<Example>,
+    /// What to know about lines that several rules match.
+    pub sharing: Sharing,
 }
 
 /// A line that a rule must or must not match.
@@ -109,6 +114,11 @@ pub fn load(sources: &[SourceText], options: &LoadOptions) -> Loaded {
     let mut all_readable = true;
     for (file, source) in sources.iter().enumerate() {
         let mut of_file = Vec::new();
+        // Too many already: that is what is wrong.
+        if drafts.len() > RULES_MAX {
+            faults.0.push(of_file);
+            continue;
+        }
         let ships = shipped().file(&source.text);
         let parsed;
         let root = match ships {
@@ -143,9 +153,11 @@ pub fn load(sources: &[SourceText], options: &LoadOptions) -> Loaded {
     faults.0.resize_with(files.len(), Vec::new);
     if drafts.len() > RULES_MAX {
         let (file, draft) = &drafts[RULES_MAX];
-        let message = format!("there are {} rules, limit is {RULES_MAX}", drafts.len());
-        let fault = Fault::new(Code::TooMany, draft.id_span.clone(), message);
-        faults.add(*file, fault);
+        let message = format!("there are more than {RULES_MAX} rules");
+        faults.add(
+            *file,
+            Fault::new(Code::TooMany, draft.id_span.clone(), message),
+        );
         drafts.truncate(RULES_MAX);
     }
     replace_extended(&mut drafts);
@@ -170,28 +182,40 @@ pub fn load(sources: &[SourceText], options: &LoadOptions) -> Loaded {
     let order = references.exclusions(&mut drafts, &mut faults);
     references.parts(&mut drafts, &mut faults);
     let valid = all_readable && !faults.any_error();
-    if valid {
-        let warnings = lint::lint(&drafts).into_iter();
-        for (file, fault) in warnings.chain(ids_that_ship(&drafts, &by_id)) {
-            faults.add(file, fault);
-        }
-    }
+    let lints = valid.then(|| {
+        let mut lints = lint::lint(&drafts);
+        lints.found.extend(ids_that_ship(&drafts, &by_id));
+        lints
+    });
+    let settled = lint::settle(&drafts, lints, &mut faults.0);
     let mut problems = Vec::new();
+    let (mut errors, mut warnings) = (0, 0);
     for (source, mut faults) in sources.iter().zip(faults.0) {
         // Errors first, so that warnings cannot crowd them out.
         faults.sort_by_key(|fault| (fault.code.level(), fault.at.start));
         faults.truncate(FAULTS_MAX);
         faults.sort_by_key(|fault| fault.at.start);
-        problems.extend(faults.into_iter().map(|fault| Problem::new(source, fault)));
+        for fault in faults {
+            let same = if fault.code.level() == Level::Error {
+                &mut errors
+            } else {
+                &mut warnings
+            };
+            *same += 1;
+            if *same <= PROBLEMS_MAX {
+                problems.push(Problem::new(source, fault));
+            }
+        }
     }
     if !valid {
         return Loaded {
             set: None,
             taxonomy,
             problems,
-            examples: Vec::new(),
+            ..Loaded::default()
         };
     }
+    let sharing = Sharing::new(settled, &drafts, sources);
     fill_hashes(&mut drafts, &by_id, &order);
     let mut examples = Vec::new();
     let mut rules = Vec::new();
@@ -207,6 +231,7 @@ pub fn load(sources: &[SourceText], options: &LoadOptions) -> Loaded {
         taxonomy,
         problems,
         examples,
+        sharing,
     }
 }
 
@@ -368,11 +393,11 @@ fn ids_that_ship<'a>(
 ) -> impl Iterator<Item = (usize, Fault)> + 'a {
     let names = shipped().ids().filter_map(|id| Some((id, *by_id.get(id)?)));
     names.filter_map(|(id, place)| {
-        let (file, draft) = &drafts[place];
+        let (_, draft) = &drafts[place];
         let message = format!("`{id}` is the id of a rule that ships, which `trommel run` loads too");
         let fault = Fault::new(Code::ShippedId, draft.id_span.clone(), message)
             .help(format!("to change that rule write `extends: {id}`; else choose another id, or run with `--no-builtin`"));
-        (!draft.ships && draft.extends.is_none()).then_some((*file, fault))
+        (!draft.ships && draft.extends.is_none()).then_some((place, fault))
     })
 }
 

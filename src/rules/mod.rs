@@ -11,8 +11,10 @@
 //! `taxonomy` is what kinds of incidents there are, and who may do what about them; `shipped` is what rules may extend.
 //! Nothing here executes, fetches or templates anything that a rule says.
 
+mod code;
 mod condition;
 mod exclusion;
+pub mod explain;
 mod files;
 mod hash;
 mod keys;
@@ -29,6 +31,7 @@ pub mod report;
 mod schedule;
 mod schema;
 mod selector;
+mod sharing;
 mod shipped;
 mod summary;
 mod taxonomy;
@@ -39,6 +42,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub use code::{Code, Level};
 pub use condition::{
     Absent, Condition, Correlate, Decimal, Distinct, Needs, Part, Ratio, Sequence, Spike, Step,
     Threshold,
@@ -52,10 +56,11 @@ pub use model::{
     Source, Summary, SummaryPart,
 };
 pub use own::OVERLOADED;
-pub use problem::{Code, Level, Problem, SourceText};
+pub use problem::{Problem, SourceText};
 pub use schedule::{Schedule, ScheduleError, suppressed_until};
 pub use schema::schema;
 pub use selector::{Matcher, Selector, Test};
+pub use sharing::Sharing;
 pub use taxonomy::{
     Action, ActionClass, Domain, IncidentType, Origin, Permission, Policy, Profile, Statement,
     Taxonomy,

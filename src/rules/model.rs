@@ -391,6 +391,18 @@ impl Match {
         none: Vec::new(),
         fields: Vec::new(),
     };
+
+    /// Whether every line fulfils it.
+    #[must_use]
+    pub fn is_any(&self) -> bool {
+        let Self {
+            any,
+            all,
+            none,
+            fields,
+        } = self;
+        any.is_empty() && all.is_empty() && none.is_empty() && fields.is_empty()
+    }
 }
 
 /// A text or an expression looked for in a line.

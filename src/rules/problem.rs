@@ -1,9 +1,13 @@
 //! What is wrong with a rule file, and exactly where.
 
-use std::fmt;
 use std::ops::Range;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
+
+pub(super) use super::code::{Code, Level};
+
+/// Most errors, and most warnings, that are kept of one file: nobody reads further.
+pub(super) const FAULTS_MAX: usize = 200;
 
 /// A rule file: how it is named to people, and what it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,170 +32,17 @@ impl SourceText {
         (start..end, number)
     }
 
+    /// The one-based line and column of the byte `at`. A byte order mark is no character.
+    fn place_of(&self, at: usize) -> (usize, usize) {
+        let (line, number) = self.line_at(at);
+        let before = self.slice(&(line.start..at.min(self.text.len())));
+        let column = before.trim_start_matches('\u{feff}').chars().count() + 1;
+        (number, column)
+    }
+
     /// The piece of the text at `span`; empty where `span` is none of it.
     pub(super) fn slice(&self, span: &Range<usize>) -> &str {
         self.text.get(span.clone()).unwrap_or_default()
-    }
-}
-
-/// Whether a problem refuses the rule set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// Nothing loads.
-    Error,
-    /// It loads, and is probably not what was meant.
-    Warning,
-}
-
-/// What kind of problem: `R…` are errors of rule files, `L…` warnings; from 101 on, those of test files. A code never changes its
-/// meaning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Code {
-    /// R001: YAML cannot read it.
-    Syntax,
-    /// R002: the file cannot be read, or is too large.
-    Unreadable,
-    /// R003: one key twice in one map.
-    DuplicateKey,
-    /// R004: no such key.
-    UnknownKey,
-    /// R006: a key that must be there is not.
-    Missing,
-    /// R007: a list where a text is wanted, and so on.
-    Shape,
-    /// R008: the right kind of value, but not one of those allowed.
-    Value,
-    /// R009: two rules with one id.
-    DuplicateId,
-    /// R010: a selector that cannot be read.
-    Selector,
-    /// R011: a `match` that means nothing, or too much.
-    Match,
-    /// R012: an expression that does not compile, or matches everything.
-    Regex,
-    /// R013: a `threshold` that cannot be read.
-    Threshold,
-    /// R014: no duration.
-    Duration,
-    /// R015: a summary with an unknown placeholder.
-    Placeholder,
-    /// R016: a rule that is referred to and does not exist.
-    UnknownRule,
-    /// R017: rules that exclude each other in a circle.
-    Cycle,
-    /// R018: too many rules, expressions or items.
-    TooMany,
-    /// R019: a line of `catches` that the rule does not match.
-    NotCaught,
-    /// R020: a line of `passes` that the rule matches.
-    NotPassed,
-    /// R030: keys that exclude each other.
-    Conflict,
-    /// R101: a line of a test's `logs` that cannot be read.
-    TestLine,
-    /// R102: a message of a test's `expect` that cannot be read, or that no rule can send.
-    TestMessage,
-    /// R031: an incident type or domain that no file describes.
-    UnknownType,
-    /// R032: what no file may say: a hard constraint.
-    Constraint,
-    /// L001: a short text, looked for in every stream.
-    ShortText,
-    /// L002: no text that every match must contain.
-    NoRequiredText,
-    /// L003: every line that another rule matches is matched here too.
-    Overlap,
-    /// L004: a `by` with as many values as there are requests.
-    ManyKeys,
-    /// L005: no `catches`.
-    NoExamples,
-    /// L006: a file or directory without rules.
-    NoRules,
-    /// L007: a text that looks like an expression.
-    LooksLikeRegex,
-    /// L008: a text that a YAML comment cuts short.
-    CutByComment,
-    /// L009: a reference to a rule that is off.
-    DisabledRule,
-    /// L101: a line of a test's `logs` that repeats an entry, and so does not count.
-    TestRepeats,
-    /// L102: a line of a test's `logs` that is read otherwise than it looks.
-    TestLooksLike,
-    /// L030: a rule that is off because it is for certain environments, and none is named.
-    NoEnvironment,
-    /// L031: the id of a rule that ships, and not its extension.
-    ShippedId,
-    /// L032: a key that changes nothing where it stands.
-    Ineffective,
-}
-
-impl Code {
-    /// The code as it is shown: `R013`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Syntax => "R001",
-            Self::Unreadable => "R002",
-            Self::DuplicateKey => "R003",
-            Self::UnknownKey => "R004",
-            Self::Missing => "R006",
-            Self::Shape => "R007",
-            Self::Value => "R008",
-            Self::DuplicateId => "R009",
-            Self::Selector => "R010",
-            Self::Match => "R011",
-            Self::Regex => "R012",
-            Self::Threshold => "R013",
-            Self::Duration => "R014",
-            Self::Placeholder => "R015",
-            Self::UnknownRule => "R016",
-            Self::Cycle => "R017",
-            Self::TooMany => "R018",
-            Self::NotCaught => "R019",
-            Self::NotPassed => "R020",
-            Self::Conflict => "R030",
-            Self::TestLine => "R101",
-            Self::TestMessage => "R102",
-            Self::UnknownType => "R031",
-            Self::Constraint => "R032",
-            Self::ShortText => "L001",
-            Self::NoRequiredText => "L002",
-            Self::Overlap => "L003",
-            Self::ManyKeys => "L004",
-            Self::NoExamples => "L005",
-            Self::NoRules => "L006",
-            Self::LooksLikeRegex => "L007",
-            Self::CutByComment => "L008",
-            Self::DisabledRule => "L009",
-            Self::TestRepeats => "L101",
-            Self::TestLooksLike => "L102",
-            Self::NoEnvironment => "L030",
-            Self::ShippedId => "L031",
-            Self::Ineffective => "L032",
-        }
-    }
-
-    /// Errors refuse the rule set, warnings do not.
-    #[must_use]
-    pub fn level(self) -> Level {
-        if self.as_str().starts_with('R') {
-            Level::Error
-        } else {
-            Level::Warning
-        }
-    }
-}
-
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl Serialize for Code {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
     }
 }
 
@@ -208,6 +59,10 @@ pub struct Problem {
     pub line: usize,
     /// One-based column, in characters.
     pub column: usize,
+    /// The line where the place ends.
+    pub end_line: usize,
+    /// The column behind its last character.
+    pub end_column: usize,
     /// The same place in bytes of the file.
     pub span: Range<usize>,
     /// What is wrong: lowercase, no full stop.
@@ -219,14 +74,16 @@ pub struct Problem {
 impl Problem {
     /// `fault`, found in `source`.
     pub(super) fn new(source: &SourceText, fault: Fault) -> Self {
-        let (line, number) = source.line_at(fault.at.start);
-        let before = source.slice(&(line.start..fault.at.start.min(source.text.len())));
+        let (line, column) = source.place_of(fault.at.start);
+        let (end_line, end_column) = source.place_of(fault.at.end.max(fault.at.start));
         Self {
             level: fault.code.level(),
             code: fault.code,
             file: source.name.clone(),
-            line: number,
-            column: before.trim_start_matches('\u{feff}').chars().count() + 1,
+            line,
+            column,
+            end_line,
+            end_column,
             span: fault.at,
             message: fault.message,
             help: fault.help,
@@ -241,6 +98,8 @@ impl Problem {
             file: file.to_owned(),
             line: 1,
             column: 1,
+            end_line: 1,
+            end_column: 1,
             span: 0..0,
             message,
             help: None,

@@ -14,6 +14,8 @@ use super::taxonomy::Taxonomy;
 
 /// Longest chain of rules that exclude rules: what an exclusion costs is paid for every line that it is asked about.
 const EXCLUDE_DEPTH_MAX: usize = 8;
+/// Most rules that may have to be asked whether one of them is excluded: each is asked again for every rule that names it.
+const EXCLUDE_ASKED_MAX: u64 = 10_000;
 /// How many unknown names get a suggestion: each costs a comparison with every name.
 const SUGGESTIONS_MAX: usize = 20;
 
@@ -83,7 +85,28 @@ impl References<'_> {
             })
             .collect();
         let order = Order::of(&named);
+        let mut asked = vec![1u64; drafts.len()];
         for &place in &order.places {
+            let below = named[place].iter().map(|&other| asked[other]);
+            asked[place] = below.fold(1, u64::saturating_add);
+            // Told once for a chain: what names this one is no worse.
+            let known = named[place]
+                .iter()
+                .any(|&other| asked[other] > EXCLUDE_ASKED_MAX);
+            if asked[place] > EXCLUDE_ASKED_MAX && !known {
+                let (file, draft) = &drafts[place];
+                let message = format!(
+                    "whether `{}` is excluded takes asking {} rules, limit is {EXCLUDE_ASKED_MAX}",
+                    draft.rule.id, asked[place]
+                );
+                let fault = Fault::new(Code::TooMany, draft.id_span.clone(), message);
+                faults.add(
+                    *file,
+                    fault.help(
+                        "what a rule excludes excludes other rules in turn: name fewer of them",
+                    ),
+                );
+            }
             if order.depth[place] == EXCLUDE_DEPTH_MAX + 1 {
                 let (file, draft) = &drafts[place];
                 let span = draft.matching.excludes[0].1.clone();

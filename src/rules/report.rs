@@ -1,4 +1,6 @@
-//! Problems for people and machines: text with the line and a caret, JSON, and GitHub's workflow commands.
+//! Problems for people and machines: text with the line and a caret, JSON, GitHub's workflow commands, SARIF.
+
+mod sarif;
 
 use std::fmt::Write as _;
 
@@ -6,6 +8,8 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level as Title, Origin, Renderer, Snippet};
 
 use super::problem::{Level, Problem, SourceText};
+
+pub use sarif::sarif;
 
 /// Longest line that is shown; of a longer one only the place is.
 const LINE_BYTES_MAX: usize = 2000;
@@ -130,9 +134,14 @@ pub fn github(problems: &[Problem]) -> String {
                 .replace('\n', "%0A")
         };
         let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
+        let end = if problem.end_line > problem.line {
+            format!("endLine={},", problem.end_line)
+        } else {
+            String::new()
+        };
         writeln!(
             out,
-            "::{command} file={},line={},col={},title={}::{}",
+            "::{command} file={},line={},col={},{end}title={}::{}",
             property(&problem.file),
             problem.line,
             problem.column,
@@ -173,7 +182,7 @@ mod tests {
 
         "#]]
         .assert_eq(&text(&problems, &sources, false));
-        expect_test::expect![[r#"[{"level":"error","code":"R004","file":"a,b.yaml","line":4,"column":5,"span":{"start":49,"end":58},"message":"unknown key `serverity` in a rule","help":"did you mean `severity`?"}]"#]].assert_eq(&json(&problems));
+        expect_test::expect![[r#"[{"level":"error","code":"R004","file":"a,b.yaml","line":4,"column":5,"end_line":4,"end_column":14,"span":{"start":49,"end":58},"message":"unknown key `serverity` in a rule","help":"did you mean `severity`?"}]"#]].assert_eq(&json(&problems));
         expect_test::expect![[r#"
             ::error file=a%2Cb.yaml,line=4,col=5,title=R004::unknown key `serverity` in a rule: did you mean `severity`?
         "#]].assert_eq(&github(&problems));

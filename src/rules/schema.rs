@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::code::Code;
 use super::keys::{ACTION_CLASSES, KEYS, Key, NOT_DEFAULTS, PROFILE, Place, Shape};
 
 /// The JSON Schema (draft 2020-12) of a rule file.
@@ -36,6 +37,11 @@ fn definitions() -> Value {
     let text = json!({"type": ["string", "number", "boolean"]});
     let item = json!({"anyOf": [reference("text"), regex_item]});
     let exclude = json!({"anyOf": [reference("text"), regex_item, rule_item]});
+    let allowed: Vec<&str> = Code::ALL
+        .iter()
+        .filter(|code| code.may_be_allowed())
+        .map(|code| code.as_str())
+        .collect();
     json!({
         "text": text,
         "id": {"type": ["string", "number"], "pattern": "^[a-z0-9_]{1,64}$"},
@@ -84,6 +90,7 @@ fn definitions() -> Value {
         "parts": one_or_many(&reference("id")),
         "new_value": required(object(Place::NewValue, |_| true), &["field"]),
         "new_pattern": object(Place::NewPattern, |_| true),
+        "allow": one_or_many(&json!({"enum": allowed})),
         "evidence": object(Place::Evidence, |_| true),
         "evidence_lines": {"type": "integer", "minimum": 0, "maximum": super::EvidenceRules::LINES_MAX},
         "defaults": object(Place::Rule, |key| !NOT_DEFAULTS.contains(&key.name)),

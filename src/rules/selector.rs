@@ -53,6 +53,20 @@ impl fmt::Debug for Test {
     }
 }
 
+impl Test {
+    /// Whether it holds for a label with this value.
+    #[must_use]
+    pub fn accepts(&self, value: &str) -> bool {
+        match self {
+            Self::Equal(wanted) => value == wanted,
+            Self::NotEqual(unwanted) => value != unwanted,
+            Self::Matches(_, regex) => regex.is_match(value),
+            Self::MatchesNot(_, regex) => !regex.is_match(value),
+            Self::OneOf(wanted) => wanted.iter().any(|wanted| wanted == value),
+        }
+    }
+}
+
 impl Matcher {
     /// The value that it looks at in `labels`; empty for a label that is not there.
     #[must_use]
@@ -68,14 +82,7 @@ impl Matcher {
     /// Whether a stream with `labels` fulfils it.
     #[must_use]
     pub fn holds(&self, labels: &Labels) -> bool {
-        let value = self.value(labels);
-        match &self.test {
-            Test::Equal(wanted) => value == wanted,
-            Test::NotEqual(unwanted) => value != unwanted,
-            Test::Matches(_, regex) => regex.is_match(value),
-            Test::MatchesNot(_, regex) => !regex.is_match(value),
-            Test::OneOf(wanted) => wanted.iter().any(|wanted| wanted == value),
-        }
+        self.test.accepts(self.value(labels))
     }
 }
 

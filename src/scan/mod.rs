@@ -10,6 +10,7 @@
 mod confirm;
 #[cfg(test)]
 mod corpus;
+mod examples;
 mod explain;
 mod fields;
 mod hits;
@@ -27,6 +28,7 @@ mod search;
 #[cfg(test)]
 mod testing;
 
+pub use examples::matching_rules;
 pub use explain::{Explained, FieldSeen, ItemSeen, Near, Seen, Spoiler, explain};
 pub(crate) use fields::find as field;
 pub use hits::VALUE_BYTES_MAX;

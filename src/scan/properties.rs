@@ -510,9 +510,9 @@ proptest! {
 fn check_cost(matches: Match, cost: Cost, literals: &[&str]) {
     let scanner = Scanner::new(rule_set([rule("r", matches)]));
     assert_eq!(scanner.cost(RuleIndex(0)), cost);
-    let found: Vec<_> = scanner
-        .literals(RuleIndex(0))
-        .map(String::from_utf8_lossy)
+    let found: Vec<_> = scanner.literals()[0]
+        .iter()
+        .map(|literal| String::from_utf8_lossy(literal))
         .collect();
     assert_eq!(found, literals);
 }

@@ -97,15 +97,18 @@ impl Scanner {
         self.costs[rule.0 as usize]
     }
 
-    /// The literals that `rule` is looked for by: every line that it hits contains one. None for [`Cost::EveryLine`].
-    pub fn literals(&self, rule: RuleIndex) -> impl Iterator<Item = &[u8]> {
-        let place = rule.0 as usize;
-        self.tiers.iter().flat_map(move |tier| {
-            let literals = tier.literals.iter().zip(&tier.wanted_by);
-            literals
-                .filter(move |(_, wanted_by)| wanted_by.contains(&place))
-                .map(|(literal, _)| &*literal.bytes)
-        })
+    /// For each rule the literals that it is looked for by: every line that it hits contains one. None for [`Cost::EveryLine`].
+    #[must_use]
+    pub fn literals(&self) -> Vec<Vec<&[u8]>> {
+        let mut by_rule = vec![Vec::new(); self.plans.len()];
+        for tier in &self.tiers {
+            for (literal, wanted_by) in tier.literals.iter().zip(&tier.wanted_by) {
+                for &rule in wanted_by {
+                    by_rule[rule].push(&*literal.bytes);
+                }
+            }
+        }
+        by_rule
     }
 
     /// Appends to `hits` those of the entries `entries` of `batch`, in no particular order.

@@ -16,8 +16,8 @@ rules:
     incident_type: identity_provider_unreachable
   - id: slow
     match: {all: [request done], fields: {took: ">= 500"}}
-    incident_type: test
-  - {id: link, match: link down, incident_type: test}
+    incident_type: workload_failure
+  - {id: link, match: link down, incident_type: workload_failure}
 "#;
 
 /// Minute, what differs in the labels, line.

@@ -84,6 +84,18 @@ impl<'n> Keys<'n> {
         self.find(name).map(|(node, _)| node)
     }
 
+    /// Where the value of each key stands, of those that count.
+    pub(super) fn written(&self) -> Vec<(&'static str, Range<usize>)> {
+        let mut written: Vec<(&'static str, Range<usize>)> = Vec::new();
+        for (name, _) in self.layers().flat_map(|(layer, _)| layer.names()) {
+            let known = written.iter().any(|(known, _)| *known == name);
+            if let Some(node) = self.get(name).filter(|_| !known) {
+                written.push((name, node.span.clone()));
+            }
+        }
+        written
+    }
+
     /// Whether it is defaults that are read: their values are checked, and not how they fit together.
     pub(super) fn are_defaults(&self) -> bool {
         self.defaults.is_none()

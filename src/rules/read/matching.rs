@@ -354,7 +354,7 @@ impl Reader<'_> {
 }
 
 /// Marks of an expression that hardly any log line holds.
-fn looks_like_regex(text: &str) -> bool {
+pub(in crate::rules) fn looks_like_regex(text: &str) -> bool {
     const MARKS: [&str; 12] = [
         ".*", ".+", "\\d", "\\s", "\\S", "\\w", "\\b", "(?", "[0-9]", "[a-z", "[^", "\\.",
     ];

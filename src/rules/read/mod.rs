@@ -3,6 +3,7 @@
 //! Reading never stops at a mistake: what cannot be read has its default from there on, so that one run shows all of a file's
 //! mistakes, and rules that refer to a broken one are not blamed for it.
 
+mod allow;
 mod condition;
 mod fields;
 mod fit;
@@ -19,12 +20,13 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use layers::Keys;
-pub(super) use matching::Matching;
+pub(super) use matching::{Matching, looks_like_regex};
 pub(super) use taxonomy::{DomainDraft, TaxonomyDraft, TypeDraft};
 use value::Entries;
 
 use super::keys::{NOT_DEFAULTS, Place};
 use super::model::{Rule, Severity};
+pub(super) use super::problem::FAULTS_MAX;
 use super::problem::{Code, Fault, Level, SourceText};
 use super::shipped::ShippedRule;
 use super::taxonomy::ActionClass;
@@ -33,8 +35,6 @@ use super::yaml::{Node, Value};
 
 /// Most memory of all compiled expressions together.
 const PATTERNS_BYTES_MAX: usize = 256 << 20;
-/// Most errors, and most warnings, that are kept of one file: nobody reads further.
-pub(super) const FAULTS_MAX: usize = 200;
 
 /// A rule as read, with the places that checks across rules report.
 #[derive(Debug, Clone)]
@@ -68,6 +68,12 @@ pub(super) struct Draft {
     pub(super) by_spans: Vec<Range<usize>>,
     /// Of each line of `catches`, and of `passes`.
     pub(super) examples: [Vec<Range<usize>>; 2],
+    /// Of the whole rule.
+    pub(super) span: Range<usize>,
+    /// Of the value of each key that is written, in the rule or in `defaults`.
+    pub(super) written: Vec<(&'static str, Range<usize>)>,
+    /// Warnings that it may give, and where each is named.
+    pub(super) allow: Vec<(Code, Range<usize>)>,
 }
 
 impl Draft {
@@ -91,6 +97,9 @@ impl Draft {
             parts: Vec::new(),
             by_spans: Vec::new(),
             examples: [Vec::new(), Vec::new()],
+            span: 0..0,
+            written: Vec::new(),
+            allow: Vec::new(),
         }
     }
 

@@ -36,6 +36,7 @@ impl Reader<'_> {
         };
         let (line, number) = self.source.line_at(node.span.start);
         let mut draft = self.settings(&keys);
+        draft.span = node.span.clone();
         draft.rule.source = Source {
             file: self.source.name.clone(),
             line: number,
@@ -186,6 +187,8 @@ impl Reader<'_> {
         draft.matching = matching;
         draft.by_spans = by_spans;
         draft.examples = [caught, passed];
+        draft.written = keys.written();
+        draft.allow = self.allow(keys);
         self.condition(keys, ignore_case, &mut draft);
         self.life(keys, ignore_case, &mut draft);
         draft

@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 
-use super::problem::{Code, Fault, SourceText, shortened};
+use super::problem::{Code, FAULTS_MAX, Fault, SourceText, shortened};
 
 /// Largest rule file in bytes: the size that Kubernetes allows a whole ConfigMap.
 pub(super) const FILE_BYTES_MAX: usize = 1 << 20;
@@ -19,6 +19,8 @@ pub(super) const FILE_BYTES_MAX: usize = 1 << 20;
 const DEPTH_MAX: usize = 32;
 /// Most nodes in one file, those of aliases counted at every use.
 const NODES_MAX: usize = 200_000;
+/// Most bytes of texts that anchors and aliases repeat.
+const COPIED_BYTES_MAX: usize = FILE_BYTES_MAX;
 
 /// A value and the bytes of the file where it was written.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,19 +62,39 @@ impl Node {
             .map(|(_, value)| value)
     }
 
-    /// How many nodes this is, and how deep.
-    fn extent(&self) -> (usize, usize) {
+    fn extent(&self) -> Extent {
+        let mut extent = Extent {
+            nodes: 1,
+            height: 1,
+            bytes: 0,
+        };
         let children: Box<dyn Iterator<Item = &Node>> = match &self.value {
-            Value::Null | Value::Scalar { .. } => return (1, 1),
+            Value::Null => return extent,
+            Value::Scalar { text, .. } => {
+                extent.bytes = text.len();
+                return extent;
+            }
             Value::List(items) => Box::new(items.iter()),
             Value::Map(entries) => Box::new(entries.iter().flat_map(|(k, v)| [k, v])),
         };
-        children
-            .map(Node::extent)
-            .fold((1, 1), |(count, height), (inner, depth)| {
-                (count + inner, height.max(depth + 1))
-            })
+        for inner in children.map(Node::extent) {
+            extent.nodes += inner.nodes;
+            extent.height = extent.height.max(inner.height + 1);
+            extent.bytes += inner.bytes;
+        }
+        extent
     }
+}
+
+/// What a node is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Extent {
+    /// How many nodes it is, itself included.
+    nodes: usize,
+    /// How many levels.
+    height: usize,
+    /// Of all its texts.
+    bytes: usize,
 }
 
 /// Reads the one document of `source`. What YAML allows and a rule file does not (a key twice, a tag, an unused anchor) goes
@@ -84,10 +106,7 @@ pub(super) fn parse(source: &SourceText, faults: &mut Vec<Fault>) -> Option<Node
             Fault::new(
                 Code::Unreadable,
                 0..0,
-                format!(
-                    "the file has {} bytes, limit is {FILE_BYTES_MAX}",
-                    text.len()
-                ),
+                format!("the file has more than {FILE_BYTES_MAX} bytes"),
             )
             .help("split it: all files of a directory make one rule set"),
         );
@@ -100,6 +119,7 @@ pub(super) fn parse(source: &SourceText, faults: &mut Vec<Fault>) -> Option<Node
         anchors: HashMap::new(),
         unused: HashMap::new(),
         nodes: 0,
+        copied_bytes: 0,
         root: None,
     };
     let places = Places::of(text);
@@ -138,7 +158,7 @@ pub(super) fn parse(source: &SourceText, faults: &mut Vec<Fault>) -> Option<Node
     }
     let mut unused: Vec<_> = builder.unused.into_values().collect();
     unused.sort_by_key(|span| span.start);
-    for span in unused {
+    for span in unused.into_iter().take(FAULTS_MAX) {
         let text = source.slice(&span);
         builder.faults.push(
             Fault::new(
@@ -206,6 +226,7 @@ struct Builder<'a> {
     anchors: HashMap<usize, Node>,
     unused: HashMap<usize, Range<usize>>,
     nodes: usize,
+    copied_bytes: usize,
     root: Option<Node>,
 }
 
@@ -251,18 +272,19 @@ impl Builder<'_> {
             Event::SequenceEnd | Event::MappingEnd => self.close(span),
             Event::Alias(anchor) => {
                 self.unused.remove(&anchor);
-                let Some(node) = self.anchors.get(&anchor).cloned() else {
+                let Some(extent) = self.anchors.get(&anchor).map(Node::extent) else {
                     return Err(Fault::new(
                         Code::Syntax,
                         span,
                         "this alias stands inside what it refers to",
                     ));
                 };
-                let (count, height) = node.extent();
-                if self.frames.len() + height > DEPTH_MAX {
+                if self.frames.len() + extent.height > DEPTH_MAX {
                     return Err(too_deep(span));
                 }
-                self.add(node, 0, count)
+                self.count_copy(extent, &span)?;
+                let node = self.anchors[&anchor].clone();
+                self.add(node, 0, 0)
             }
             Event::Nothing
             | Event::StreamStart
@@ -321,20 +343,38 @@ impl Builder<'_> {
         self.add(Node { value, span }, frame.anchor, 1)
     }
 
-    fn add(&mut self, node: Node, anchor: usize, count: usize) -> Result<(), Fault> {
-        self.nodes += count;
-        if anchor > 0 {
-            // The kept copy is memory too.
-            self.nodes += node.extent().0;
-            self.unused.insert(anchor, node.span.clone());
-            self.anchors.insert(anchor, node.clone());
-        }
-        if self.nodes > NODES_MAX {
+    /// Makes room for a copy that an alias or an anchor is about to make: what is copied is memory each time.
+    fn count_copy(&mut self, extent: Extent, at: &Range<usize>) -> Result<(), Fault> {
+        self.nodes += extent.nodes;
+        self.copied_bytes += extent.bytes;
+        if self.copied_bytes > COPIED_BYTES_MAX {
             return Err(Fault::new(
                 Code::TooMany,
-                node.span,
-                format!("the file has more than {NODES_MAX} values, counting aliases at every use"),
+                at.clone(),
+                format!("anchors and aliases repeat more than {COPIED_BYTES_MAX} bytes of text"),
             ));
+        }
+        self.check_count(at)
+    }
+
+    fn check_count(&self, at: &Range<usize>) -> Result<(), Fault> {
+        if self.nodes <= NODES_MAX {
+            return Ok(());
+        }
+        Err(Fault::new(
+            Code::TooMany,
+            at.clone(),
+            format!("the file has more than {NODES_MAX} values, counting aliases at every use"),
+        ))
+    }
+
+    fn add(&mut self, node: Node, anchor: usize, count: usize) -> Result<(), Fault> {
+        self.nodes += count;
+        self.check_count(&node.span)?;
+        if anchor > 0 {
+            self.count_copy(node.extent(), &node.span)?;
+            self.unused.insert(anchor, node.span.clone());
+            self.anchors.insert(anchor, node.clone());
         }
         match self.frames.last_mut().map(|frame| &mut frame.open) {
             None => self.root = Some(node),
@@ -347,11 +387,18 @@ impl Builder<'_> {
         Ok(())
     }
 
+    /// Notes a fault, unless there are enough: all of them are errors, and nobody reads further.
+    fn fault(&mut self, fault: Fault) {
+        if self.faults.len() < FAULTS_MAX {
+            self.faults.push(fault);
+        }
+    }
+
     fn check_keys(&mut self, entries: &[(Node, Node)]) {
         let mut seen = HashSet::new();
         for (key, _) in entries {
             let Some(name) = key.scalar() else {
-                self.faults.push(Fault::new(
+                self.fault(Fault::new(
                     Code::Shape,
                     key.span.clone(),
                     "a key must be a text",
@@ -359,7 +406,7 @@ impl Builder<'_> {
                 continue;
             };
             if name == "<<" {
-                self.faults.push(
+                self.fault(
                     Fault::new(
                         Code::Syntax,
                         key.span.clone(),
@@ -368,7 +415,7 @@ impl Builder<'_> {
                     .help("write what the rules of a file share under `defaults:`"),
                 );
             } else if !seen.insert(name) {
-                self.faults.push(
+                self.fault(
                     Fault::new(
                         Code::DuplicateKey,
                         key.span.clone(),
@@ -389,7 +436,7 @@ impl Builder<'_> {
         }
         let (line, _) = self.source.line_at(span.start);
         let text = self.source.slice(&(span.start..line.end)).trim_end();
-        self.faults.push(
+        self.fault(
             Fault::new(
                 Code::Syntax,
                 span.start..span.start + text.len(),
@@ -505,7 +552,7 @@ mod tests {
     fn aliases_expand_within_a_bound() {
         let (node, faults) = read("a: &x [1, 2]\nb: *x\n");
         assert_eq!(faults, []);
-        assert_eq!(node.expect("valid").extent().0, 9);
+        assert_eq!(node.expect("valid").extent().nodes, 9);
         let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..12 {
             let inner = format!("*a{}, ", level - 1).repeat(9);

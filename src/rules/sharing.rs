@@ -1,0 +1,112 @@
+//! Lines that several rules match: what the example lines of a set say about the rules that they do not belong to.
+
+use std::collections::{HashMap, HashSet};
+
+use super::condition::Condition;
+use super::lint::{Settled, apart};
+use super::load::Example;
+use super::model::{Exclude, Rule, RuleSet};
+use super::problem::{Code, Problem, SourceText};
+use super::read::Draft;
+use crate::hit::RuleIndex;
+
+/// What is known about lines that several rules match before any line has been tried.
+#[derive(Debug, Default)]
+pub struct Sharing {
+    /// Pairs of ids, in order, of which it was told that they overlap.
+    told: HashSet<(String, String)>,
+    /// For the id of each rule that allows it the place in `in_vain` of what it would have allowed for nothing.
+    allowed: HashMap<String, usize>,
+    in_vain: Vec<Problem>,
+}
+
+impl Sharing {
+    pub(super) fn new(settled: Settled, drafts: &[(usize, Draft)], sources: &[SourceText]) -> Self {
+        let id = |place: usize| drafts[place].1.rule.id.clone();
+        let mut sharing = Self::default();
+        let told = settled.overlapping.into_iter();
+        sharing.told.extend(told.map(|(a, b)| pair(id(a), id(b))));
+        for (file, fault, places) in settled.sharing {
+            let next = sharing.in_vain.len();
+            sharing.in_vain.push(Problem::new(&sources[file], fault));
+            let ids = places.into_iter().map(|place| (id(place), next));
+            sharing.allowed.extend(ids);
+        }
+        sharing
+    }
+
+    /// Warnings about lines of `catches` that another rule matches too, each pair of rules once, and about what was allowed in
+    /// vain. `matching` tells for each of `examples` the rules of `set` whose `match` it fulfils, whatever their streams.
+    ///
+    /// # Panics
+    /// If `matching` is shorter than `examples`, or names a rule of another set.
+    #[must_use]
+    pub fn problems(
+        &self,
+        set: &RuleSet,
+        examples: &[Example],
+        matching: &[Vec<RuleIndex>],
+    ) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut told = self.told.clone();
+        let mut needed = HashSet::new();
+        for (example, matching) in examples.iter().zip(matching) {
+            let Some((own, rule)) = set.find(&example.rule).filter(|_| example.must_match) else {
+                continue;
+            };
+            for &other in matching {
+                let other = set.rule(other);
+                if other.id == set.rule(own).id
+                    || !one_cause(rule, other)
+                    || !told.insert(pair(rule.id.clone(), other.id.clone()))
+                {
+                    continue;
+                }
+                match self.allowed.get(&rule.id) {
+                    Some(allow) => {
+                        needed.insert(*allow);
+                    }
+                    None => problems.push(Problem {
+                        level: Code::SharedLine.level(),
+                        code: Code::SharedLine,
+                        message: format!(
+                            "`{}` matches this line of `{}` too: two findings for one cause",
+                            other.id, rule.id
+                        ),
+                        help: Some(format!(
+                            "in `{}` write `none: [{{rule: {}}}]`, or tell their streams apart",
+                            other.id, rule.id
+                        )),
+                        ..example.problem()
+                    }),
+                }
+            }
+        }
+        let in_vain = self.in_vain.iter().enumerate();
+        problems.extend(
+            in_vain
+                .filter(|(place, _)| !needed.contains(place))
+                .map(|(_, problem)| problem.clone()),
+        );
+        problems
+    }
+}
+
+/// Whether a line that both match makes two findings of one cause. What counts shares or different values, or waits for what does
+/// not come, reads the lines of other rules on purpose.
+fn one_cause(rule: &Rule, other: &Rule) -> bool {
+    let counts = |rule: &Rule| matches!(rule.condition, Condition::Count(_));
+    let leaves = |rule: &Rule, to: &Rule| {
+        let mut none = rule.matches.none.iter();
+        none.any(|exclude| matches!(exclude, Exclude::Rule(id) if *id == to.id))
+    };
+    counts(rule)
+        && counts(other)
+        && !leaves(rule, other)
+        && !leaves(other, rule)
+        && !apart(&rule.selector, &other.selector)
+}
+
+fn pair(a: String, b: String) -> (String, String) {
+    if a <= b { (a, b) } else { (b, a) }
+}
