@@ -102,7 +102,7 @@ pub fn allowance(code: Code) -> String {
     }
 }
 
-/// The whole explanation of `code` as text for a terminal, at most [`WIDTH`] characters wide save for examples.
+/// The whole explanation of `code` as text for a terminal, at most 100 characters wide save for examples.
 #[must_use]
 pub fn explain(code: Code) -> String {
     let Explanation {
