@@ -7,6 +7,7 @@ mod compile;
 mod completions;
 mod input;
 mod output;
+mod progress;
 mod replay;
 mod rules;
 mod run;
@@ -25,6 +26,7 @@ use output::Output;
 pub use check::{CheckArgs, CheckFormat};
 pub use completions::CompletionsArgs;
 pub use input::{Input, InputArgs};
+pub use progress::ShowProgress;
 pub use replay::ReplayArgs;
 pub use rules::RulesArgs;
 pub use run::RunArgs;
@@ -272,6 +274,10 @@ mod tests {
 
     impl Output for Fails {
         fn shows_color(&self) -> bool {
+            false
+        }
+
+        fn is_terminal(&self) -> bool {
             false
         }
     }
