@@ -2,17 +2,23 @@
 //!
 //! - `unpack`: bytes of a file, out of gzip or zstd; `lines`: its lines; `forms`: what an entry is in which notation.
 //! - `opened`: the entries of one file; `reading`, `streams`: what all files have in common, and what is told of them.
+//! - `order`: the entries of all files in order of time, in memory that does not grow with them; `runs`: the same for entries in no
+//!   order, through temporary files.
 
 mod forms;
 mod lines;
 mod opened;
+mod order;
 mod reading;
+mod runs;
 mod streams;
 mod unpack;
 
-use std::fs::File;
+use std::cell::Cell;
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -20,10 +26,13 @@ use clap::{Args, ValueEnum};
 
 use self::opened::Opened;
 use self::reading::Reading;
+use super::progress::Console;
 use crate::batch::{Batch, Stream};
 use crate::push::{Limits, labels};
 use crate::rules::RuleSet;
 use crate::time::Timestamp;
+
+pub(super) use self::order::{InOrder, Sorting, Span};
 
 /// Recorded logs, and the rules to try on them.
 #[derive(Debug, Clone, Args)]
@@ -63,6 +72,8 @@ pub enum Input {
 pub(super) struct Recorded {
     /// The file as it was named.
     pub(super) file: Arc<str>,
+    /// Its place among the files.
+    input: u32,
     /// The line where it begins in the file, from 1; of a push request the place of the entry.
     pub(super) n: u64,
     pub(super) stream: Arc<Stream>,
@@ -72,11 +83,29 @@ pub(super) struct Recorded {
     pub(super) metadata: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
+/// The order of entries: by time; those of one time in the order of files, and of a file in its own.
+type Place = (Timestamp, u32, u64);
+
 impl Recorded {
     /// Adds the entry to `batch`, as the decoders of pushes do.
     pub(super) fn add_to(&self, batch: &mut Batch) {
         let at = self.at.unwrap_or_default();
         batch.push(&self.stream, at, &self.line, &self.metadata);
+    }
+
+    fn place(&self) -> Place {
+        (self.at.unwrap_or_default(), self.input, self.n)
+    }
+
+    /// Roughly the memory that it takes. Labels count in full, as if no other entry had the same.
+    fn held_bytes(&self) -> usize {
+        let labels = self.stream.labels.iter();
+        let labels: usize = labels.map(|(name, value)| name.len() + value.len()).sum();
+        let metadata = self.metadata.iter();
+        let metadata: usize = metadata
+            .map(|(name, value)| name.capacity() + value.capacity())
+            .sum();
+        size_of::<Self>() + self.line.capacity() + labels + metadata
     }
 }
 
@@ -101,9 +130,9 @@ impl InputArgs {
         diagnostics: &mut D,
         each: &mut dyn FnMut(Recorded) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let mut reading = self.reading(times, diagnostics)?;
+        let mut reading = self.reading(times, Console::plain(diagnostics))?;
         for source in self.sources() {
-            let Some(mut opened) = source.open(&mut reading)? else {
+            let Some(mut opened) = source.open(&Rc::default(), &mut reading)? else {
                 continue;
             };
             while let Some(entry) = opened.next(&mut reading)? {
@@ -113,33 +142,53 @@ impl InputArgs {
         reading.end(rules)
     }
 
+    /// The entries of all files whose times lie in `span`, in order of time.
+    ///
+    /// # Errors
+    /// Labels that are none, and what [`InOrder::new`] returns.
+    pub(super) fn in_order<'a, D: Write>(
+        &self,
+        span: Span,
+        sorting: Sorting,
+        console: Console<'a, D>,
+    ) -> anyhow::Result<InOrder<'a, D>> {
+        let reading = self.reading(Times::Needed, console)?;
+        InOrder::new(self.sources(), span, sorting, reading)
+    }
+
     fn reading<'a, D: Write>(
         &self,
         times: Times,
-        diagnostics: &'a mut D,
+        console: Console<'a, D>,
     ) -> anyhow::Result<Reading<'a, D>> {
         let limits = Limits::default();
         let added = self.labels.as_deref().unwrap_or_default();
         let added = labels::parse(added.as_bytes(), limits.labels_bytes_max).context("--labels")?;
-        Ok(Reading::new(times, limits, added, diagnostics))
+        Ok(Reading::new(times, limits, added, console))
     }
 
-    fn sources(&self) -> impl Iterator<Item = Source> {
-        self.files.iter().map(|path| Source {
-            name: path.display().to_string().into(),
-            from: if path == Path::new("-") {
-                Where::Pipe(Box::new(io::stdin()))
-            } else {
-                Where::File(path.clone())
-            },
-            input: self.input,
-        })
+    fn sources(&self) -> Vec<Source> {
+        let sources = self.files.iter().enumerate();
+        sources
+            .map(|(place, path)| Source {
+                name: path.display().to_string().into(),
+                // More arguments than that no system passes.
+                place: place as u32,
+                from: if path == Path::new("-") {
+                    Where::Pipe(Box::new(io::stdin()))
+                } else {
+                    Where::File(path.clone())
+                },
+                input: self.input,
+            })
+            .collect()
     }
 }
 
 /// A file that has not been opened.
 struct Source {
     name: Arc<str>,
+    place: u32,
     from: Where,
     input: Input,
 }
@@ -151,10 +200,26 @@ enum Where {
 }
 
 impl Source {
-    /// Opens it, to be read from the start. One that cannot be opened is told, and is `None`.
-    fn open<D: Write>(self, reading: &mut Reading<'_, D>) -> anyhow::Result<Option<Opened>> {
+    /// How many bytes there are, if that is known; then it can also be read another time.
+    fn bytes(&self) -> Option<u64> {
+        match &self.from {
+            Where::File(path) => {
+                let metadata = fs::metadata(path).ok()?;
+                metadata.is_file().then_some(metadata.len())
+            }
+            Where::Pipe(_) => None,
+        }
+    }
+
+    /// Opens it, to be read from the start. What has been read of it is counted in `read`, packed as it is.
+    /// One that cannot be opened is told, and is `None`.
+    fn open<D: Write>(
+        self,
+        read: &Rc<Cell<u64>>,
+        reading: &mut Reading<'_, D>,
+    ) -> anyhow::Result<Option<Opened>> {
         let name = Arc::clone(&self.name);
-        match self.try_open(reading.limits()) {
+        match self.try_open(read, reading.limits()) {
             Ok(opened) => Ok(Some(opened)),
             Err(error) => {
                 reading.fail(&name, None, &format!("cannot read it: {error}"))?;
@@ -163,13 +228,28 @@ impl Source {
         }
     }
 
-    fn try_open(self, limits: &Limits) -> io::Result<Opened> {
+    fn try_open(self, read: &Rc<Cell<u64>>, limits: &Limits) -> io::Result<Opened> {
         let file: Box<dyn Read> = match self.from {
             Where::File(path) => Box::new(File::open(path)?),
             Where::Pipe(pipe) => pipe,
         };
-        let reader = unpack::unpack(file)?;
-        Ok(Opened::new(self.name, reader, self.input, limits))
+        let (packing, reader) = unpack::unpack(file, Rc::clone(read))?;
+        Ok(Opened::new(
+            self.name, self.place, packing, reader, self.input, limits,
+        ))
+    }
+
+    /// The same file, to be opened another time.
+    fn again(&self) -> Option<Self> {
+        match &self.from {
+            Where::File(path) => Some(Self {
+                name: Arc::clone(&self.name),
+                place: self.place,
+                from: Where::File(path.clone()),
+                input: self.input,
+            }),
+            Where::Pipe(_) => None,
+        }
     }
 }
 

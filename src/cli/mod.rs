@@ -9,6 +9,7 @@ mod explain;
 mod input;
 mod output;
 mod policy;
+mod progress;
 mod replay;
 mod rules;
 mod run;
@@ -30,6 +31,7 @@ pub use completions::CompletionsArgs;
 pub use explain::{ExplainArgs, ExplainFormat};
 pub use input::{Input, InputArgs};
 pub use policy::{PolicyArgs, PolicyFormat};
+pub use progress::ShowProgress;
 pub use replay::ReplayArgs;
 pub use rules::RulesArgs;
 pub use run::RunArgs;
@@ -284,6 +286,10 @@ mod tests {
 
     impl Output for Fails {
         fn shows_color(&self) -> bool {
+            false
+        }
+
+        fn is_terminal(&self) -> bool {
             false
         }
     }

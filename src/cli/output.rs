@@ -8,17 +8,28 @@ use crate::telemetry::colour_is_wanted;
 pub(super) trait Output: Write {
     /// Whether it shows terminal colours to somebody who wants them.
     fn shows_color(&self) -> bool;
+
+    /// Whether somebody looks at it while it is written.
+    fn is_terminal(&self) -> bool;
 }
 
 impl Output for io::Stdout {
     fn shows_color(&self) -> bool {
-        self.is_terminal() && colour_is_wanted()
+        Output::is_terminal(self) && colour_is_wanted()
+    }
+
+    fn is_terminal(&self) -> bool {
+        IsTerminal::is_terminal(self)
     }
 }
 
 impl Output for io::Stderr {
     fn shows_color(&self) -> bool {
-        self.is_terminal() && colour_is_wanted()
+        Output::is_terminal(self) && colour_is_wanted()
+    }
+
+    fn is_terminal(&self) -> bool {
+        IsTerminal::is_terminal(self)
     }
 }
 
@@ -26,6 +37,10 @@ impl Output for io::Stderr {
 #[cfg(test)]
 impl Output for Vec<u8> {
     fn shows_color(&self) -> bool {
+        false
+    }
+
+    fn is_terminal(&self) -> bool {
         false
     }
 }

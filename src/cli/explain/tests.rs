@@ -310,6 +310,10 @@ impl std::io::Write for Terminal {
 }
 
 impl Output for Terminal {
+    fn is_terminal(&self) -> bool {
+        true
+    }
+
     fn shows_color(&self) -> bool {
         true
     }

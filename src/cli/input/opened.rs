@@ -7,12 +7,15 @@ use std::sync::Arc;
 use super::forms::{Draft, Form};
 use super::lines::Lines;
 use super::reading::Reading;
+use super::unpack::Packing;
 use super::{Input, Recorded};
 use crate::push::{Encoded, Form as PushForm, Interner, Limits, Scratch};
 
 /// A file that is being read.
 pub(super) struct Opened {
     name: Arc<str>,
+    place: u32,
+    packing: Packing,
     content: Content,
 }
 
@@ -31,9 +34,11 @@ struct Piece {
 }
 
 impl Opened {
-    /// The file `name`, whose unpacked bytes `reader` gives.
+    /// The file `name`, the `place`th of all, whose unpacked bytes `reader` gives.
     pub(super) fn new(
         name: Arc<str>,
+        place: u32,
+        packing: Packing,
         reader: Box<dyn BufRead>,
         input: Input,
         limits: &Limits,
@@ -56,7 +61,16 @@ impl Opened {
                 Content::Lines(Lines::new(reader, bytes_max), form)
             }
         };
-        Self { name, content }
+        Self {
+            name,
+            place,
+            packing,
+            content,
+        }
+    }
+
+    pub(super) fn packing(&self) -> Packing {
+        self.packing
     }
 
     /// The next entry, `None` at the end. What cannot be read is told to `reading`, and left out.
@@ -67,7 +81,7 @@ impl Opened {
         &mut self,
         reading: &mut Reading<'_, D>,
     ) -> anyhow::Result<Option<Recorded>> {
-        loop {
+        while !reading.has_seen_enough() {
             let piece = match &mut self.content {
                 Content::Lines(..) => self.line(reading)?,
                 Content::Push(reader) => {
@@ -82,10 +96,11 @@ impl Opened {
             let Some(Piece { draft, metadata }) = piece else {
                 continue;
             };
-            if let Some(entry) = reading.entry(&self.name, draft, metadata)? {
+            if let Some(entry) = reading.entry(&self.name, self.place, draft, metadata)? {
                 return Ok(Some(entry));
             }
         }
+        Ok(None)
     }
 
     /// Reads one line, and what entry it completes. The last one leaves [`Content::Rest`].

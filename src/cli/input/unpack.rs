@@ -3,7 +3,9 @@
 //! Any number of members or frames may follow one another, as `cat a.gz b.gz` and log rotation make them. Every checksum is
 //! verified. Memory: 32 KiB for gzip, the window for zstd (8 MiB at most up to level 19, [`WINDOW_BYTES_MAX`] with `--long`).
 
+use std::cell::Cell;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::rc::Rc;
 
 use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
@@ -18,7 +20,7 @@ const READ_BYTES: usize = 128 << 10;
 
 /// How a file is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Packing {
+pub(super) enum Packing {
     Plain,
     /// RFC 1952.
     Gzip,
@@ -26,10 +28,13 @@ enum Packing {
     Zstd,
 }
 
-/// Unpacks `file`.
+/// Unpacks `file`, and counts in `read` how many of its bytes, packed as they are, have been used.
 ///
 /// Waits for as many bytes as tell how it is packed: one, for nearly all that is not.
-pub(super) fn unpack(mut file: impl Read + 'static) -> io::Result<Box<dyn BufRead>> {
+pub(super) fn unpack(
+    mut file: impl Read + 'static,
+    read: Rc<Cell<u64>>,
+) -> io::Result<(Packing, Box<dyn BufRead>)> {
     let mut head = Vec::new();
     let packing = loop {
         if let Some(packing) = Packing::of(&head) {
@@ -46,15 +51,17 @@ pub(super) fn unpack(mut file: impl Read + 'static) -> io::Result<Box<dyn BufRea
     let source = Counted {
         inner: Cursor::new(head).chain(BufReader::with_capacity(READ_BYTES, file)),
         position: 0,
+        read,
     };
-    Ok(match packing {
+    let reader: Box<dyn BufRead> = match packing {
         Packing::Plain => Box::new(source),
         Packing::Gzip => Box::new(BufReader::with_capacity(
             READ_BYTES,
             Gzip(MultiGzDecoder::new(source)),
         )),
         Packing::Zstd => Box::new(BufReader::with_capacity(READ_BYTES, Zstd::new(source))),
-    })
+    };
+    Ok((packing, reader))
 }
 
 impl Packing {
@@ -87,6 +94,8 @@ impl Packing {
 struct Counted<R> {
     inner: R,
     position: u64,
+    /// The same, of all files together.
+    read: Rc<Cell<u64>>,
 }
 
 impl<R: BufRead> Read for Counted<R> {
@@ -111,6 +120,7 @@ impl<R: BufRead> BufRead for Counted<R> {
 impl<R> Counted<R> {
     fn count(&mut self, bytes: usize) {
         self.position += bytes as u64;
+        self.read.set(self.read.get() + bytes as u64);
     }
 }
 
@@ -270,19 +280,23 @@ pub(in crate::cli) mod tests {
         (1..=5).flat_map(|n| line(n).into_bytes()).collect()
     }
 
-    /// What comes out, and what is wrong after so much has come out.
-    fn unpacked(packed: Vec<u8>) -> (Vec<u8>, Option<String>) {
-        let mut reader = unpack(Cursor::new(packed)).expect("memory");
+    /// The packing that is recognised and what comes out, or what is wrong after so much has come out.
+    fn unpacked(packed: Vec<u8>) -> (Packing, Vec<u8>, Option<String>) {
+        let (length, read) = (packed.len() as u64, Rc::default());
+        let (packing, mut reader) = unpack(Cursor::new(packed), Rc::clone(&read)).expect("memory");
         let mut out = Vec::new();
         let problem = reader.read_to_end(&mut out).err();
-        (out, problem.map(|problem| problem.to_string()))
+        if problem.is_none() {
+            assert_eq!(read.get(), length, "every byte is counted");
+        }
+        (packing, out, problem.map(|problem| problem.to_string()))
     }
 
     #[test]
     fn plain_text_stays_what_it_is_however_it_begins() {
         for plain in ["", "2026", "(", "(\u{35}", "P", "S*M", "\u{1f}", "log"] {
             let plain = plain.as_bytes().to_vec();
-            assert_eq!(unpacked(plain.clone()), (plain, None));
+            assert_eq!(unpacked(plain.clone()), (Packing::Plain, plain, None));
         }
     }
 
@@ -293,33 +307,33 @@ pub(in crate::cli) mod tests {
             .collect();
         for whole in [Vec::new(), text(), large] {
             let gzip = unpacked(gzip(&whole));
-            assert!(gzip == (whole.clone(), None));
+            assert!(gzip == (Packing::Gzip, whole.clone(), None));
             let zstd = unpacked(zstd(&whole));
-            assert!(zstd == (whole, None));
+            assert!(zstd == (Packing::Zstd, whole, None));
         }
-        assert_eq!(unpacked(BY_ZSTD.to_vec()), (text(), None));
+        assert_eq!(unpacked(BY_ZSTD.to_vec()), (Packing::Zstd, text(), None));
     }
 
     #[test]
     fn members_and_frames_follow_one_another_and_skippable_frames_are_skipped() {
         let twice = [text(), text()].concat();
         let members = [gzip(&text()), gzip(b""), gzip(&text())].concat();
-        assert_eq!(unpacked(members), (twice.clone(), None));
+        assert_eq!(unpacked(members), (Packing::Gzip, twice.clone(), None));
         let skippable = b"\x5f\x2a\x4d\x18\x03\0\0\0abc";
         let frames = [skippable, BY_ZSTD, skippable, &zstd(&text()), skippable].concat();
-        assert_eq!(unpacked(frames), (twice, None));
+        assert_eq!(unpacked(frames), (Packing::Zstd, twice, None));
     }
 
     #[test]
     fn what_is_cut_off_gives_what_is_there_and_tells_where() {
-        let (out, problem) = unpacked(BY_ZSTD[..80].to_vec());
+        let (_, out, problem) = unpacked(BY_ZSTD[..80].to_vec());
         assert_eq!(problem.as_deref(), Some("zstd data is cut off at byte 80"));
         assert!(text().starts_with(&out));
         let whole = gzip(&text());
-        let (out, problem) = unpacked(whole[..40].to_vec());
+        let (_, out, problem) = unpacked(whole[..40].to_vec());
         assert_eq!(problem.as_deref(), Some("gzip data is cut off at byte 40"));
         assert!(text().starts_with(&out));
-        let (_, problem) = unpacked(b"\x50\x2a\x4d\x18\x03\0\0\0a".to_vec());
+        let (_, _, problem) = unpacked(b"\x50\x2a\x4d\x18\x03\0\0\0a".to_vec());
         assert_eq!(problem.as_deref(), Some("zstd data is cut off at byte 9"));
     }
 
@@ -331,7 +345,7 @@ pub(in crate::cli) mod tests {
                 for flip in [1, 0x80, 0xff] {
                     let mut packed = whole.clone();
                     packed[place] ^= flip;
-                    let (out, problem) = unpacked(packed);
+                    let (_, out, problem) = unpacked(packed);
                     // Some bits say nothing about the content, such as the time in the header of gzip.
                     assert!(
                         problem.is_some() || out == text(),
@@ -345,7 +359,7 @@ pub(in crate::cli) mod tests {
     #[test]
     fn garbage_after_a_member_or_frame_is_told() {
         for packed in [gzip(&text()), zstd(&text())] {
-            let (out, problem) = unpacked([&packed, &b"longer than any header"[..]].concat());
+            let (_, out, problem) = unpacked([&packed, &b"longer than any header"[..]].concat());
             assert_eq!(out, text());
             assert!(problem.is_some_and(|problem| problem.contains("is damaged at byte")));
         }
@@ -354,7 +368,7 @@ pub(in crate::cli) mod tests {
     #[test]
     fn a_window_beyond_the_limit_is_refused_before_memory_is_taken() {
         // Exponent 18: a window of 2^28 bytes; RFC 8878, section 3.1.1.1.2.
-        let (_, problem) = unpacked(b"\x28\xb5\x2f\xfd\x00\x90\x01\0\0".to_vec());
+        let (_, _, problem) = unpacked(b"\x28\xb5\x2f\xfd\x00\x90\x01\0\0".to_vec());
         let told = "zstd asks for a window of 268435456 bytes, limit is 134217728; pack it with less than --long=28";
         assert_eq!(problem.as_deref(), Some(told));
     }

@@ -1,5 +1,7 @@
 use serde_json::{Value, json};
 
+use super::super::input::Times;
+use super::super::input::tests::{gzip, zstd};
 use super::super::tests::{Scratch, parse, trommel};
 use super::*;
 use crate::batch::Batch;
@@ -85,6 +87,7 @@ fn an_incident_opens_with_its_fifth_line_and_recovers_after_ten_quiet_minutes() 
     assert!(recovered.ends_with(":2 5"), "{recovered}");
 }
 
+// SEMANTICS 2: the clock ends at the last entry, and what is open stays open.
 #[test]
 fn four_lines_are_not_enough_and_an_incident_that_goes_on_stays_open() {
     assert_eq!(replayed(JSONL, &jsonl(&incident()[1..])), [""; 0]);
@@ -161,6 +164,103 @@ fn the_cluster_is_part_of_ids() {
     let (exit, _, diagnostics) = trommel(&["replay", "--cluster", "a b", "nowhere"]);
     assert_eq!(exit, Exit::CouldNotRun);
     assert!(diagnostics.contains("cluster"), "{diagnostics}");
+}
+
+/// What the replay of these files writes, byte for byte.
+#[track_caller]
+fn written(arguments: &[&str], contents: &[Vec<u8>]) -> String {
+    let files = Scratch::new();
+    let rules = files.write("rules.yaml", RULES);
+    let names = contents.iter().enumerate();
+    let names: Vec<_> = names
+        .map(|(place, bytes)| files.write(&place.to_string(), bytes))
+        .collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let line = [&["replay", "--rules", &rules], JSONL, arguments, &names].concat();
+    let (exit, out, diagnostics) = trommel(&line);
+    assert_eq!((exit, &*diagnostics), (Exit::Fine, ""));
+    out
+}
+
+// SEMANTICS 5: input in descending order is turned.
+#[test]
+fn messages_are_the_same_bytes_however_the_log_is_split_packed_or_turned() {
+    let lines = incident();
+    let bytes = |lines: &[(i64, &str)]| jsonl(lines).into_bytes();
+    let backward: Vec<_> = lines.iter().copied().rev().collect();
+    let hand = |hand: usize| {
+        let lines = lines.iter().copied().skip(hand).step_by(3);
+        bytes(&lines.collect::<Vec<_>>())
+    };
+    let expected = written(&[], &[bytes(&lines)]);
+    assert_eq!(expected.lines().count(), 2);
+    for (what, contents) in [
+        ("backward", vec![bytes(&backward)]),
+        ("gzip", vec![gzip(&bytes(&lines))]),
+        ("zstd", vec![zstd(&bytes(&lines))]),
+        ("cut in two", vec![bytes(&lines[..3]), bytes(&lines[3..])]),
+        (
+            "newest file first",
+            vec![bytes(&lines[3..]), bytes(&lines[..3])],
+        ),
+        ("dealt to three", (0..3).map(hand).collect()),
+        (
+            "all of it",
+            vec![
+                bytes(&lines[..2]),
+                gzip(&bytes(&lines[5..])),
+                zstd(&bytes(&backward[6..9])),
+            ],
+        ),
+    ] {
+        assert_eq!(written(&[], &contents), expected, "{what}");
+        assert_eq!(written(&["--sort"], &contents), expected, "{what}, sorted");
+    }
+}
+
+#[test]
+fn a_log_begins_at_from_and_ends_before_to() {
+    let text = jsonl(&incident());
+    let count = |arguments: &[&str]| replayed(&[JSONL, arguments].concat(), &text).len();
+    let just_after = |minute: i64| Timestamp(BEGIN + minute * 60_000_000_000 + 1).to_string();
+    // Failures at minutes 0 to 4, the recovery at minute 14.
+    assert_eq!(count(&["--from", &time(0)]), 2);
+    assert_eq!(count(&["--from", &just_after(0)]), 0);
+    assert_eq!(count(&["--to", &time(4)]), 0);
+    assert_eq!(count(&["--to", &just_after(4)]), 1);
+    // What stays open at the end is not closed by the end.
+    assert_eq!(count(&["--to", &time(14)]), 1);
+    assert_eq!(count(&["--to", &just_after(14)]), 2);
+    assert_eq!(count(&["--from", "2026-01-05", "--to", "2026-01-06"]), 2);
+    assert_eq!(count(&["--from", "2026-01-05T11:00:00+01:00"]), 2);
+}
+
+#[test]
+fn times_between_which_nothing_lies_are_pointed_out() {
+    let files = Scratch::new();
+    let file = files.write("log", jsonl(&incident()));
+    let line = ["replay", "--input", "jsonl", &file];
+    let (exit, out, diagnostics) = trommel(&[&line[..], &["--to", "2026-01-05"]].concat());
+    assert_eq!((exit, &*out), (Exit::Fine, ""));
+    assert_eq!(diagnostics, "note: no line lies between --from and --to\n");
+    let span = ["--from", "2026-01-06", "--to", "2026-01-06"];
+    let (exit, _, diagnostics) = trommel(&[&line[..], &span].concat());
+    assert_eq!(exit, Exit::CouldNotRun);
+    assert_eq!(
+        diagnostics,
+        "trommel: --from 2026-01-06T00:00:00Z is not before --to 2026-01-06T00:00:00Z: no time lies between them\n"
+    );
+}
+
+#[test]
+fn a_time_is_rfc_3339_or_a_date() {
+    for wrong in ["yesterday", "2026-13-01", "2026-01-05T10:00:00", "1h", ""] {
+        let told = parse::<ReplayArgs>(&["--from", wrong]).expect_err(wrong);
+        assert!(
+            told.contains("neither an RFC 3339 time such as 2026-01-31T09:30:00Z nor a date"),
+            "{told}"
+        );
+    }
 }
 
 #[test]

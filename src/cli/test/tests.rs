@@ -97,6 +97,10 @@ impl Write for Terminal {
 }
 
 impl Output for Terminal {
+    fn is_terminal(&self) -> bool {
+        true
+    }
+
     fn shows_color(&self) -> bool {
         true
     }
