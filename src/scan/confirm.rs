@@ -9,6 +9,7 @@ use regex_automata::{Input, PatternID};
 use super::fields;
 use super::line::Line;
 use super::matcher::{compares, equal, number};
+use super::plan::Ask;
 use crate::rules::{Comparison, Exclude, FieldCondition, Item, Match, Parse, Pattern, RuleSet};
 
 /// A prepared `match`.
@@ -74,17 +75,31 @@ impl Confirm {
         confirm
     }
 
-    /// Whether `line` fulfils it. `spoilt` tells whether the line is one of the rule's at a place, which `none` leaves it to.
+    /// Whether `line` fulfils it. `cues` are what its literals ask, some, if the line was searched for them: no other item of that
+    /// group is there. `spoilt` tells whether the line is one of the rule's at a place, which `none` leaves it to.
     pub(super) fn fulfilled(
         &self,
         line: &Line<'_>,
+        cues: Option<&[Ask]>,
         spoilt: &impl Fn(usize, &mut Work) -> bool,
         work: &mut Work,
     ) -> bool {
         let caches = &mut work.caches;
-        self.all.iter().all(|item| item.is_in(line.bytes, caches))
-            && (self.any.is_empty() || self.any.iter().any(|item| item.is_in(line.bytes, caches)))
-            && !self.none.iter().any(|item| item.is_in(line.bytes, caches))
+        let known = cues.into_iter().flatten().map(|ask| ask.cue);
+        let is_known = |item: usize| known.clone().any(|cue| cue.is_item && cue.item == item);
+        let all = self.all.iter().enumerate();
+        let mut all = all.filter(|(item, _)| !is_known(*item));
+        if !all.all(|(_, item)| item.is_in(line.bytes, caches)) {
+            return false;
+        }
+        let of_any = self.all.len();
+        let any = match cues {
+            Some([first, ..]) if first.cue.item >= of_any => known
+                .clone()
+                .any(|cue| cue.is_item || self.any[cue.item - of_any].is_in(line.bytes, caches)),
+            _ => self.any.is_empty() || self.any.iter().any(|item| item.is_in(line.bytes, caches)),
+        };
+        any && !self.none.iter().any(|item| item.is_in(line.bytes, caches))
             && self
                 .fields
                 .iter()

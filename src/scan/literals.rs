@@ -9,6 +9,15 @@ use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 use super::{matcher, ordinary};
 use crate::rules::{Item, Match, Rule};
 
+/// What a literal in a line says about a match: one of its items may be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Cue {
+    /// Which item; those of `any` are numbered after those of `all`.
+    pub(super) item: usize,
+    /// Whether the literal is all that the item asks for.
+    pub(super) is_item: bool,
+}
+
 /// Bytes that are found in the block before anything else is looked at.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Literal {
@@ -43,57 +52,38 @@ const ALTERNATIVES_MAX: usize = 256;
 /// Longest string made by multiplying out; a longer one tells no more.
 const BYTES_MAX: usize = 128;
 
-/// Literals one of which is in every line that fulfils `matches`, or `None` when there is no such set worth searching.
+/// Literals one of which is in every line that fulfils `matches`, each with what it says of it, or `None` when there is no such
+/// set worth searching. All cues are about items of one group: about one of `all`, or about each of `any`.
 ///
 /// Fields give none: their value may be a label, structured metadata, or spelled with escapes.
-pub(super) fn required(matches: &Match) -> Option<Vec<Literal>> {
-    let of_all = matches.all.iter().filter_map(of_item);
+pub(super) fn required(matches: &Match) -> Option<Vec<(Literal, Cue)>> {
+    let cued = |(number, item): (usize, &Item)| {
+        let cue = Cue {
+            item: number,
+            is_item: matches!(item, Item::Text { .. }),
+        };
+        let literals = of_item(item)?.into_iter();
+        Some(literals.map(|literal| (literal, cue)).collect::<Vec<_>>())
+    };
+    let of_all = matches.all.iter().enumerate().filter_map(cued);
     let of_any = if matches.any.is_empty() {
         None
     } else {
-        let sets: Option<Vec<_>> = matches.any.iter().map(of_item).collect();
+        let items = (matches.all.len()..).zip(&matches.any);
+        let sets: Option<Vec<_>> = items.map(cued).collect();
         sets.map(|sets| sets.concat())
     };
+    let cost = |set: &[(Literal, Cue)]| cost(set.iter().map(|(literal, _)| literal));
     of_all
         .chain(of_any)
         .min_by(|a, b| cost(a).total_cmp(&cost(b)))
 }
 
-/// Literals one of which is in every line that `rule` turns into a hit, as a match or as a recovery.
-pub(super) fn of_rule(rule: &Rule) -> Option<Vec<Literal>> {
+/// For each match of `rule`, its parts in order and then its recovery: literals one of which is in every line that fulfils it.
+/// `None` if one of them has no such set.
+pub(super) fn of_rule(rule: &Rule) -> Option<Vec<Vec<(Literal, Cue)>>> {
     let matches = rule.parts().into_iter().chain(matcher::recovery(rule));
-    let sets: Option<Vec<_>> = matches.map(required).collect();
-    sets.map(|sets| sets.concat())
-}
-
-/// Whether a line that holds one of the literals of `rule` fulfils its one part: they are all that the rule asks for.
-pub(super) fn decide(rule: &Rule) -> bool {
-    let parts = rule.parts();
-    let [
-        Match {
-            any,
-            all,
-            none,
-            fields,
-        },
-    ] = &parts[..]
-    else {
-        return false;
-    };
-    let one_is_enough = if any.is_empty() {
-        all.len() == 1
-    } else {
-        all.is_empty()
-    };
-    one_is_enough
-        && any
-            .iter()
-            .chain(all)
-            .all(|item| matches!(item, Item::Text { .. }))
-        && none.is_empty()
-        && fields.is_empty()
-        && matcher::recovery(rule).is_none()
-        && rule.escalating_matches().next().is_none()
+    matches.map(required).collect()
 }
 
 fn of_item(item: &Item) -> Option<Vec<Literal>> {
@@ -302,12 +292,12 @@ fn better(a: Option<Vec<Literal>>, b: Option<Vec<Literal>>) -> Option<Vec<Litera
 }
 
 /// How much work `set` is expected to make, in no unit: what ordinary logs hold of it, and how many literals it has.
-fn cost(set: &[Literal]) -> f64 {
-    let shortest = set.iter().map(|l| l.bytes.len()).min().unwrap_or(0);
+fn cost<'a>(set: impl IntoIterator<Item = &'a Literal, IntoIter: Clone>) -> f64 {
+    let set = set.into_iter();
+    let shortest = set.clone().map(|l| l.bytes.len()).min().unwrap_or(0);
     // A short literal needs a denser search of its own over the whole block: any long one is better.
     let search = if shortest < LONG { 1e6 } else { 0.0 };
     let candidates: f64 = set
-        .iter()
         .map(|literal| {
             let folded = literal.bytes.to_ascii_lowercase();
             let whole = memmem::find_iter(ordinary::TEXT_FOLDED.as_bytes(), &folded).count();
@@ -323,16 +313,14 @@ fn cost(set: &[Literal]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::Exclude;
-    use crate::rules::Recover;
-    use crate::scan::testing::{all_of, any_of, regex, rule, text};
+    use crate::scan::testing::{all_of, any_of, regex, text};
 
     #[track_caller]
     fn check(matches: &Match, expected: &[&str]) {
         let found = required(matches).unwrap_or_default();
         let found: Vec<_> = found
             .iter()
-            .map(|literal| {
+            .map(|(literal, _)| {
                 let bytes = String::from_utf8_lossy(&literal.bytes);
                 format!("{}{bytes}", if literal.ignore_case { "(i)" } else { "" })
             })
@@ -417,20 +405,30 @@ mod tests {
     }
 
     #[test]
-    fn a_text_alone_decides_and_nothing_beside_it_may_have_a_say() {
-        let decided = |matches: Match| decide(&rule("r", matches));
-        assert!(decided(any_of([text("disk is full"), text("read-only")])));
-        assert!(decided(all_of([text("disk is full")])));
-        assert!(!decided(all_of([text("disk is full"), text("read-only")])));
-        assert!(!decided(any_of([text("disk is full"), regex("read-only")])));
-        let mut spoilt = any_of([text("disk is full")]);
-        spoilt.none.push(Exclude::Item(text("dry run")));
-        assert!(!decided(spoilt));
-        let mut recovering = rule("r", any_of([text("disk is full")]));
-        recovering.recover = Recover::Match {
-            after: None,
-            when: Box::new(any_of([text("disk has room")])),
+    fn a_cue_names_the_item_and_whether_the_literal_is_all_of_it() {
+        let cues = |matches: &Match| -> Vec<_> {
+            let required = required(matches).unwrap_or_default().into_iter();
+            required.map(|(_, cue)| (cue.item, cue.is_item)).collect()
         };
-        assert!(!decide(&recovering));
+        let any = any_of([
+            text("disk is full"),
+            regex("read-only file ?system"),
+            text("quota exceeded"),
+        ]);
+        assert_eq!(cues(&any), [(0, true), (1, false), (1, false), (2, true)]);
+        let all = all_of([text("level=error"), text("quota exceeded")]);
+        assert_eq!(cues(&all), [(1, true)]);
+        let both = Match {
+            all: all.all,
+            any: vec![text("zoneinfo lost"), regex("no such zo?ne")],
+            ..Match::default()
+        };
+        assert_eq!(cues(&both), [(1, true)]);
+        let by_any = Match {
+            all: vec![text("abc"), text("level=info")],
+            ..any
+        };
+        let items: Vec<_> = cues(&by_any).into_iter().map(|(item, _)| item).collect();
+        assert_eq!(items, [2, 3, 3, 4]);
     }
 }

@@ -1,12 +1,13 @@
 //! One pass over a batch: from candidates in the block to questions about lines.
 //!
-//! A sweep proposes places. A place is mapped to its entry, must lie within the line as rules see it, its stream must be
-//! selected; then the rule is asked about the line, once, however often its literals occur there.
+//! A sweep proposes places. A place is mapped to its entry and must lie within the line as rules see it; then the literal found
+//! there has something to ask. Behind the end of a line all that is asked about it is known, so what was not asked need not be
+//! looked for, and the rules asked judge the line, once, however often their literals occur there.
 
 use std::ops::Range;
 
 use super::line::Line;
-use super::plan::{Judged, Tier};
+use super::plan::{Judged, Raised, Tier};
 use super::scanner::{Scanner, Scratch};
 use super::search::Candidate;
 use crate::batch::{Batch, Stream};
@@ -24,7 +25,7 @@ impl Pass<'_> {
     /// Finds the hits of `entries`, which are some.
     pub(super) fn run(mut self, entries: Range<usize>) {
         let scanner = self.scanner;
-        for tier in &scanner.tiers {
+        for tier in 0..scanner.tiers.len() {
             self.sweep(tier, entries.clone());
         }
         if !scanner.every_line.is_empty() {
@@ -32,8 +33,8 @@ impl Pass<'_> {
         }
     }
 
-    fn sweep(&mut self, tier: &Tier, entries: Range<usize>) {
-        let batch = self.batch;
+    fn sweep(&mut self, number: usize, entries: Range<usize>) {
+        let (batch, tier) = (self.batch, &self.scanner.tiers[number]);
         let base = batch.entries[entries.start].line.range().start;
         let text = &batch.block[base..batch.entries[entries.end - 1].line.range().end];
         let literal_found_in = &mut self.scratch.literal_found_in;
@@ -41,27 +42,35 @@ impl Pass<'_> {
         literal_found_in.resize(tier.literals.len(), 0);
         let mut cursor = Cursor::new(batch, entries);
         tier.search.sweep(text, &mut |candidate| {
-            self.consider(tier, candidate, text, base, &mut cursor);
+            self.consider((number, tier), candidate, text, base, &mut cursor);
         });
+        self.settle(number, &cursor);
     }
 
     /// `text` begins at `base` in the block.
     fn consider(
         &mut self,
-        tier: &Tier,
+        (number, tier): (usize, &Tier),
         Candidate { at, literal, start }: Candidate,
         text: &[u8],
         base: usize,
         cursor: &mut Cursor<'_>,
     ) {
         let found_in = self.scratch.literal_found_in[literal];
+        let is_within = cursor.is_within(base + at);
         // A line full of one literal is looked at once; its other occurrences cost a comparison of numbers.
-        if found_in == cursor.place() && cursor.is_within(base + at) {
+        if is_within && found_in == cursor.place() {
             return;
         }
         let bytes = &tier.literals[literal];
-        if !bytes.is_at(text, start) || !cursor.seek(base + at) {
+        if !bytes.is_at(text, start) {
             return;
+        }
+        if !is_within {
+            self.settle(number, cursor);
+            if !cursor.seek(base + at) {
+                return;
+            }
         }
         // In a CRI prefix, or across the line's end, it does not count, but may yet follow in the line.
         let line = cursor.line();
@@ -70,28 +79,38 @@ impl Pass<'_> {
             return;
         }
         self.scratch.literal_found_in[literal] = cursor.place();
-        for &rule in &tier.wanted_by[literal] {
-            self.ask_once(rule, cursor);
-        }
+        self.scratch.asks.extend_from_slice(&tier.asks[literal]);
     }
 
-    /// Asks a rule about the cursor's entry, unless it was asked before or does not read the stream.
-    fn ask_once(&mut self, rule: usize, cursor: &Cursor<'_>) {
-        let plan = &self.scanner.plans[rule];
-        let state = &mut self.scratch.by_rule[rule];
-        if state.asked_about == cursor.place() {
+    /// Answers all that was asked about the cursor's entry.
+    fn settle(&mut self, tier: usize, cursor: &Cursor<'_>) {
+        if self.scratch.asks.is_empty() {
             return;
         }
-        state.asked_about = cursor.place();
-        self.scratch.candidates[rule] += 1;
+        // Out of the scratch while the rules in it are asked.
+        let mut asks = std::mem::take(&mut self.scratch.asks);
+        asks.sort_unstable();
+        let raised = Raised::In { tier, asks: &asks };
+        for of_rule in asks.chunk_by(|a, b| a.rule == b.rule) {
+            let rule = of_rule[0].rule;
+            self.scratch.candidates[rule] += 1;
+            if self.selects(rule, cursor) {
+                self.ask(rule, raised, cursor.stream, cursor.entry);
+            }
+        }
+        asks.clear();
+        self.scratch.asks = asks;
+    }
+
+    /// Whether the rule at place `rule` reads the cursor's stream.
+    fn selects(&mut self, rule: usize, cursor: &Cursor<'_>) -> bool {
+        let state = &mut self.scratch.by_rule[rule];
         let stream = cursor.stream as u32 + 1;
         if state.stream != stream {
             state.stream = stream;
-            state.selected = plan.selects(cursor.stream());
+            state.selected = self.scanner.plans[rule].selects(cursor.stream());
         }
-        if state.selected {
-            self.ask(rule, plan.literal_decides, cursor.stream, cursor.entry);
-        }
+        state.selected
     }
 
     fn ask_about_every_line(&mut self, entries: &Range<usize>) {
@@ -111,23 +130,19 @@ impl Pass<'_> {
             }
             for entry in present {
                 for &rule in &asked {
-                    self.ask(rule, false, place, entry);
+                    self.ask(rule, Raised::Unknown, place, entry);
                 }
             }
         }
         self.scratch.asked = asked;
     }
 
-    fn ask(&mut self, rule: usize, decided: bool, stream: usize, entry: usize) {
+    fn ask(&mut self, rule: usize, raised: Raised<'_>, stream: usize, entry: usize) {
         let plan = &self.scanner.plans[rule];
         let entry = &self.batch.entries[entry];
         let line = Line::of(self.batch, &self.batch.streams[stream].stream, entry);
         let work = &mut self.scratch.work;
-        let judged = if decided {
-            Some(plan.decided())
-        } else {
-            plan.judge(&self.scanner.plans, &line, work)
-        };
+        let judged = plan.judge(rule, &self.scanner.plans, &line, raised, work);
         let Some(Judged {
             role,
             parts,

@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::confirm::{Confirm, Name, SearcherCount, Work};
 use super::line::Line;
-use super::literals::{self, LONG, Literal};
+use super::literals::{self, Cue, LONG, Literal};
 use super::matcher;
 use super::search::Search;
 use crate::batch::Stream;
@@ -35,8 +35,8 @@ pub(super) struct Plan {
     escalates: Vec<Confirm>,
     /// How many parts, the first ones, make a line the rule's own; one after them only counts in a denominator.
     own_parts: usize,
-    /// A line that contains one of the rule's literals fulfils its one part: there is nothing else to ask.
-    pub(super) literal_decides: bool,
+    /// In which tier its literals are, if it has some.
+    tier: Option<usize>,
 }
 
 /// A prepared `match`, and the names that its hits need.
@@ -93,7 +93,7 @@ impl Plan {
             recovers,
             escalates,
             own_parts,
-            literal_decides: literals::decide(rule),
+            tier: None,
             rule: Arc::clone(rule),
         }
     }
@@ -109,25 +109,19 @@ impl Plan {
         selector.selects(&stream.labels) && !left_out
     }
 
-    /// The judgement on a line that holds one of the rule's literals, if those decide.
-    pub(super) fn decided(&self) -> Judged<'_> {
-        Judged {
-            role: Role::Match,
-            parts: Parts::MATCH,
-            wanted: &self.parts[0],
-        }
-    }
-
-    /// What `line` means to the rule. `plans` are those of all rules.
+    /// What `line` means to the rule, which is at place `this` of `plans`, those of all rules.
     pub(super) fn judge(
         &self,
+        this: usize,
         plans: &[Self],
         line: &Line<'_>,
+        raised: Raised<'_>,
         work: &mut Work,
     ) -> Option<Judged<'_>> {
-        let mut fulfilled = |confirm: &Confirm| is_fulfilled(confirm, plans, line, work);
+        let asks = raised.by(this, self.tier);
+        let mut fulfilled = |wanted: &Wanted| wanted.is_fulfilled(asks, plans, line, raised, work);
         if let Some(recovers) = &self.recovers
-            && fulfilled(&recovers.confirm)
+            && fulfilled(recovers)
         {
             return Some(Judged {
                 role: Role::Recovery,
@@ -138,7 +132,7 @@ impl Plan {
         let mut parts = Parts::default();
         let mut first = None;
         for wanted in &self.parts {
-            if fulfilled(&wanted.confirm) {
+            if fulfilled(wanted) {
                 parts = parts.with(wanted.number);
                 first = first.or(Some(wanted));
             }
@@ -146,7 +140,7 @@ impl Plan {
         let wanted = first?;
         if !wanted.is_denominator {
             for (n, confirm) in self.escalates.iter().enumerate() {
-                if fulfilled(confirm) {
+                if is_fulfilled(confirm, None, plans, line, raised, work) {
                     parts = parts.with(Parts::MAX + n);
                 }
             }
@@ -159,16 +153,88 @@ impl Plan {
     }
 
     /// Whether `line` is one of the rule's own, which spoils it for those that leave such lines to this rule.
-    fn owns(&self, plans: &[Self], line: &Line<'_>, work: &mut Work) -> bool {
+    fn owns(
+        &self,
+        this: usize,
+        plans: &[Self],
+        line: &Line<'_>,
+        raised: Raised<'_>,
+        work: &mut Work,
+    ) -> bool {
+        let asks = raised.by(this, self.tier);
         self.parts[..self.own_parts]
             .iter()
-            .any(|wanted| is_fulfilled(&wanted.confirm, plans, line, work))
+            .any(|wanted| wanted.is_fulfilled(asks, plans, line, raised, work))
     }
 }
 
-fn is_fulfilled(confirm: &Confirm, plans: &[Plan], line: &Line<'_>, work: &mut Work) -> bool {
-    let spoilt = |rule: usize, work: &mut Work| plans[rule].owns(plans, line, work);
-    confirm.fulfilled(line, &spoilt, work)
+impl Wanted {
+    /// Whether `line` fulfils it; `asks` are those of its rule, if they are known.
+    fn is_fulfilled(
+        &self,
+        asks: Option<&[Ask]>,
+        plans: &[Plan],
+        line: &Line<'_>,
+        raised: Raised<'_>,
+        work: &mut Work,
+    ) -> bool {
+        // Asks are in order, so those of one match are neighbours.
+        let cues = asks.map(|asks| {
+            let first = asks.partition_point(|ask| ask.wanted < self.number);
+            let count = asks[first..].partition_point(|ask| ask.wanted == self.number);
+            &asks[first..first + count]
+        });
+        // Every line that fulfils it holds one of its literals.
+        if cues.is_some_and(<[Ask]>::is_empty) {
+            return false;
+        }
+        is_fulfilled(&self.confirm, cues, plans, line, raised, work)
+    }
+}
+
+fn is_fulfilled(
+    confirm: &Confirm,
+    cues: Option<&[Ask]>,
+    plans: &[Plan],
+    line: &Line<'_>,
+    raised: Raised<'_>,
+    work: &mut Work,
+) -> bool {
+    let spoilt = |rule: usize, work: &mut Work| plans[rule].owns(rule, plans, line, raised, work);
+    confirm.fulfilled(line, cues, &spoilt, work)
+}
+
+/// What a literal in a line asks of a rule: whether one of its matches is fulfilled, by one item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ask {
+    /// The rule's place.
+    pub(super) rule: usize,
+    /// Number of the match among those of the rule.
+    pub(super) wanted: usize,
+    pub(super) cue: Cue,
+}
+
+/// What a sweep has found in a line before rules are asked about it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Raised<'a> {
+    /// The line was not searched: anything may be there.
+    Unknown,
+    /// These asks, in order. Of the matches of this tier's rules no other can be fulfilled, and by no other item.
+    In { tier: usize, asks: &'a [Ask] },
+}
+
+impl<'a> Raised<'a> {
+    /// What is asked of the rule at place `rule`, whose literals are in `tier`; `None` if that is not known.
+    fn by(self, rule: usize, tier: Option<usize>) -> Option<&'a [Ask]> {
+        match self {
+            Self::In { tier: of, asks } if tier == Some(of) => {
+                let first = asks.partition_point(|ask| ask.rule < rule);
+                let count = asks[first..].partition_point(|ask| ask.rule == rule);
+                Some(&asks[first..first + count])
+            }
+            Self::Unknown | Self::In { .. } => None,
+        }
+    }
 }
 
 /// Rules that share a sweep.
@@ -176,14 +242,14 @@ fn is_fulfilled(confirm: &Confirm, plans: &[Plan], line: &Line<'_>, work: &mut W
 pub(super) struct Tier {
     pub(super) search: Search,
     pub(super) literals: Vec<Literal>,
-    /// For each literal the places of the rules that require it.
-    pub(super) wanted_by: Vec<Vec<usize>>,
+    /// What each literal asks when it is found.
+    pub(super) asks: Vec<Box<[Ask]>>,
 }
 
 impl Tier {
-    /// Sorts rules into tiers by what they require: one for long literals and one for short ones, where there are such rules.
-    /// Tells the cost of each rule.
-    pub(super) fn sort(rules: &RuleSet) -> (Vec<Self>, Vec<Cost>) {
+    /// Sorts `plans`, those of `rules`, into tiers by what they require: one for long literals and one for short ones, where there
+    /// are such rules. Tells the cost of each rule.
+    pub(super) fn sort(rules: &RuleSet, plans: &mut [Plan]) -> (Vec<Self>, Vec<Cost>) {
         let mut costs = Vec::with_capacity(rules.rules.len());
         let mut long = FxHashMap::default();
         let mut short = FxHashMap::default();
@@ -193,36 +259,50 @@ impl Tier {
                 costs.push(Cost::LongLiterals);
                 continue;
             }
-            let Some(literals) = literals::of_rule(rule) else {
+            let Some(required) = literals::of_rule(rule) else {
                 costs.push(Cost::EveryLine);
                 continue;
             };
             // All of a rule's literals share a tier, so that a sweep alone decides which entries it was asked about.
-            let (tier, cost) = if literals.iter().all(|l| l.bytes.len() >= LONG) {
+            let mut all = required.iter().flatten();
+            let (tier, cost) = if all.all(|(literal, _)| literal.bytes.len() >= LONG) {
                 (&mut long, Cost::LongLiterals)
             } else {
                 (&mut short, Cost::ShortLiterals)
             };
             costs.push(cost);
-            for literal in literals {
-                let wanted_by: &mut Vec<usize> = tier.entry(literal).or_default();
-                if wanted_by.last() != Some(&place) {
-                    wanted_by.push(place);
+            for (wanted, literals) in required.into_iter().enumerate() {
+                for (literal, cue) in literals {
+                    let asks: &mut Vec<Ask> = tier.entry(literal).or_default();
+                    asks.push(Ask {
+                        rule: place,
+                        wanted,
+                        cue,
+                    });
                 }
             }
         }
-        let tiers = [long, short].into_iter().filter(|tier| !tier.is_empty());
-        (tiers.map(Self::new).collect(), costs)
+        let tiers = [(long, Cost::LongLiterals), (short, Cost::ShortLiterals)];
+        let tiers = tiers.into_iter().filter(|(tier, _)| !tier.is_empty());
+        let tiers = tiers.enumerate().map(|(number, (tier, cost))| {
+            for (plan, of_plan) in plans.iter_mut().zip(&costs) {
+                plan.tier = plan.tier.or((*of_plan == cost).then_some(number));
+            }
+            Self::new(tier)
+        });
+        (tiers.collect(), costs)
     }
 
-    fn new(literals: FxHashMap<Literal, Vec<usize>>) -> Self {
+    fn new(literals: FxHashMap<Literal, Vec<Ask>>) -> Self {
         let mut literals: Vec<_> = literals.into_iter().collect();
         literals.sort_unstable();
-        let (literals, wanted_by): (Vec<_>, _) = literals.into_iter().unzip();
+        let asks = literals.iter().map(|(_, asks)| asks.as_slice().into());
+        let asks = asks.collect();
+        let literals: Vec<_> = literals.into_iter().map(|(literal, _)| literal).collect();
         Self {
             search: Search::new(&literals),
             literals,
-            wanted_by,
+            asks,
         }
     }
 }

@@ -14,7 +14,7 @@ use super::confirm::{SearcherCount, Work};
 use super::hits::Keys;
 use super::line::Line;
 use super::pass::Pass;
-use super::plan::{Cost, Plan, Tier};
+use super::plan::{Ask, Cost, Plan, Tier};
 use crate::batch::{Batch, Labels};
 use crate::hit::{Hit, Progress, RuleIndex, Scanned};
 use crate::rules::{Condition, Exclusion, RuleSet};
@@ -41,8 +41,8 @@ impl Scanner {
         let mut searchers = SearcherCount::default();
         let plans = rules.rules.iter();
         let plans = plans.map(|rule| Plan::new(rule, &rules, &mut searchers));
-        let plans = plans.collect();
-        let (tiers, costs) = Tier::sort(&rules);
+        let mut plans: Vec<_> = plans.collect();
+        let (tiers, costs) = Tier::sort(&rules, &mut plans);
         let every_line = (0..costs.len()).filter(|&rule| costs[rule] == Cost::EveryLine);
         let spikes = rules.iter();
         let spikes = spikes.filter(|(_, rule)| matches!(rule.condition, Condition::Spike(_)));
@@ -102,9 +102,10 @@ impl Scanner {
     pub fn literals(&self) -> Vec<Vec<&[u8]>> {
         let mut by_rule = vec![Vec::new(); self.plans.len()];
         for tier in &self.tiers {
-            for (literal, wanted_by) in tier.literals.iter().zip(&tier.wanted_by) {
-                for &rule in wanted_by {
-                    by_rule[rule].push(&*literal.bytes);
+            for (literal, asks) in tier.literals.iter().zip(&tier.asks) {
+                // Asks are in order of their rules.
+                for asks in asks.chunk_by(|a, b| a.rule == b.rule) {
+                    by_rule[asks[0].rule].push(&*literal.bytes);
                 }
             }
         }
@@ -200,8 +201,10 @@ pub struct Scratch {
     rules: Option<Arc<RuleSet>>,
     /// What is known about each rule within the batch.
     pub(super) by_rule: Vec<RuleState>,
-    /// For each literal of a tier the entry in which it was last found, as [`RuleState`] counts.
+    /// For each literal of a tier the entry in which it was last found, counted from one; zero is none.
     pub(super) literal_found_in: Vec<u32>,
+    /// What the literals found in the entry ask.
+    pub(super) asks: Vec<Ask>,
     /// Rules to ask about every line of one stream.
     pub(super) asked: Vec<usize>,
     pub(super) work: Work,
@@ -218,12 +221,10 @@ pub(super) struct Concerned {
     by: Vec<usize>,
 }
 
-/// What is known about a rule within a batch. Places are counted from one; zero is none.
+/// What is known about a rule within a batch.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct RuleState {
-    /// The entry that it was last asked about.
-    pub(super) asked_about: u32,
-    /// The stream that its selector was last asked about.
+    /// The stream that its selector was last asked about, counted from one; zero is none.
     pub(super) stream: u32,
     /// Whether it selects that stream.
     pub(super) selected: bool,
