@@ -26,15 +26,15 @@ fn main() {
     let signatures = rules::two_hundred();
     let two_hundred = rules::rule_set(&signatures);
     let thousand = rules::rule_set(&rules::thousand());
+    let five_thousand = rules::rule_set(&rules::five_thousand());
+    let shipped = rules::shipped();
+    let simplest = rules::five_simplest(&shipped);
     let plus = |signature| rules::rule_set(&[&signatures[..], &[signature]].concat());
 
     let quiet = || Mix::Hits { per_mille: 1 };
     let mut rows = vec![
-        Row::new(
-            "shipped rules, 0.1 % of lines hit",
-            &rules::shipped(),
-            quiet(),
-        ),
+        Row::new("five simplest shipped rules, 0.1 %", &simplest, quiet()),
+        Row::new("shipped rules, 0.1 % of lines hit", &shipped, quiet()),
         Row::new("200 rules, 0.1 %", &two_hundred, quiet()),
         Row::new(
             "200 rules, 10 %",
@@ -52,6 +52,7 @@ fn main() {
             Mix::NearMisses,
         ),
         Row::new("1000 rules, 0.1 %", &thousand, quiet()),
+        Row::new("5000 rules, 0.1 %", &five_thousand, quiet()),
         Row::new("200 rules and a short text", &plus(rules::short()), quiet()),
         Row::new(
             "200 rules and an expression without text",
@@ -61,11 +62,15 @@ fn main() {
         Row::new("200 rules and a field", &plus(rules::field()), quiet()),
     ];
     match lines::corpus() {
-        Some(lines) => rows.push(Row::new(
-            "200 rules, corpus",
-            &two_hundred,
-            Mix::Given(lines),
-        )),
+        Some(lines) => rows.extend([
+            Row::new("200 rules, corpus", &two_hundred, Mix::Given(lines.clone())),
+            Row::new(
+                "five simplest shipped rules, corpus",
+                &simplest,
+                Mix::Given(lines.clone()),
+            ),
+            Row::new("shipped rules, corpus", &shipped, Mix::Given(lines)),
+        ]),
         None => eprintln!("skipped: no corpus beside the checkout"),
     }
     for row in &mut rows {

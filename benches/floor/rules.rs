@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use trommel::rules::{
     Comparison, FieldCondition, FieldTest, Item, LoadOptions, Match, Matcher, Pattern, Recover,
-    Rule, RuleSet, Selector, Test, builtin, load,
+    Rule, RuleSet, Selector, Test, builtin, load, read_paths,
 };
+use trommel::scan::Scanner;
 
 /// What a rule looks for, and a text that it matches.
 #[derive(Clone)]
@@ -48,9 +49,13 @@ impl Signature {
     }
 }
 
-/// The rules that ship, and lines that they catch.
+/// The rules that ship, and lines that they catch. `TROMMEL_BENCH_RULES` names a directory of others to take instead.
 pub(crate) fn shipped() -> (Arc<RuleSet>, Vec<String>) {
-    let loaded = load(&builtin(), &LoadOptions::default());
+    let sources = match std::env::var_os("TROMMEL_BENCH_RULES") {
+        Some(directory) => read_paths(&[directory.into()]).sources,
+        None => builtin(),
+    };
+    let loaded = load(&sources, &LoadOptions::default());
     let rules = loaded.set.expect("the rules that ship are valid");
     let examples = loaded
         .examples
@@ -60,6 +65,32 @@ pub(crate) fn shipped() -> (Arc<RuleSet>, Vec<String>) {
         Arc::new(rules),
         examples.map(|example| example.line).collect(),
     )
+}
+
+/// Those five of `rules` that are looked for by the fewest literals: what any set of rules costs at least.
+pub(crate) fn five_simplest(
+    (rules, examples): &(Arc<RuleSet>, Vec<String>),
+) -> (Arc<RuleSet>, Vec<String>) {
+    let scanner = Scanner::new(rules.clone());
+    let literals = scanner
+        .literals()
+        .into_iter()
+        .map(|literals| literals.len());
+    let mut simplest: Vec<_> = (literals.zip(&rules.rules))
+        .filter(|(literals, _)| *literals > 0)
+        .collect();
+    simplest.sort_by_key(|(literals, rule)| (*literals, rule.id.clone()));
+    let five = simplest.iter().take(5).map(|(_, rule)| {
+        let mut rule = Rule::clone(rule);
+        // Alone, it has no other to leave lines to.
+        rule.matches.none.clear();
+        Arc::new(rule)
+    });
+    let rules = RuleSet {
+        rules: five.collect(),
+        hash: String::new(),
+    };
+    (Arc::new(rules), examples.clone())
 }
 
 /// 140 rules of texts, 146 texts in all, and 60 of expressions; every fifth reads one app only.
@@ -72,13 +103,25 @@ pub(crate) fn thousand() -> Vec<Signature> {
     mixed(700, 300)
 }
 
+/// The same kinds, twenty-five times as many.
+pub(crate) fn five_thousand() -> Vec<Signature> {
+    mixed(3500, 1500)
+}
+
 fn mixed(texts: usize, expressions: usize) -> Vec<Signature> {
     let subjects = SUBJECTS
         .iter()
         .flat_map(|subject| FAILURES.iter().map(move |failure| (subject, failure)));
     // Neighbours in the list share a subject; steps through it mix them.
     let pairs: Vec<_> = subjects.collect();
-    let pair = |number: usize| pairs[number * 37 % pairs.len()];
+    // Where they are used up, a number makes new ones of them.
+    let pair = |number: usize| {
+        let (subject, failure) = pairs[number * 37 % pairs.len()];
+        match number / pairs.len() {
+            0 => ((*subject).to_owned(), *failure),
+            round => (format!("{subject} {round}"), *failure),
+        }
+    };
 
     let mut signatures: Vec<_> = (KNOWN.iter().map(|text| Signature::text(text))).collect();
     for number in 0.. {

@@ -6,6 +6,9 @@
 //! found is compared with the literals that put it there. Which neighbouring places those are is free to choose,
 //! so each literal is entered where ordinary logs, and the other literals, are least like it.
 //!
+//! With thousands of literals much ordinary text has one of their 4-grams. So a sample that passes is asked about two bytes more,
+//! those behind it or those before it, whichever its literal has: that needs no branch, and only what passes again is looked up.
+//!
 //! An automaton reads every byte and waits for the last one: about 0.3 GB/s whatever its kind. The samples do not depend
 //! on each other. Text that nearly matches costs more, in proportion to its length, and no more than that.
 //!
@@ -20,8 +23,9 @@ use super::ordinary;
 #[derive(Debug)]
 pub(super) struct Search {
     stride: usize,
-    /// One bit for each hash of a 4-gram: 16 KiB, which stay in the first-level cache.
-    bits: Box<[u64; BITS / 64]>,
+    grams: Filter,
+    /// The 4-grams with two bytes more; none where the shortest literal has no such bytes.
+    wider: Option<Filter>,
     /// The 4-grams themselves by another hash, open addressing, at most half full.
     slots: Box<[Slot]>,
     slot_shift: u32,
@@ -39,10 +43,6 @@ pub(super) struct Candidate {
     /// Where it would begin.
     pub(super) start: usize,
 }
-
-/// With 200 rules, half as many make a batch 2 % slower; twice as many make it 2 % faster, but fill the first-level cache of most
-/// processors (AMD EPYC 9004, `cargo bench --bench floor`, 2026-11-21).
-const BITS: usize = 1 << 17;
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Slot {
@@ -86,8 +86,11 @@ impl Place {
     }
 }
 
-/// Samples looked at together: one branch decides for all of them.
-const GROUP: usize = 8;
+/// Samples looked at together: one branch decides for all of them, and a bit stands for each.
+const GROUP: usize = 64;
+
+/// From this stride on each literal has two bytes more behind or before each of its 4-grams.
+const WIDER_FROM: usize = LONG - 3;
 
 impl Search {
     /// A search for `literals`, which all have at least [`SHORT`] bytes. The shortest decides how wide the stride can be.
@@ -105,36 +108,39 @@ impl Search {
         let mut order: Vec<usize> = (0..literals.len()).collect();
         order.sort_by_key(|&literal| literals[literal].bytes.len());
         let mut by_gram: FxHashMap<u32, Vec<Place>> = FxHashMap::default();
+        let mut wider = Vec::new();
         for literal in order {
-            let grams: Vec<u32> = literals[literal]
-                .bytes
-                .windows(4)
-                .map(ordinary::folded)
-                .collect();
+            let bytes = &literals[literal].bytes;
+            let grams: Vec<u32> = bytes.windows(4).map(ordinary::folded).collect();
             for offset in best_window(&grams, stride, &by_gram) {
                 let place = Place::new(literal, &grams, offset);
                 by_gram.entry(grams[offset]).or_default().push(place);
+                if stride >= WIDER_FROM {
+                    wider.push(match bytes.get(offset..offset + 6) {
+                        Some(behind) => hash_of_six(six(behind), BEHIND),
+                        None => hash_of_six(six(&bytes[offset - 2..offset + 4]), BEFORE),
+                    });
+                }
             }
         }
-        Self::of_grams(stride, by_gram)
+        Self::of_grams(stride, by_gram, wider)
     }
 
-    fn of_grams(stride: usize, by_gram: FxHashMap<u32, Vec<Place>>) -> Self {
+    fn of_grams(stride: usize, by_gram: FxHashMap<u32, Vec<Place>>, wider: Vec<u32>) -> Self {
         let slot_bits = (by_gram.len() * 2)
             .next_power_of_two()
             .trailing_zeros()
             .max(1);
         let mut search = Self {
             stride,
-            bits: Box::new([0; BITS / 64]),
+            grams: Filter::of(by_gram.keys().map(|&gram| hash_of(gram))),
+            wider: (stride >= WIDER_FROM).then(|| Filter::of(wider.into_iter())),
             slots: vec![Slot::default(); 1 << slot_bits].into(),
             slot_shift: u32::BITS - slot_bits,
             places: Box::default(),
         };
         let mut places = Vec::new();
         for (gram, its_places) in by_gram {
-            let (word, bit) = bit_of(gram);
-            search.bits[word] |= 1 << bit;
             let slot = search.slot_of(gram);
             search.slots[slot] = Slot {
                 gram,
@@ -162,30 +168,46 @@ impl Search {
 
     fn sweep_by<const STRIDE: usize>(&self, text: &[u8], found: &mut impl FnMut(Candidate)) {
         let mut at = 0;
+        let mut passed = [0; GROUP];
         while let Some(group) = text.get(at..at + (GROUP - 1) * STRIDE + 4) {
-            let mut known = 0_u32;
-            for sample in 0..GROUP {
-                let gram = ordinary::folded(&group[sample * STRIDE..sample * STRIDE + 4]);
-                known |= self.may_know(gram) << sample;
-            }
-            while known != 0 {
-                let sample = known.trailing_zeros() as usize;
-                known &= known - 1;
-                self.propose(text, at + sample * STRIDE, found);
+            let known = self.grams.known::<STRIDE>(group);
+            if known != 0 {
+                for &sample in self.narrowed(text, at, known, STRIDE, &mut passed) {
+                    self.propose(text, sample, found);
+                }
             }
             at += GROUP * STRIDE;
         }
-        while at + 4 <= text.len() {
-            self.propose(text, at, found);
+        while let Some(gram) = text.get(at..at + 4) {
+            if self.grams.may_know(hash_of(ordinary::folded(gram))) != 0 {
+                self.propose(text, at, found);
+            }
             at += STRIDE;
         }
     }
 
-    /// 1 if `gram` may be in the table, 0 if it is not.
+    /// Where in `text` the samples of the group at `at` lie that are `known` and that the wider filter lets pass as well.
     #[inline(always)]
-    fn may_know(&self, gram: u32) -> u32 {
-        let (word, bit) = bit_of(gram);
-        (self.bits[word] >> bit) as u32 & 1
+    fn narrowed<'p>(
+        &self,
+        text: &[u8],
+        at: usize,
+        mut known: u64,
+        stride: usize,
+        passed: &'p mut [usize; GROUP],
+    ) -> &'p [usize] {
+        let mut count = 0;
+        while known != 0 {
+            let sample = at + known.trailing_zeros() as usize * stride;
+            known &= known - 1;
+            // Counted or written over: no branch that could be foreseen wrongly.
+            passed[count % GROUP] = sample;
+            count += match &self.wider {
+                Some(wider) => wider.may_know_around(text, sample) as usize,
+                None => 1,
+            };
+        }
+        &passed[..count]
     }
 
     /// Tells of the literals that have the 4-gram at `at`.
@@ -218,11 +240,114 @@ impl Search {
     }
 }
 
-/// The bit that stands for `gram`: the upper part of a product spreads neighbouring numbers (Knuth's multiplicative hash).
+/// A set of hashes, of which it only knows that some are not in it.
+#[derive(Debug)]
+enum Filter {
+    /// 16 KiB, which stay in the first-level cache of any processor.
+    Small(Box<[u64; 1 << 11]>),
+    /// 128 KiB, for the second-level cache.
+    Large(Box<[u64; 1 << 14]>),
+}
+
+/// From so many hashes a large filter lets enough less pass to be worth its slower cache.
+const LARGE_FROM: usize = 4096;
+
+impl Filter {
+    fn of(hashes: impl ExactSizeIterator<Item = u32>) -> Self {
+        if hashes.len() < LARGE_FROM {
+            Self::Small(bits_of(hashes))
+        } else {
+            Self::Large(bits_of(hashes))
+        }
+    }
+
+    /// Which of the group's samples may be in it, one bit each.
+    #[inline(always)]
+    fn known<const STRIDE: usize>(&self, group: &[u8]) -> u64 {
+        match self {
+            Self::Small(bits) => known::<STRIDE, _>(bits, group),
+            Self::Large(bits) => known::<STRIDE, _>(bits, group),
+        }
+    }
+
+    /// 1 if `hash` may be in it, 0 if it is not.
+    #[inline(always)]
+    fn may_know(&self, hash: u32) -> u64 {
+        match self {
+            Self::Small(bits) => bit(bits, hash),
+            Self::Large(bits) => bit(bits, hash),
+        }
+    }
+
+    /// For a filter of six bytes: 0 if the 4-gram at `at` in `text` is in it neither with the two behind it nor with the two before.
+    #[inline(always)]
+    fn may_know_around(&self, text: &[u8], at: usize) -> u64 {
+        let around = at.checked_sub(2).and_then(|from| text.get(from..from + 8));
+        let Some(around) = around.and_then(|around| around.try_into().ok()) else {
+            return 1;
+        };
+        let around = u64::from_le_bytes(around) | FOLD;
+        self.may_know(hash_of_six(around & SIX, BEFORE))
+            | self.may_know(hash_of_six(around >> 16, BEHIND))
+    }
+}
+
+fn bits_of<const WORDS: usize>(hashes: impl Iterator<Item = u32>) -> Box<[u64; WORDS]> {
+    let mut bits = Box::new([0; WORDS]);
+    for hash in hashes {
+        let (word, bit) = place_of::<WORDS>(hash);
+        bits[word] |= 1 << bit;
+    }
+    bits
+}
+
 #[inline(always)]
-fn bit_of(gram: u32) -> (usize, u32) {
-    let hash = gram.wrapping_mul(0x9E37_79B1) >> (u32::BITS - BITS.trailing_zeros());
+fn known<const STRIDE: usize, const WORDS: usize>(bits: &[u64; WORDS], group: &[u8]) -> u64 {
+    let sample = |number: usize| {
+        let gram = ordinary::folded(&group[number * STRIDE..number * STRIDE + 4]);
+        bit(bits, hash_of(gram)) << number
+    };
+    (0..GROUP).fold(0, |known, number| known | sample(number))
+}
+
+#[inline(always)]
+fn bit<const WORDS: usize>(bits: &[u64; WORDS], hash: u32) -> u64 {
+    let (word, bit) = place_of::<WORDS>(hash);
+    bits[word] >> bit & 1
+}
+
+/// Word and bit for `hash`, from its upper part, which is the better mixed one.
+#[inline(always)]
+fn place_of<const WORDS: usize>(hash: u32) -> (usize, u32) {
+    let hash = hash >> (u32::BITS - 6 - WORDS.trailing_zeros());
     ((hash >> 6) as usize, hash & 63)
+}
+
+/// The upper part of a product spreads neighbouring numbers (Knuth's multiplicative hash).
+#[inline(always)]
+fn hash_of(gram: u32) -> u32 {
+    gram.wrapping_mul(0x9E37_79B1)
+}
+
+/// ASCII letters in either case alike, as [`ordinary::folded`] has it.
+const FOLD: u64 = 0x2020_2020_2020_2020;
+const SIX: u64 = (1 << 48) - 1;
+
+/// Apart, so that a literal's bytes behind a 4-gram are not taken for another's before it.
+const BEFORE: u64 = 0x9E37_79B9_7F4A_7C15;
+const BEHIND: u64 = 0xC2B2_AE3D_27D4_EB4F;
+
+/// The hash of six bytes, folded: a 4-gram with the two `side` of it.
+#[inline(always)]
+fn hash_of_six(six: u64, side: u64) -> u32 {
+    (six.wrapping_mul(side) >> 32) as u32
+}
+
+/// Six bytes as one number, folded.
+fn six(bytes: &[u8]) -> u64 {
+    let mut number = [0; 8];
+    number[..6].copy_from_slice(bytes);
+    (u64::from_le_bytes(number) | FOLD) & SIX
 }
 
 /// Which `stride` neighbouring 4-grams of a literal to enter: those that ordinary logs and the table so far have least.
