@@ -73,6 +73,11 @@ fn main() {
         ]),
         None => eprintln!("skipped: no corpus beside the checkout"),
     }
+    // `cargo bench --bench floor -- corpus` measures the rows with this word alone.
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<_> = words.iter().filter(|word| !word.starts_with('-')).collect();
+    rows.retain(|row| words.iter().all(|word| row.name.contains(word.as_str())));
+    assert!(!rows.is_empty(), "no row is called {words:?}");
     for row in &mut rows {
         row.check();
     }
