@@ -307,7 +307,7 @@ impl<'a> Told<'a> {
     }
 
     /// klog and what quotes it: `pod="ns/name"`, `object="ns/name" kind="Job"`, `ObjectReference{Kind:"Pod", …}`,
-    /// `name_ns(uid)`, `node="name"`, `namespace="ns"`.
+    /// `name_ns(uid)`, `pod "name_ns"`, `node="name"`, `namespace="ns"`.
     fn prose(line: &'a [u8]) -> Self {
         let mut object = printed_reference(line)
             .or_else(|| {
@@ -320,6 +320,11 @@ impl<'a> Told<'a> {
                 pod.map(namespaced)
             })
             .or_else(|| pod_with_uid(line))
+            .or_else(|| {
+                let pod = quoted(line, b"pod ")?;
+                let at = memchr::memchr(b'_', pod)?;
+                Some(Object::pod(&pod[at + 1..], &pod[..at]))
+            })
             .unwrap_or_default();
         if object.namespace.is_empty() {
             object.namespace = quoted(line, b"namespace=").unwrap_or_default();
@@ -611,6 +616,7 @@ mod tests {
             r#"{"ts":1,"msg":"Error syncing pod","pod":{"name":"api-6b7f9c8d5-x2x4z","namespace":"shop"}}"#,
             r#"{"log":"I0611 prober.go:107] \"Probe failed\" pod=\"shop/api-6b7f9c8d5-x2x4z\""}"#,
             r#"E0415 17:19:40.591229 46838 pod_workers.go:191] Error syncing pod e9e9 ("api-6b7f9c8d5-x2x4z_shop(0a1f8d6c-5b0e-4c1f-9f60-1f2c3d4e5f60)"), skipping"#,
+            r#"W0101 10:00:00.000000 1 manager.go:1897] Failed to pull image "x" from pod "api-6b7f9c8d5-x2x4z_shop" and container "api""#,
             r#"I0101 10:00:00.000000 1 event.go:389] Event(v1.ObjectReference{Kind:"Pod", Namespace:"shop", Name:"api-6b7f9c8d5-x2x4z", UID:"7"}): type: 'Warning' reason: 'FailedMount' x"#,
             r#"I0101 10:00:00.000000 1 event.go:307] "Event occurred" object="shop/api" fieldPath="" kind="Deployment" apiVersion="apps/v1" type="Normal""#,
             r#"I0101 10:00:00.000000 1 kubelet.go:2461] "SyncLoop ADD" source="api" pods=["shop/api-6b7f9c8d5-x2x4z","other/x"]"#,
