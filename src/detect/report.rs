@@ -130,9 +130,9 @@ pub(super) fn finding(
     }
 }
 
-/// The `by` names that are labels of the streams that matched: a query in Loki can ask for them.
+/// The `by` names that are labels of the streams that matched, of all that are quoted: a query in Loki can ask for them. What one
+/// stream has as a label may be derived from the lines of another.
 fn by_labels<'a>(cx: &Context<'a>, lines: &[EvidenceLine]) -> Vec<(&'a str, &'a str)> {
-    let labels = lines.last().map(|line| &line.labels);
     let by = cx
         .rule
         .by
@@ -140,7 +140,8 @@ fn by_labels<'a>(cx: &Context<'a>, lines: &[EvidenceLine]) -> Vec<(&'a str, &'a 
         .map(String::as_str)
         .zip(cx.key.iter().map(|value| &**value));
     by.filter(|(name, value)| {
-        labels.is_some_and(|labels| labels.get(*name).is_some_and(|label| label == value))
+        let mut labels = lines.iter().map(|line| line.labels.get(*name));
+        !lines.is_empty() && labels.all(|label| label.is_some_and(|label| label == value))
     })
     .collect()
 }

@@ -175,7 +175,7 @@ pub(super) const KEYS: &[Key] = &[
     key(Rule, "correlate", Shape::Def("correlate"), "Findings of other rules at the same time, joined on `by`: `{within: 10m, all: [one_rule], any: [another, an_incident_type], none: [a_third], hides: true}`."),
     key(Rule, "new_value", Shape::Def("new_value"), "A value not seen before: `{field: image, learn: 24h}`."),
     key(Rule, "new_pattern", Shape::Def("new_pattern"), "A kind of line not seen before: `{learn: 24h, threshold: 5 in 1m}`."),
-    key(Rule, "by", Shape::Texts, "Labels, fields or captures: one finding for each combination of their values. Default: one finding for the rule."),
+    key(Rule, "by", Shape::Texts, "Labels, fields, captures or derived names (`namespace`, `workload`, `node`, `installer`, `run_id`, `run_attempt`): one finding for each combination of their values. Default: one finding for the rule."),
     key(Rule, "for", Shape::Duration, "How long the threshold must hold before a finding opens. Default: `0`."),
     key(Rule, "severity", Shape::OneOf(SEVERITIES), "How bad it is. Default: that of the incident type, else `warning`."),
     key(Rule, "escalate", Shape::Def("escalate"), "What raises the severity of an open finding: `[{to: critical, after: 10m}, {to: critical, threshold: 50 in 10m}, {to: critical, threshold: 2 distinct node in 10m}, {to: critical, match: …}]`."),

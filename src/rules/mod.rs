@@ -13,6 +13,7 @@
 
 mod code;
 mod condition;
+mod derived;
 mod exclusion;
 pub mod explain;
 mod files;
@@ -47,6 +48,7 @@ pub use condition::{
     Absent, Condition, Correlate, Decimal, Distinct, Needs, Part, Ratio, Sequence, Spike, Step,
     Threshold,
 };
+pub use derived::DERIVED;
 pub use exclusion::Exclusion;
 pub use files::{FilesRead, builtin, read_paths, read_test_paths};
 pub use load::{Environment, Example, LoadOptions, Loaded, RULES_MAX, load};

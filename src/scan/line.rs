@@ -3,7 +3,7 @@
 use crate::batch::{Batch, Entry, Span, Stream, trim_line};
 use crate::rules::Parse;
 
-use super::{fields, level};
+use super::{derived, fields};
 
 /// A line with the stream that it belongs to.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +37,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// What `name` means here, captures aside: label, structured metadata, field of the line, derived label, in this order.
+    /// What `name` means here, captures aside: label, structured metadata, field of the line, derived, in this order.
     /// A value with escapes is written to `buffer`.
     #[must_use]
     pub fn value<'v>(&self, name: &str, parse: Parse, buffer: &'v mut Vec<u8>) -> Option<&'v [u8]>
@@ -58,15 +58,9 @@ impl<'a> Line<'a> {
         label.or_else(|| self.metadata.get(name))
     }
 
-    /// What Loki's distributor would have added under `name`. Rules may call `detected_level` just `level`.
+    /// What is derived under `name` from stream, metadata and line.
     pub(super) fn derived(&self, name: &str) -> Option<&'a [u8]> {
-        match name {
-            "service_name" => Some(self.stream.labels.service_name().as_bytes()),
-            "level" | "detected_level" => {
-                Some(level::level(&self.stream.labels, self.metadata, self.bytes))
-            }
-            _ => None,
-        }
+        derived::value(name, self)
     }
 }
 

@@ -10,6 +10,7 @@
 mod confirm;
 #[cfg(test)]
 mod corpus;
+mod derived;
 mod examples;
 mod explain;
 mod fields;
@@ -21,6 +22,7 @@ mod matcher;
 mod ordinary;
 mod pass;
 mod plan;
+mod pod_name;
 #[cfg(test)]
 mod properties;
 mod scanner;

@@ -191,6 +191,10 @@ fn name() -> impl Strategy<Value = &'static str> {
             "a.b",
             "msg",
             "service_name",
+            "namespace",
+            "node",
+            "workload",
+            "run_id",
         ][..],
     )
 }
@@ -413,6 +417,10 @@ fn sent() -> impl Strategy<Value = Sent> {
     };
     let line = prop_oneof![
         4 => pieces(),
+        1 => pieces().prop_map(|msg| {
+            format!("name=api-6b7f9c8d5-x2x4z kind=Pod eventRV=2 sourcehost=worker-a msg={msg:?} ")
+        }),
+        1 => pieces().prop_map(|line| format!("<30>1 2026-01-01T00:00:00Z worker-a kubelet - - - {line} pod=\"test-a-1-2/db-0\"")),
         1 => pieces().prop_map(|line| format!("2026-01-01T00:00:00.5Z stdout F {line}\n")),
         1 => (pieces(), 0..900_u32).prop_map(|(msg, status)| {
             serde_json::json!({"status": status, "msg": msg, "a": {"b": "error"}, "level": "error"}).to_string()

@@ -26,6 +26,11 @@ fn the_way_from_a_log_line_to_a_rule_is_as_its_page_tells_it() {
     check("docs/writing-rules.md");
 }
 
+#[test]
+fn the_rules_that_ship_can_be_changed_as_their_page_shows_it() {
+    check("docs/rule-pack.md");
+}
+
 /// Runs every block of a page, and tells of all that is not as it says.
 #[track_caller]
 fn check(page: &str) {

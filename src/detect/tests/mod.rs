@@ -237,6 +237,23 @@ fn a_scope_is_where_trommel_is_unless_an_entry_says_otherwise() {
 }
 
 #[test]
+fn a_query_asks_only_for_labels_that_all_streams_have() {
+    let logql = |labels: &[&str]| {
+        let mut batch = scanned(&[hit(0, 1, 0), hit(1, 1, 1)]);
+        for (hit, name) in batch.hits.iter_mut().zip(labels) {
+            hit.labels = Arc::new(Labels::new([((*name).into(), "p1".into())]));
+        }
+        let mut detector = detector(Settings::replay(origin()), &set([rule("r", 2, 60, 60)]));
+        detector.apply(batch, at(1));
+        detector.take_changes().findings.remove(0).logs.logql
+    };
+    assert_eq!(logql(&["pod", "pod"]), r#"{pod="p1"}"#);
+    let any = r#"{service_name=~".+"}"#;
+    assert_eq!(logql(&["unit", "pod"]), any);
+    assert_eq!(logql(&["pod", "unit"]), any);
+}
+
+#[test]
 fn four_matches_say_nothing() {
     check(
         rule("r", 5, 600, 600),

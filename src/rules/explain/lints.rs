@@ -69,12 +69,12 @@ rules:
     match: connection refused by database
     by: [namespace, request_id]
     incident_type: database_connectivity_degraded",
-    fix: "Name what fails together, such as `[namespace, app]`. To count different values, write `20 distinct user in 5m`.",
+    fix: "Name what fails together, such as `[namespace, workload]`. To count different values, write `20 distinct user in 5m`.",
     right: "\
 rules:
   - id: db_refused
     match: connection refused by database
-    by: [namespace, app]
+    by: [namespace, workload]
     incident_type: database_connectivity_degraded",
 };
 

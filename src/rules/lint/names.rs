@@ -4,6 +4,7 @@ use regex_syntax::hir::{Hir, HirKind};
 
 use super::{parts, place_of};
 use crate::rules::condition::Condition;
+use crate::rules::derived::is_derived;
 use crate::rules::model::{FieldCondition, Item, Match};
 use crate::rules::problem::{Code, Fault, shortened};
 use crate::rules::read::Draft;
@@ -99,7 +100,7 @@ fn many_valued(draft: &Draft, warn: &mut impl FnMut(Fault)) {
                     span.clone(),
                     format!("`{name}` has many values, and every one is a finding of its own"),
                 )
-                .help("prefer what fails together: `[namespace, app]`"),
+                .help("prefer what fails together: `[namespace, workload]`"),
             );
         }
     }
@@ -110,8 +111,9 @@ fn maybe_missing(draft: &Draft, warn: &mut impl FnMut(Fault)) {
     let rule = &draft.rule;
     let sought = rule.parts();
     let missing = |name: &str| {
-        // A name is also that of a label or field, which a match may rely on.
-        let elsewhere = rule.selector.0.iter().any(|matcher| matcher.name == name)
+        // A name is also that of a label or field, which a match may rely on, or derived from what the line is about.
+        let elsewhere = is_derived(name)
+            || rule.selector.0.iter().any(|matcher| matcher.name == name)
             || sought
                 .iter()
                 .any(|part| part.fields.iter().any(|field| field.name == name));
