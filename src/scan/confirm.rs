@@ -6,10 +6,10 @@ use regex_automata::meta::{Cache, Regex};
 use regex_automata::util::primitives::NonMaxUsize;
 use regex_automata::{Input, PatternID};
 
-use super::fields;
 use super::line::Line;
 use super::matcher::{compares, equal, number};
 use super::plan::Ask;
+use super::{derived, fields};
 use crate::rules::{Comparison, Exclude, FieldCondition, Item, Match, Parse, Pattern, RuleSet};
 
 /// A prepared `match`.
@@ -133,6 +133,23 @@ impl Confirm {
         }
     }
 
+    /// Whether `name` has one value in all lines of the stream of `line` that, like that, say nothing under it themselves.
+    pub(super) fn is_of_stream(&self, name: &Name, line: &Line<'_>) -> OfStream {
+        if !name.groups.is_empty() {
+            OfStream::No
+        } else if line.stream.labels.get(&name.name).is_some() {
+            OfStream::Always
+        } else if line.metadata.is_empty()
+            && !line.bytes.starts_with(b"{")
+            && !name.may_be_field(self.parse, line.bytes)
+            && derived::is_of_labels(&name.name, line)
+        {
+            OfStream::Here
+        } else {
+            OfStream::No
+        }
+    }
+
     /// What `name` means in `line`, which fulfils this match's items. See [`Line::value`]; captures come before all.
     pub(super) fn value<'v>(
         &self,
@@ -165,6 +182,17 @@ impl Confirm {
     }
 }
 
+/// Whether a name means the same in the lines of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum OfStream {
+    /// What the line itself says may decide.
+    No,
+    /// In this line the labels decide, and in each other for which this is the answer.
+    Here,
+    /// It is a label.
+    Always,
+}
+
 /// A name that a rule uses.
 #[derive(Debug)]
 pub(super) struct Name {
@@ -176,11 +204,6 @@ pub(super) struct Name {
 }
 
 impl Name {
-    /// Whether some item captures it.
-    pub(super) fn is_captured(&self) -> bool {
-        !self.groups.is_empty()
-    }
-
     /// A quick no for most lines: the key is not there, nor a backslash that could spell it otherwise.
     fn may_be_field(&self, parse: Parse, line: &[u8]) -> bool {
         fields::notation(parse, line).is_some()

@@ -10,7 +10,7 @@
 //! Values borrow from the line or the labels; nothing is unescaped, since names of objects have nothing to escape. Cost is a few
 //! passes over the line, only when a rule that hit asks for the name and no label answers.
 
-use memchr::{memchr_iter, memmem};
+use memchr::memchr_iter;
 
 use super::fields::{Members, Notation, Pairs, Value, notation};
 use super::level;
@@ -95,11 +95,31 @@ fn node<'a>(line: &Line<'a>, told: &Told<'a>) -> Option<&'a [u8]> {
         .or_else(|| syslog_host(line.bytes))
 }
 
+/// Whether the labels of `line` answer for `name` in every line of its stream, unless that is JSON, which may be of the unified
+/// schema, or has structured metadata.
+pub(super) fn is_of_labels(name: &str, line: &Line<'_>) -> bool {
+    let has = |names: &[&str]| {
+        let mut labels = names.iter().map(|name| line.stream.labels.get(name));
+        labels.any(|label| label.is_some())
+    };
+    match name {
+        "service_name" => true,
+        "namespace" | "installer" | "run_id" | "run_attempt" => has(&NAMESPACES),
+        "node" => has(&NODES),
+        "workload" => has(&OWNERS) || has(&JOBS) || has(&PODS),
+        _ => false,
+    }
+}
+
 fn workload<'a>(line: &Line<'a>) -> Option<&'a [u8]> {
-    let told = Told::by(line.bytes);
-    let of_object = |object: Object<'a>| object.workload(node(line, &told));
-    if told.is_unified && told.object.is_named() {
-        return of_object(told.object);
+    let of_line = || {
+        let told = Told::by(line.bytes);
+        let workload = || told.object.workload(node(line, &told));
+        (told.object.is_named()).then(|| (told.is_unified, workload()))
+    };
+    let is_json = line.bytes.starts_with(b"{");
+    if is_json && let Some((true, workload)) = of_line() {
+        return workload;
     }
     if let Some(owner) = first(line, &OWNERS) {
         return Some(owner);
@@ -108,10 +128,12 @@ fn workload<'a>(line: &Line<'a>) -> Option<&'a [u8]> {
         return Some(pod_name::cron_job(job));
     }
     if let Some(pod) = first(line, &PODS) {
-        return of_object(Object::pod(b"", pod));
+        // By the labels alone, so that all lines of a stream have one workload.
+        let node = first(line, &NODES).or_else(|| first(line, &HOSTS));
+        return Object::pod(b"", pod).workload(node);
     }
-    if told.object.is_named() {
-        return of_object(told.object);
+    if let Some((_, workload)) = of_line() {
+        return workload;
     }
     first(line, &APPS).or_else(|| {
         let unit = first(line, &UNITS)?;
@@ -407,8 +429,15 @@ fn namespaced(text: &[u8]) -> Object<'_> {
 /// The name in quotes after `key`, which stands alone; the quotes may be escaped. Names have letters, digits, `-`, `.` and `/`.
 fn quoted<'a>(line: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
     let alone = |at: &usize| at.checked_sub(1).is_none_or(|at| !is_name_byte(line[at]));
-    let mut places = memmem::find_iter(line, key).filter(alone);
+    let mut places = places_of(line, key).filter(alone);
     places.find_map(|at| name_in_quotes(&line[at + key.len()..]))
+}
+
+/// Where `key`, which is some bytes, lies in `line`. By its last byte: a searcher would take longer to set up than to search a line.
+fn places_of<'a>(line: &'a [u8], key: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
+    let ends = memchr_iter(key[key.len() - 1], line);
+    let ends = ends.filter(move |&last| line[..=last].ends_with(key));
+    ends.map(move |last| last + 1 - key.len())
 }
 
 /// The name that `text` begins with, in quotes.
@@ -426,11 +455,11 @@ fn is_name_byte(byte: u8) -> bool {
 
 /// What client-go's recorder logs: `Event(v1.ObjectReference{Kind:"Pod", Namespace:"ns", Name:"name", …})`.
 fn printed_reference(line: &[u8]) -> Option<Object<'_>> {
-    let at = memmem::find(line, b"ObjectReference{Kind:")?;
+    let at = places_of(line, b"ObjectReference{Kind:").next()?;
     let end = memchr::memchr(b'}', &line[at..]).map_or(line.len(), |len| at + len);
     let text = &line[at..end];
     let value = |key: &[u8]| {
-        let at = memmem::find(text, key)?;
+        let at = places_of(text, key).next()?;
         name_in_quotes(&text[at + key.len()..])
     };
     Some(Object {

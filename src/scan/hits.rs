@@ -1,16 +1,15 @@
 //! What a hit takes along from its line: key, captures, and the line itself, each bounded.
 
-use super::confirm::{Name, Work};
+use super::confirm::{Name, OfStream, Work};
 use super::line::Line;
 use super::plan::Wanted;
-use crate::batch::Stream;
 use crate::hit::{Key, LINE_BYTES_MAX};
 
 /// Longest value, in bytes, of a part of a key or of a capture; longer ones are cut, between characters.
 /// Keys are remembered for hours, so what a log line can put into one is bounded.
 pub const VALUE_BYTES_MAX: usize = 1024;
 
-/// Keys made of labels alone: every line of a stream has the same one, which its hits share.
+/// Keys made of labels alone, or of what follows from them: lines of a stream have the same one, which their hits share.
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     by_rule: Vec<Option<SharedKey>>,
@@ -21,6 +20,8 @@ struct SharedKey {
     stream: usize,
     /// Number of the match that it was read by: what one captures another may take from a label.
     wanted: usize,
+    /// In which lines it is the key.
+    of: OfStream,
     key: Key,
 }
 
@@ -41,18 +42,24 @@ impl Keys {
         work: &mut Work,
     ) -> Key {
         let shared = &mut self.by_rule[rule];
+        let is_known = |shared: &SharedKey| {
+            shared.stream == stream
+                && shared.wanted == wanted.number
+                && (shared.of == OfStream::Always || is_of_stream(wanted, line) != OfStream::No)
+        };
         if let Some(shared) = shared
-            && shared.stream == stream
-            && shared.wanted == wanted.number
+            && is_known(shared)
         {
             return shared.key.clone();
         }
         let parts = wanted.by.iter();
         let key: Key = parts.map(|name| value(wanted, name, line, work)).collect();
-        if is_of_labels(&wanted.by, line.stream) {
+        let of = is_of_stream(wanted, line);
+        if of != OfStream::No {
             *shared = Some(SharedKey {
                 stream,
                 wanted: wanted.number,
+                of,
                 key: key.clone(),
             });
         }
@@ -60,10 +67,11 @@ impl Keys {
     }
 }
 
-/// Whether each of `names` means a label in every line of `stream`.
-fn is_of_labels(names: &[Name], stream: &Stream) -> bool {
-    let is_label = |name: &Name| !name.is_captured() && stream.labels.get(&name.name).is_some();
-    names.iter().all(is_label)
+/// In which lines of its stream the key of `line` is the key.
+fn is_of_stream(wanted: &Wanted, line: &Line<'_>) -> OfStream {
+    let names = wanted.by.iter();
+    let of = names.map(|name| wanted.confirm.is_of_stream(name, line));
+    of.min().unwrap_or(OfStream::Always)
 }
 
 /// The values that the rule tells apart; an entry that only counts in a denominator has none.

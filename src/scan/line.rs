@@ -78,6 +78,11 @@ impl<'a> Metadata<'a> {
         Self { block, pairs }
     }
 
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pairs.is_empty()
+    }
+
     /// The first value called `name` that is not empty: as with labels, empty is missing.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a [u8]> {
