@@ -133,21 +133,23 @@ impl Confirm {
         }
     }
 
-    /// Whether `name` has one value in all lines of the stream of `line` that, like that, say nothing under it themselves.
+    /// Whether `name` means the same in all lines of the stream of `line`.
     pub(super) fn is_of_stream(&self, name: &Name, line: &Line<'_>) -> OfStream {
         if !name.groups.is_empty() {
             OfStream::No
         } else if line.stream.labels.get(&name.name).is_some() {
             OfStream::Always
-        } else if line.metadata.is_empty()
-            && !line.bytes.starts_with(b"{")
-            && !name.may_be_field(self.parse, line.bytes)
-            && derived::is_of_labels(&name.name, line)
-        {
-            OfStream::Here
+        } else if derived::is_of_labels(&name.name, line) {
+            OfStream::WhereSilent
         } else {
             OfStream::No
         }
+    }
+
+    /// Whether `line` itself says nothing under any of `names`, nor anything that they could be derived from before labels.
+    pub(super) fn is_silent_about(&self, names: &[Name], line: &Line<'_>) -> bool {
+        let may_say = |name: &Name| name.may_be_field(self.parse, line.bytes);
+        line.metadata.is_empty() && !line.bytes.starts_with(b"{") && !names.iter().any(may_say)
     }
 
     /// What `name` means in `line`, which fulfils this match's items. See [`Line::value`]; captures come before all.
@@ -187,8 +189,8 @@ impl Confirm {
 pub(super) enum OfStream {
     /// What the line itself says may decide.
     No,
-    /// In this line the labels decide, and in each other for which this is the answer.
-    Here,
+    /// The labels decide, in lines that say nothing themselves: see [`Confirm::is_silent_about`].
+    WhereSilent,
     /// It is a label.
     Always,
 }

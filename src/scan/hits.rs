@@ -20,7 +20,7 @@ struct SharedKey {
     stream: usize,
     /// Number of the match that it was read by: what one captures another may take from a label.
     wanted: usize,
-    /// In which lines it is the key.
+    /// In which lines it is the key; not [`OfStream::No`].
     of: OfStream,
     key: Key,
 }
@@ -42,20 +42,24 @@ impl Keys {
         work: &mut Work,
     ) -> Key {
         let shared = &mut self.by_rule[rule];
-        let is_known = |shared: &SharedKey| {
-            shared.stream == stream
-                && shared.wanted == wanted.number
-                && (shared.of == OfStream::Always || is_of_stream(wanted, line) != OfStream::No)
+        let is_shared = |of: OfStream| match of {
+            OfStream::Always => true,
+            OfStream::WhereSilent => wanted.confirm.is_silent_about(&wanted.by, line),
+            OfStream::No => false,
         };
         if let Some(shared) = shared
-            && is_known(shared)
+            && shared.stream == stream
+            && shared.wanted == wanted.number
+            && is_shared(shared.of)
         {
             return shared.key.clone();
         }
         let parts = wanted.by.iter();
         let key: Key = parts.map(|name| value(wanted, name, line, work)).collect();
-        let of = is_of_stream(wanted, line);
-        if of != OfStream::No {
+        let names = wanted.by.iter();
+        let of = names.map(|name| wanted.confirm.is_of_stream(name, line));
+        let of = of.min().unwrap_or(OfStream::Always);
+        if is_shared(of) {
             *shared = Some(SharedKey {
                 stream,
                 wanted: wanted.number,
@@ -65,13 +69,6 @@ impl Keys {
         }
         key
     }
-}
-
-/// In which lines of its stream the key of `line` is the key.
-fn is_of_stream(wanted: &Wanted, line: &Line<'_>) -> OfStream {
-    let names = wanted.by.iter();
-    let of = names.map(|name| wanted.confirm.is_of_stream(name, line));
-    of.min().unwrap_or(OfStream::Always)
 }
 
 /// The values that the rule tells apart; an entry that only counts in a denominator has none.

@@ -444,8 +444,19 @@ fn sent() -> impl Strategy<Value = Sent> {
 
 fn streams() -> impl Strategy<Value = Vec<(Labels, Vec<Sent>)>> {
     let value = || prop::sample::select(&["web", "db", ""][..]);
-    let labels = (value(), value(), piece())
-        .prop_map(|(app, user, other)| labels(&[("app", app), ("user", user), ("other", &other)]));
+    let pod = prop::sample::select(&["", "", "api-6b7f9c8d5-x2x4z"][..]);
+    let namespace = prop::sample::select(&["", "test-a-1-2"][..]);
+    let labels = (value(), value(), piece(), pod, namespace).prop_map(
+        |(app, user, other, pod, namespace)| {
+            labels(&[
+                ("app", app),
+                ("user", user),
+                ("other", &other),
+                ("pod", pod),
+                ("namespace", namespace),
+            ])
+        },
+    );
     prop::collection::vec((labels, prop::collection::vec(sent(), 0..6)), 1..4)
 }
 
