@@ -137,8 +137,11 @@ fn read(printed: &str) -> (String, Vec<String>) {
     (line + rest, secrets)
 }
 
+/// Name of a shape, and what makes it of a text.
+type Shape = (&'static str, fn(&str) -> String);
+
 /// The ways in which a collector, a runtime or a logger wraps what a program printed.
-fn shapes() -> Vec<(&'static str, fn(&str) -> String)> {
+fn shapes() -> Vec<Shape> {
     fn json(text: &str) -> String {
         serde_json::to_string(text).expect("texts always encode")
     }
