@@ -54,6 +54,8 @@ pub struct Config {
     pub outbox_bytes_max: u64,
     /// What is redacted beside the built-in patterns.
     pub redact: Vec<Pattern>,
+    /// Of whose lines nothing is quoted.
+    pub sensitive_namespaces: Vec<String>,
     /// What no rule reads.
     pub exclude: Vec<Exclusion>,
     /// Trommel's own logs.
@@ -133,6 +135,7 @@ impl Config {
                 1 << 20..=64 << 30,
             ),
             redact: check.patterns("evidence.redact", raw.evidence.redact.unwrap_or_default()),
+            sensitive_namespaces: raw.evidence.sensitive_namespaces.unwrap_or_default(),
             exclude: check.exclusions(
                 raw.exclude
                     .unwrap_or_else(|| Self::EXCLUDE.map(str::to_owned).to_vec()),

@@ -108,7 +108,8 @@ impl Service {
         )?;
         let detector = Detector::new(
             detect_settings(&config),
-            Redactor::new(config.redact.clone()),
+            Redactor::new(config.redact.clone())
+                .with_sensitive_namespaces(config.sensitive_namespaces.clone()),
             Arc::clone(&rules),
         );
         let pressure = Arc::new(Pressure::default());

@@ -152,6 +152,8 @@ pub struct RawLimits {
 pub struct RawEvidence {
     /// Regular expressions of what is redacted beside the built-in patterns.
     pub redact: Option<Vec<String>>,
+    /// Namespaces of whose lines nothing is quoted: evidence has their label set, time and SHA-256, and what a rule takes from them is hashed.
+    pub sensitive_namespaces: Option<Vec<String>>,
 }
 
 /// Where Grafana is.

@@ -143,6 +143,7 @@ fn the_table_holds_every_key() {
         detect.max_age TROMMEL_DETECT_MAX_AGE 1h
         environment TROMMEL_ENVIRONMENT -
         evidence.redact TROMMEL_EVIDENCE_REDACT -
+        evidence.sensitive_namespaces TROMMEL_EVIDENCE_SENSITIVE_NAMESPACES -
         exclude TROMMEL_EXCLUDE service_name="trommel"; container="trommel"; service_name=~"loki.*|alloy.*|grafana.*|tempo.*|mimir.*" |= "query="; service_name=~"loki.*|alloy.*|grafana.*|tempo.*|mimir.*" |= "\"query\":"
         grafana.datasource TROMMEL_GRAFANA_DATASOURCE -
         grafana.url TROMMEL_GRAFANA_URL -

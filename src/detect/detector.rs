@@ -13,6 +13,7 @@ use super::keys::{HORIZON_MIN, KeyRef, RuleState, Tenant, covers};
 use super::lifecycle::KeyState;
 use super::report::OWN_TENANT;
 use super::settings::{Settings, Sizes, Tally};
+use super::shield::shield;
 use super::step::{Context, Group, Told};
 use crate::batch::StreamId;
 use crate::finding::Redactor;
@@ -319,6 +320,7 @@ impl Detector {
         if self.is_too_old(hit.at, now) {
             return false;
         }
+        shield(hit, self.rules.rule(hit.rule), &self.redactor);
         let state = &mut self.states[hit.rule.0 as usize];
         if state.repeats_matter && !state.identities.remember(hit.at, hit.entry) {
             self.tally.duplicates += 1;

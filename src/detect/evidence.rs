@@ -127,7 +127,7 @@ impl Quotes {
                 labels: quote
                     .labels
                     .iter()
-                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                    .map(|(name, value)| (name.to_owned(), redactor.redact(value.as_bytes(), &[])))
                     .collect(),
                 line: String::from_utf8_lossy(&quote.line).into_owned(),
             })

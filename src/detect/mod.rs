@@ -25,6 +25,7 @@ mod patterns;
 mod reload;
 mod report;
 mod settings;
+mod shield;
 mod step;
 
 pub use changes::{Changes, KeyName, RestoreError, Saved};

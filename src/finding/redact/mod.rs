@@ -4,6 +4,11 @@
 //! flag notation, however deep the quotes are escaped), user info in URLs, and what has a form of its own (bearer tokens,
 //! JWTs, private keys in PEM, the tokens of well-known services). Operators add patterns.
 //!
+//! Promised: of what is recognised nothing is left in any notation, nor where the line was cut within it, save so few bytes
+//! (six) of a token that only a common prefix tells (`s.`, `sk-`) that they might begin a word. Not promised: secrets without
+//! a name or a form of their own, what is told only by what follows it (`user:password@tcp(`) where the line was cut before
+//! that, the lines of a private key that come as entries of their own, and what is encoded once more.
+//!
 //! Where a value's end cannot be known, too much is taken rather than too little; prose about secrets
 //! (`password incorrect`, `token expired`, `secret "x" not found`) stays, because it is why a line is quoted at all.
 
@@ -14,12 +19,14 @@ use std::ops::Range;
 
 use crate::rules::Pattern;
 use secrets::Finder;
+use text::Text;
 
 /// Replaces secrets. Built once; shared by all that quote lines.
 #[derive(Debug, Clone)]
 pub struct Redactor {
     finder: Finder,
     extra: Vec<Pattern>,
+    sensitive: Vec<String>,
 }
 
 impl Redactor {
@@ -29,7 +36,21 @@ impl Redactor {
         Self {
             finder: Finder::new(),
             extra,
+            sensitive: Vec::new(),
         }
+    }
+
+    /// With namespaces of whose lines nothing is quoted.
+    #[must_use]
+    pub fn with_sensitive_namespaces(mut self, namespaces: Vec<String>) -> Self {
+        self.sensitive = namespaces;
+        self
+    }
+
+    /// Whether nothing of the lines of `namespace` may be quoted. Cost: linear in how many were named.
+    #[must_use]
+    pub fn is_sensitive(&self, namespace: &str) -> bool {
+        self.sensitive.iter().any(|known| known == namespace)
     }
 
     /// `line` without its secrets; matches of `extra` (a rule's own patterns) are replaced too.
@@ -42,7 +63,9 @@ impl Redactor {
         let text = String::from_utf8_lossy(line);
         let mut secrets = Vec::new();
         self.finder
-            .find(&text, |range, kind| secrets.push((range, kind)));
+            .find(&Text::new(text.as_bytes()), |range, kind| {
+                secrets.push((range, kind))
+            });
         for pattern in self.extra.iter().chain(extra) {
             for found in pattern.regex.find_iter(&*text) {
                 let range = whole_characters(&text, found.range());
@@ -100,5 +123,7 @@ fn whole_characters(text: &str, range: Range<usize>) -> Range<usize> {
     start..end
 }
 
+#[cfg(test)]
+mod kinds;
 #[cfg(test)]
 mod tests;

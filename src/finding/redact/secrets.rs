@@ -28,11 +28,10 @@ impl Finder {
     }
 
     /// Calls `found` for every secret of `text`, in order; ranges do not overlap and lie between characters.
-    pub(super) fn find(&self, text: &str, mut found: impl FnMut(Range<usize>, &'static str)) {
-        let text = Text(text.as_bytes());
+    pub(super) fn find(&self, text: &Text<'_>, mut found: impl FnMut(Range<usize>, &'static str)) {
         let mut done = 0;
         let mut url_read = 0;
-        for place in self.needles.find_iter(text.0) {
+        for place in self.needles.find_iter(text.bytes) {
             if place.start() < done {
                 continue;
             }
@@ -46,7 +45,14 @@ impl Finder {
                 Needle::CurlUser => (text.curl_user(at), "basic_auth"),
                 Needle::Jwt => (text.jwt(at), "jwt"),
                 Needle::PrivateKey => (text.private_key(at), "private_key"),
+                Needle::Flag(kind, programs) => (text.short_flag(at, programs), kind),
+                Needle::Query(kind) => (text.query(at.end), kind),
+                Needle::Path(kind) => (text.path(at.end), kind),
+                Needle::Telegram => (text.telegram(at.end), "telegram_token"),
+                Needle::Oracle => (text.oracle(at.end), "url_userinfo"),
+                Needle::DataSource => (text.data_source(done, at.start), "url_userinfo"),
                 Needle::Prefix(kind, length_min) => (text.prefixed(at, needle, length_min), kind),
+                Needle::Vague(kind, form) => (text.vague(at, needle, form), kind),
                 Needle::Url => {
                     // A URL within a URL ends where the outer one does: `://://://…` must not be read anew at each.
                     if url_read <= at.end {
@@ -79,8 +85,33 @@ enum Needle {
     Jwt,
     PrivateKey,
     Url,
+    /// A short flag before a password, where one of these programs is named before it.
+    Flag(&'static str, &'static [&'static str]),
+    /// A parameter of a URL whose name is used for much else.
+    Query(&'static str),
+    /// A URL whose path is the secret.
+    Path(&'static str),
+    /// `/bot123456789:…`
+    Telegram,
+    /// `user/password@` of a JDBC URL.
+    Oracle,
+    /// `user:password` before `@tcp(`, as Go's MySQL driver has it.
+    DataSource,
     /// Tokens of a well-known service: this, then at least so many letters, digits, `_` and `-`.
     Prefix(&'static str, usize),
+    /// The same where ordinary words begin so too.
+    Vague(&'static str, VagueForm),
+}
+
+/// What must follow a prefix that says little.
+#[derive(Clone, Copy)]
+enum VagueForm {
+    /// At least so many letters, digits, `_`, `-` and inner dots, a digit and a letter among them.
+    Mixed(usize),
+    /// So many hexadecimal digits and no more.
+    Hex(usize),
+    /// So many letters and digits and no more, with capitals.
+    Base62(usize),
 }
 
 /// How sure a name must be before its value is taken for a secret.
@@ -102,6 +133,13 @@ const NEEDLES: &[(&str, Needle)] = &[
     ("pass", Needle::Key("password", Form::Word)),
     ("pwd", Needle::Key("password", Form::Word)),
     ("token", Needle::Key("token", Form::Any)),
+    ("otp", Needle::Key("password", Form::Quoted)),
+    ("sharedaccesskey", Needle::Key("api_key", Form::Any)),
+    ("x-amz-signature", Needle::Key("signature", Form::Any)),
+    ("x-goog-signature", Needle::Key("signature", Form::Any)),
+    ("jsessionid", Needle::Key("session", Form::Any)),
+    ("phpsessid", Needle::Key("session", Form::Any)),
+    ("session_key", Needle::Key("session", Form::Any)),
     ("secret", Needle::Key("secret", Form::Any)),
     ("secret_key", Needle::Key("secret", Form::Any)),
     ("secretkey", Needle::Key("secret", Form::Any)),
@@ -126,15 +164,48 @@ const NEEDLES: &[(&str, Needle)] = &[
     ("cookie", Needle::Cookie),
     ("bearer", Needle::Scheme("bearer")),
     ("basic", Needle::Scheme("basic_auth")),
-    (" -u ", Needle::CurlUser),
+    (" -u", Needle::CurlUser),
     ("--user", Needle::CurlUser),
     ("eyj", Needle::Jwt),
     ("-----begin ", Needle::PrivateKey),
     ("://", Needle::Url),
     (":\\/\\/", Needle::Url),
+    (
+        " -p ",
+        Needle::Flag("password", &["login", "sshpass", "ldapsearch"]),
+    ),
+    (" -p", Needle::Flag("password", &["mysql", "mariadb"])),
+    (" -a ", Needle::Flag("password", &["redis-cli"])),
+    (
+        " -w ",
+        Needle::Flag("password", &["ldapsearch", "ldapwhoami", "ldapmodify"]),
+    ),
+    ("?code=", Needle::Query("code")),
+    ("&code=", Needle::Query("code")),
+    ("u0026code=", Needle::Query("code")),
+    ("?key=", Needle::Query("api_key")),
+    ("&key=", Needle::Query("api_key")),
+    ("u0026key=", Needle::Query("api_key")),
+    ("?sig=", Needle::Query("signature")),
+    ("&sig=", Needle::Query("signature")),
+    ("u0026sig=", Needle::Query("signature")),
+    ("&signature=", Needle::Query("signature")),
+    ("u0026signature=", Needle::Query("signature")),
+    ("hooks.slack.com/services/", Needle::Path("webhook")),
+    ("hooks.slack.com\\/services\\/", Needle::Path("webhook")),
+    ("discord.com/api/webhooks/", Needle::Path("webhook")),
+    ("discordapp.com/api/webhooks/", Needle::Path("webhook")),
+    ("webhook.office.com/webhookb2/", Needle::Path("webhook")),
+    ("/bot", Needle::Telegram),
+    ("jdbc:oracle:thin:", Needle::Oracle),
+    ("jdbc:oracle:oci:", Needle::Oracle),
+    ("@tcp(", Needle::DataSource),
+    ("@unix(", Needle::DataSource),
     ("AKIA", Needle::Prefix("aws_key", 16)),
     ("ASIA", Needle::Prefix("aws_key", 16)),
     ("AIza", Needle::Prefix("gcp_key", 30)),
+    ("ya29.", Needle::Prefix("gcp_token", 20)),
+    ("GOCSPX-", Needle::Prefix("gcp_secret", 20)),
     ("ghp_", Needle::Prefix("github_token", 20)),
     ("gho_", Needle::Prefix("github_token", 20)),
     ("ghu_", Needle::Prefix("github_token", 20)),
@@ -142,18 +213,63 @@ const NEEDLES: &[(&str, Needle)] = &[
     ("ghr_", Needle::Prefix("github_token", 20)),
     ("github_pat_", Needle::Prefix("github_token", 20)),
     ("glpat-", Needle::Prefix("gitlab_token", 16)),
+    ("glrt-", Needle::Prefix("gitlab_token", 16)),
+    ("gldt-", Needle::Prefix("gitlab_token", 16)),
+    ("glptt-", Needle::Prefix("gitlab_token", 16)),
+    ("glcbt-", Needle::Prefix("gitlab_token", 16)),
+    ("glsoat-", Needle::Prefix("gitlab_token", 16)),
+    ("glft-", Needle::Prefix("gitlab_token", 16)),
+    ("glimt-", Needle::Prefix("gitlab_token", 16)),
+    ("glagent-", Needle::Prefix("gitlab_token", 16)),
     ("xoxa-", Needle::Prefix("slack_token", 8)),
     ("xoxb-", Needle::Prefix("slack_token", 8)),
+    ("xoxc-", Needle::Prefix("slack_token", 8)),
+    ("xoxd-", Needle::Prefix("slack_token", 8)),
+    ("xoxe-", Needle::Prefix("slack_token", 8)),
+    ("xoxe.xoxp-", Needle::Prefix("slack_token", 8)),
     ("xoxp-", Needle::Prefix("slack_token", 8)),
     ("xoxr-", Needle::Prefix("slack_token", 8)),
     ("xoxs-", Needle::Prefix("slack_token", 8)),
-    ("npm_", Needle::Prefix("npm_token", 30)),
+    ("xapp-1-", Needle::Prefix("slack_token", 8)),
+    ("pypi-AgE", Needle::Prefix("pypi_token", 16)),
+    ("dckr_pat_", Needle::Prefix("docker_token", 16)),
+    ("dckr_oat_", Needle::Prefix("docker_token", 16)),
     ("hvs.", Needle::Prefix("vault_token", 20)),
+    ("hvb.", Needle::Prefix("vault_token", 20)),
+    ("hvr.", Needle::Prefix("vault_token", 20)),
+    ("sk_live_", Needle::Prefix("stripe_key", 10)),
+    ("sk_test_", Needle::Prefix("stripe_key", 10)),
+    ("rk_live_", Needle::Prefix("stripe_key", 10)),
+    ("rk_test_", Needle::Prefix("stripe_key", 10)),
+    ("glsa_", Needle::Prefix("grafana_token", 20)),
+    ("glc_", Needle::Prefix("grafana_token", 20)),
+    ("dop_v1_", Needle::Prefix("digitalocean_token", 32)),
+    ("doo_v1_", Needle::Prefix("digitalocean_token", 32)),
+    ("shpat_", Needle::Prefix("shopify_token", 20)),
+    ("shpss_", Needle::Prefix("shopify_token", 20)),
+    ("AGE-SECRET-KEY-1", Needle::Prefix("private_key", 20)),
+    ("sk-ant-", Needle::Prefix("api_key", 16)),
+    ("sk-proj-", Needle::Prefix("api_key", 16)),
+    ("sq0csp-", Needle::Prefix("square_token", 20)),
+    ("PMAK-", Needle::Prefix("postman_key", 20)),
+    ("lin_api_", Needle::Prefix("linear_key", 20)),
+    ("HRKU-", Needle::Prefix("heroku_key", 20)),
+    ("rubygems_", Needle::Prefix("rubygems_key", 30)),
+    ("tskey-", Needle::Prefix("tailscale_key", 12)),
+    ("NRAK-", Needle::Prefix("newrelic_key", 20)),
+    ("atlasv1.", Needle::Prefix("terraform_token", 20)),
+    ("npm_", Needle::Vague("npm_token", VagueForm::Mixed(30))),
+    ("hf_", Needle::Vague("api_key", VagueForm::Mixed(30))),
+    ("whsec_", Needle::Vague("webhook", VagueForm::Mixed(16))),
+    ("sk-", Needle::Vague("api_key", VagueForm::Mixed(20))),
+    ("SG.", Needle::Vague("sendgrid_key", VagueForm::Mixed(40))),
+    ("SK", Needle::Vague("twilio_key", VagueForm::Hex(32))),
+    ("s.", Needle::Vague("vault_token", VagueForm::Base62(24))),
 ];
 
 /// Words that follow `password:` or `token:` in prose and are no secrets.
-const PROSE: &str = "a an and are authentication bad cannot could denied disabled does empty error expired failed for found from \
-    has in incorrect invalid is it malformed mismatch missing must no not of ok or rejected required revoked \
+const PROSE: &str = "a an and are at authentication bad cannot could denied disabled does empty error expired failed for found from \
+    has in incorrect invalid is it malformed mismatch missing must no not near of ok or rejected required revoked \
     should the this to token too unauthorized unable unknown unset was wrong your";
 
 /// Values that say that there is no secret here, or that somebody else has taken it out.
@@ -167,26 +283,39 @@ const SCHEMES_WITH_LIST: &str = "digest aws4-hmac-sha256 hmac signature oauth ha
 
 impl Text<'_> {
     /// The value of a name that ends at `key`.
-    fn keyed(self, key: Range<usize>, kind: &str, form: Form) -> Option<Range<usize>> {
+    fn keyed(&self, key: Range<usize>, kind: &str, form: Form) -> Option<Range<usize>> {
         let name = self.name_start(key.start);
-        let separator = self.separator(name, key.end)?;
-        let alone = key.start == name || !self.0[key.start - 1].is_ascii_alphabetic();
+        let Some(separator) = self.separator(name, key.end) else {
+            return self.announced(key.end, kind);
+        };
+        let alone = key.start == name || !self.bytes[key.start - 1].is_ascii_alphabetic();
         let fits = match form {
             Form::Any => true,
             Form::Word => alone && (separator.quoted || separator.sign == Sign::Tight),
             Form::Quoted => {
-                alone && (separator.quoted || key.start > name && self.0[key.start - 1] == b'_')
+                alone && (separator.quoted || key.start > name && self.bytes[key.start - 1] == b'_')
             }
         };
         if !fits {
             return None;
         }
         let value = self.value(&separator)?;
-        let content = &self.0[value.content.clone()];
-        if is_empty_value(content) || is_ordinary(&self.0[name..key.end], content) {
+        let content = &self.bytes[value.content.clone()];
+        if is_empty_value(content) || is_ordinary(&self.bytes[name..key.end], content) {
+            return None;
+        }
+        // `stream/token: com.apple.x/12: …`, a path of names that ends in one, is not a name with a value.
+        let path = separator.sign == Sign::Colon && name > 0 && self.bytes[name - 1] == b'/';
+        if kind == "token" && !value.quoted && (path || is_object(content)) {
             return None;
         }
         if separator.sign != Sign::Colon {
+            // `unexpected token = at line 3`
+            let spaced = self.bytes[value.content.start - 1] == b' ';
+            if spaced && separator.sign == Sign::Tight && !value.quoted && is_one_of(content, PROSE)
+            {
+                return None;
+            }
             return Some(value.content);
         }
         // Prose has `: ` too: `invalid token: signature is invalid`.
@@ -200,20 +329,38 @@ impl Text<'_> {
         likely.then_some(value.content)
     }
 
+    /// `The generated password is …`, or `password was set to …`.
+    fn announced(&self, end: usize, kind: &str) -> Option<Range<usize>> {
+        let rest = &self.bytes[end..];
+        let words = [" is: ", " is ", " was set to ", " set to "];
+        let words = words
+            .iter()
+            .find(|words| rest.starts_with(words.as_bytes()))?;
+        let value = self.value_at(end + words.len())?;
+        let content = &self.bytes[value.content.clone()];
+        let likely = kind == "password" && content.len() >= 6 && looks_secret(content);
+        (likely && !is_empty_value(content)).then_some(value.content)
+    }
+
     /// The credential of an `Authorization` header, its scheme left standing.
-    fn authorization(self, key: Range<usize>) -> Option<Range<usize>> {
+    fn authorization(&self, key: Range<usize>) -> Option<Range<usize>> {
         let name = self.name_start(key.start);
         let separator = self.separator(name, key.end)?;
         let value = self.value(&separator)?;
         let Range { start, end } = value.content;
-        let word_end = self.until(start, |byte| byte == b' ').min(end);
-        let scheme = &self.0[start..word_end];
+        // No scheme's name is longer.
+        let word = &self.bytes[start..end.min(start + LOOK_MAX)];
+        let word_end = match memchr::memchr(b' ', word) {
+            Some(blank) => start + blank,
+            None => end,
+        };
+        let scheme = &self.bytes[start..word_end];
         let rest = self.skip_blanks(word_end);
         let content = if is_one_of(scheme, SCHEMES_WITH_LIST) {
             rest..if value.quoted {
                 end
             } else {
-                self.until(rest, |byte| b"\"'`\n\\".contains(&byte))
+                self.header_end(rest)
             }
         } else if is_one_of(scheme, SCHEMES) {
             rest..if value.quoted {
@@ -224,7 +371,7 @@ impl Text<'_> {
         } else {
             start..end
         };
-        let text = self.0.get(content.clone())?;
+        let text = self.bytes.get(content.clone())?;
         if is_empty_value(text) {
             return None;
         }
@@ -237,7 +384,7 @@ impl Text<'_> {
     }
 
     /// A `Cookie` or `Set-Cookie` header's pairs.
-    fn cookie(self, key: Range<usize>) -> Option<Range<usize>> {
+    fn cookie(&self, key: Range<usize>) -> Option<Range<usize>> {
         let name = self.name_start(key.start);
         let separator = self.separator(name, key.end)?;
         let value = self.value(&separator)?;
@@ -245,43 +392,51 @@ impl Text<'_> {
         let end = if value.quoted {
             value.content.end
         } else {
-            self.until(start, |byte| b"\"'`\n\\".contains(&byte))
+            self.header_end(start)
         };
-        let text = &self.0[start..end];
+        let text = &self.bytes[start..end];
         (text.contains(&b'=') && !is_empty_value(text)).then_some(start..end)
     }
 
     /// What follows `Bearer` or `Basic`, if it is no English word.
-    fn scheme(self, word: Range<usize>) -> Option<Range<usize>> {
-        if word.start > 0 && is_name(self.0[word.start - 1]) {
+    fn scheme(&self, word: Range<usize>) -> Option<Range<usize>> {
+        if word.start > 0 && is_name(self.bytes[word.start - 1]) {
             return None;
         }
         let start = self.skip_blanks(word.end);
+        if start == word.end {
+            return None;
+        }
         let end = self.until(start, |byte| {
             !(byte.is_ascii_alphanumeric() || b"._~+/=-".contains(&byte))
         });
-        let credential = &self.0[start..end];
-        let spaced = start > word.end;
-        let long = credential.len() >= 8 || end == self.0.len() && credential.len() >= 4;
+        let credential = &self.bytes[start..end];
+        let long = credential.len() >= 8 || end == self.bytes.len() && credential.len() >= 4;
         // `WWW-Authenticate: Bearer error_description="…"`
         let parameter =
-            credential.ends_with(b"=") && self.0.get(end).is_some_and(|&byte| is_quote(byte));
-        (spaced && long && !parameter && looks_secret(credential)).then_some(start..end)
+            credential.ends_with(b"=") && self.bytes.get(end).is_some_and(|&byte| is_quote(byte));
+        (long && !parameter && looks_secret(credential)).then_some(start..end)
     }
 
     /// `user:password` after `-u` or `--user`; not the `1000:1000` of a container.
-    fn curl_user(self, flag: Range<usize>) -> Option<Range<usize>> {
-        let after = flag.end + usize::from(self.0[flag.end - 1] != b' ');
-        if after > flag.end && !matches!(self.0.get(flag.end), Some(b' ' | b'=')) {
-            return None;
-        }
-        let value = self.value_at(self.skip_blanks(after))?;
-        let text = &self.0[value.content.clone()];
+    fn curl_user(&self, flag: Range<usize>) -> Option<Range<usize>> {
+        // The ` -u app:app` of a container names a user and a group.
+        let curl = self.named_before(flag.start, &["curl"]);
+        let long = self.bytes[flag.start] == b'-';
+        let next = self.bytes.get(flag.end);
+        let start = match next {
+            Some(b' ') => self.skip_blanks(flag.end),
+            Some(b'=') if long => flag.end + 1,
+            Some(_) if curl && !long => flag.end,
+            _ => return None,
+        };
+        let value = self.value_at(start)?;
+        let text = &self.bytes[value.content.clone()];
+        // Longer is nobody's name and password.
+        let text = &text[..text.len().min(4 * LOOK_MAX)];
         let colon = text.iter().position(|&byte| byte == b':')?;
         let password = &text[colon + 1..];
-        // The `-u app:app` of a container names a user and a group.
-        let before = &self.0[flag.start.saturating_sub(4 * LOOK_MAX)..flag.start];
-        let likely = memchr::memmem::find(before, b"curl").is_some() || looks_secret(password);
+        let likely = curl || looks_secret(password);
         let secret = colon > 0
             && !password.is_empty()
             && likely
@@ -289,30 +444,30 @@ impl Text<'_> {
         secret.then_some(value.content)
     }
 
-    fn jwt(self, at: Range<usize>) -> Option<Range<usize>> {
-        let exact = &self.0[at.clone()] == b"eyJ";
-        if !exact || at.start > 0 && is_token(self.0[at.start - 1]) {
+    fn jwt(&self, at: Range<usize>) -> Option<Range<usize>> {
+        let exact = &self.bytes[at.clone()] == b"eyJ";
+        if !exact || at.start > 0 && is_token(self.bytes[at.start - 1]) {
             return None;
         }
         let end = self.until(at.end, |byte| {
             !(is_token(byte) || byte == b'.' || byte == b'=')
         });
-        let cut = end == self.0.len() && end - at.start >= 6;
+        let cut = end == self.bytes.len() && end - at.start >= 6;
         (end - at.start >= 20 || cut).then_some(at.start..end)
     }
 
     /// From `-----BEGIN … PRIVATE KEY` to its end, or to that of the line.
-    fn private_key(self, begin: Range<usize>) -> Option<Range<usize>> {
+    fn private_key(&self, begin: Range<usize>) -> Option<Range<usize>> {
         const PRIVATE: &[u8] = b"PRIVATE KEY";
-        let head = &self.0[begin.end..(begin.end + LOOK_MAX).min(self.0.len())];
+        let head = &self.bytes[begin.end..(begin.end + LOOK_MAX).min(self.bytes.len())];
         let head = &head[..head
             .iter()
             .position(|&byte| byte == b'-')
             .unwrap_or(head.len())];
         memchr::memmem::find(head, PRIVATE)?;
         let body = begin.end + head.len();
-        let Some(closing) = memchr::memmem::find(&self.0[body..], b"-----END ") else {
-            return Some(begin.start..self.0.len());
+        let Some(closing) = memchr::memmem::find(&self.bytes[body..], b"-----END ") else {
+            return Some(begin.start..self.bytes.len());
         };
         let label = body + closing + b"-----END ".len();
         let dashes = self.until(label, |byte| byte == b'-' || byte == b'\n');
@@ -320,21 +475,140 @@ impl Text<'_> {
         Some(begin.start..end)
     }
 
-    fn prefixed(self, at: Range<usize>, prefix: &str, length_min: usize) -> Option<Range<usize>> {
-        let exact = &self.0[at.clone()] == prefix.as_bytes();
-        if !exact || at.start > 0 && is_token(self.0[at.start - 1]) {
+    /// Whether one of `programs` is named shortly before `at`.
+    fn named_before(&self, at: usize, programs: &[&str]) -> bool {
+        let before = &self.bytes[at.saturating_sub(4 * LOOK_MAX)..at];
+        programs
+            .iter()
+            .any(|program| memchr::memmem::find(before, program.as_bytes()).is_some())
+    }
+
+    fn short_flag(&self, flag: Range<usize>, programs: &[&str]) -> Option<Range<usize>> {
+        if !self.named_before(flag.start, programs) {
             return None;
         }
-        let end = self.until(at.end, |byte| !is_token(byte));
-        let token = &self.0[at.end..end];
-        let cut = end == self.0.len() && token.iter().any(u8::is_ascii_digit);
-        (token.len() >= length_min || cut).then_some(at.start..end)
+        let value = self.value_at(flag.end)?;
+        let content = &self.bytes[value.content.clone()];
+        (!is_empty_value(content) && content[0] != b'-').then_some(value.content)
+    }
+
+    fn query(&self, start: usize) -> Option<Range<usize>> {
+        let end = self.until(start, |byte| !(is_token(byte) || b"./+=%~".contains(&byte)));
+        let value = &self.bytes[start..end];
+        let cut = end == self.bytes.len() && value.len() >= 4;
+        ((value.len() >= 10 || cut) && looks_secret(value)).then_some(start..end)
+    }
+
+    fn path(&self, start: usize) -> Option<Range<usize>> {
+        let end = self.until(start, |byte| !(is_token(byte) || b"/\\@.%".contains(&byte)));
+        // The quote that ends an escaped text is written after backslashes.
+        let slashes = self.bytes[start..end]
+            .iter()
+            .rev()
+            .take_while(|&&byte| byte == b'\\')
+            .count();
+        (end - slashes > start).then_some(start..end - slashes)
+    }
+
+    fn telegram(&self, start: usize) -> Option<Range<usize>> {
+        let colon = self.until(start, |byte| !byte.is_ascii_digit());
+        let mark = match &self.bytes[colon..] {
+            [b':', ..] => 1,
+            [b'%', b'3', b'A' | b'a', ..] => 3,
+            _ => return None,
+        };
+        let end = self.until(colon + mark, |byte| !is_token(byte));
+        let token = end - (colon + mark);
+        let cut = end == self.bytes.len() && token > 0;
+        (colon - start >= 6 && (token >= 30 || cut)).then_some(start..end)
+    }
+
+    fn oracle(&self, start: usize) -> Option<Range<usize>> {
+        let word = &self.bytes[start..self.word_end(start)];
+        let word = &word[..word.len().min(4 * LOOK_MAX)];
+        let slash = memchr::memchr(b'/', word)?;
+        let end = memchr::memchr(b'@', word).unwrap_or(word.len());
+        (0 < slash && slash + 1 < end).then_some(start..start + end)
+    }
+
+    fn data_source(&self, done: usize, at: usize) -> Option<Range<usize>> {
+        let from = done.max(at.saturating_sub(4 * LOOK_MAX));
+        let before = self.bytes[from..at]
+            .iter()
+            .rev()
+            .take_while(|&&byte| {
+                !byte.is_ascii_whitespace() && !is_quote(byte) && !b"=/\\".contains(&byte)
+            })
+            .count();
+        let start = at - before;
+        let colon = memchr::memchr(b':', &self.bytes[start..at])?;
+        let password = &self.bytes[start + colon + 1..at];
+        // A bounded look back may have begun within a character.
+        let whole = self.bytes[start] & 0xc0 != 0x80;
+        (whole && !is_empty_value(password)).then_some(start..at)
+    }
+
+    /// Where a token that begins at `start` ends; dots belong to it where it goes on after them.
+    /// Second, whether the text ends there, so that the token may have been cut.
+    fn token_end(&self, start: usize) -> (usize, bool) {
+        let end = self.until(start, |byte| !(is_token(byte) || byte == b'.'));
+        let dots = self.bytes[start..end]
+            .iter()
+            .rev()
+            .take_while(|&&byte| byte == b'.')
+            .count();
+        (end - dots, end == self.bytes.len())
+    }
+
+    fn prefixed(&self, at: Range<usize>, prefix: &str, length_min: usize) -> Option<Range<usize>> {
+        let exact = &self.bytes[at.clone()] == prefix.as_bytes();
+        if !exact || at.start > 0 && is_token(self.bytes[at.start - 1]) {
+            return None;
+        }
+        let (end, last) = self.token_end(at.end);
+        let cut = last && end > at.end;
+        (end - at.end >= length_min || cut).then_some(at.start..end)
+    }
+
+    fn vague(&self, at: Range<usize>, prefix: &str, form: VagueForm) -> Option<Range<usize>> {
+        let exact = &self.bytes[at.clone()] == prefix.as_bytes();
+        if !exact
+            || at.start > 0
+                && (is_token(self.bytes[at.start - 1]) || self.bytes[at.start - 1] == b'.')
+        {
+            return None;
+        }
+        let (end, last) = self.token_end(at.end);
+        let token = &self.bytes[at.end..end];
+        let cut = last && token.len() >= 6;
+        let has = |what: fn(&u8) -> bool| token.iter().any(what);
+        let digit = has(u8::is_ascii_digit);
+        let length = |length: usize| token.len() == length || cut && token.len() < length;
+        let fits = match form {
+            VagueForm::Mixed(least) => {
+                let digits = token.iter().filter(|byte| byte.is_ascii_digit()).count();
+                // `sk-estimator-html-v1` is a name.
+                let random = digits >= 3 && token.len() >= least || cut && digits >= 2;
+                random && has(u8::is_ascii_alphabetic)
+            }
+            VagueForm::Hex(exactly) => {
+                length(exactly) && digit && token.iter().all(u8::is_ascii_hexdigit)
+            }
+            VagueForm::Base62(exactly) => {
+                length(exactly)
+                    && digit
+                    && has(u8::is_ascii_uppercase)
+                    && has(u8::is_ascii_lowercase)
+                    && token.iter().all(u8::is_ascii_alphanumeric)
+            }
+        };
+        fits.then_some(at.start..end)
     }
 
     /// The user info of a URL, given what follows its `://`.
-    fn user_info(self, url: Range<usize>) -> Option<Range<usize>> {
+    fn user_info(&self, url: Range<usize>) -> Option<Range<usize>> {
         let start = url.start;
-        let text = &self.0[url.clone()];
+        let text = &self.bytes[url.clone()];
         let authority = text
             .iter()
             .position(|byte| b"/?#".contains(byte))
@@ -349,7 +623,7 @@ impl Text<'_> {
             return match memchr::memchr(b':', info) {
                 Some(colon) => !is_empty_value(&info[colon + 1..]),
                 // `git@` is nobody's secret; a token may stand there alone.
-                None => info.len() >= 16,
+                None => info.len() >= 16 && info.iter().any(u8::is_ascii_digit),
             }
             .then_some(start..start + at);
         }
@@ -367,7 +641,7 @@ impl Text<'_> {
         if let Some(at) = memchr::memrchr(b'@', &text[..text.len().min(4 * LOOK_MAX)]) {
             return Some(start..start + at);
         }
-        let cut = url.end == self.0.len() && authority == text.len();
+        let cut = url.end == self.bytes.len() && authority == text.len();
         cut.then_some(start..url.end)
     }
 }
@@ -393,6 +667,10 @@ fn is_ordinary(name: &[u8], value: &[u8]) -> bool {
         // The shell's working directory.
         return matches!(value[0], b'/' | b'~');
     }
+    if name.eq_ignore_ascii_case(b"pass") && value.len() <= 3 {
+        // How many tests passed.
+        return value.iter().all(u8::is_ascii_digit);
+    }
     if name.eq_ignore_ascii_case(b"secret") {
         // Kubernetes names its secrets `namespace/name`.
         let mut parts = value.split(|&byte| byte == b'/');
@@ -405,6 +683,23 @@ fn is_ordinary(name: &[u8], value: &[u8]) -> bool {
         return value.contains(&b'/') && parts.clone().count() == 2 && parts.all(dns);
     }
     false
+}
+
+/// Whether a value names something: an object as Java writes it, `Token{5a1c Activity…` and `os.BinderProxy@1f2e3d`, or `com.example.matching`.
+fn is_object(value: &[u8]) -> bool {
+    let name = value
+        .iter()
+        .take_while(|&&byte| byte.is_ascii_alphabetic() || b".$".contains(&byte))
+        .count();
+    let (name, rest) = value.split_at(name);
+    match rest.first() {
+        Some(b'{') => !name.is_empty(),
+        Some(b'@') => {
+            name.contains(&b'.') && rest.len() <= 9 && rest[1..].iter().all(u8::is_ascii_hexdigit)
+        }
+        None => name.iter().filter(|&&byte| byte == b'.').count() >= 2 && name.len() < 64,
+        Some(_) => false,
+    }
 }
 
 /// Whether a bare word is more than a word: digits, symbols, or capitals in the middle.

@@ -1,13 +1,22 @@
 //! Reading names, separators and values out of a line, in whatever notation it is written.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 /// How far a decision looks back or ahead: longer than any name that people give.
 pub(super) const LOOK_MAX: usize = 64;
 
 /// A line as ASCII-minded code sees it: every boundary that it finds lies beside an ASCII byte or at an end.
-#[derive(Clone, Copy)]
-pub(super) struct Text<'a>(pub(super) &'a [u8]);
+pub(super) struct Text<'a> {
+    pub(super) bytes: &'a [u8],
+    /// The last word and the last header that were read: a place within ends where they do, so that text in which every
+    /// word proposes the rest of itself, such as `token={token={…`, is not read anew at each.
+    word: Cell<(usize, usize)>,
+    header: Cell<(usize, usize)>,
+    /// Bytes read, for the proof that the cost is linear.
+    #[cfg(test)]
+    pub(super) read: Cell<usize>,
+}
 
 /// What lies between a name and its value.
 pub(super) struct Separator {
@@ -36,10 +45,28 @@ pub(super) struct Value {
     pub(super) quoted: bool,
 }
 
-impl Text<'_> {
+impl<'a> Text<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            word: Cell::new((0, 0)),
+            header: Cell::new((0, 0)),
+            #[cfg(test)]
+            read: Cell::new(0),
+        }
+    }
+
+    /// Says that so many bytes were looked at; of no effect outside tests.
+    fn note(&self, bytes: usize) {
+        #[cfg(test)]
+        self.read.set(self.read.get() + bytes);
+        #[cfg(not(test))]
+        let _ = bytes;
+    }
+
     /// Where the name that holds `at` begins.
-    pub(super) fn name_start(self, at: usize) -> usize {
-        let name = self.0[at.saturating_sub(LOOK_MAX)..at]
+    pub(super) fn name_start(&self, at: usize) -> usize {
+        let name = self.bytes[at.saturating_sub(LOOK_MAX)..at]
             .iter()
             .rev()
             .take_while(|&&byte| is_name(byte) || byte == b'.')
@@ -48,13 +75,13 @@ impl Text<'_> {
     }
 
     /// What follows a name that begins at `name` and whose telling part ends at `end`; `None` when the name goes on or no value comes.
-    pub(super) fn separator(self, name: usize, end: usize) -> Option<Separator> {
+    pub(super) fn separator(&self, name: usize, end: usize) -> Option<Separator> {
         // `password2` is a password, `password_file` and `tokens` are not.
         let mut at = self.until(end, |byte| !byte.is_ascii_digit());
-        if self.0.get(at).is_some_and(|&byte| is_name(byte)) {
+        if self.bytes.get(at).is_some_and(|&byte| is_name(byte)) {
             return None;
         }
-        if self.0.get(at) == Some(&b'>') && name > 0 && self.0[name - 1] == b'<' {
+        if self.bytes.get(at) == Some(&b'>') && name > 0 && self.bytes[name - 1] == b'<' {
             return Some(Separator {
                 value: at + 1,
                 sign: Sign::Tag,
@@ -62,16 +89,17 @@ impl Text<'_> {
             });
         }
         // `user[password]=`
-        at += usize::from(self.0.get(at) == Some(&b']'));
+        at += usize::from(self.bytes.get(at) == Some(&b']'));
         let quote = self.until(at, |byte| byte != b'\\');
-        let closed = self.0.get(quote).is_some_and(|&byte| is_quote(byte));
+        let closed = self.bytes.get(quote).is_some_and(|&byte| is_quote(byte));
         if closed {
             at = quote + 1;
         }
         // `"password": `, not the end of `"invalid password": `.
-        let quoted = closed && name > 0 && (is_quote(self.0[name - 1]) || self.0[name - 1] == b'[');
+        let quoted =
+            closed && name > 0 && (is_quote(self.bytes[name - 1]) || self.bytes[name - 1] == b'[');
         let after = self.skip_blanks(at);
-        let rest = &self.0[after..];
+        let rest = &self.bytes[after..];
         let signs: [(&[u8], Sign); 8] = [
             (b"=>", Sign::Tight),
             (b":=", Sign::Tight),
@@ -91,9 +119,9 @@ impl Text<'_> {
                 sign: *sign,
                 quoted,
             }),
-            None if self.0[name..].starts_with(b"--") => {
+            None if self.bytes[name..].starts_with(b"--") => {
                 let value = self.until(at, |byte| !b" \t\"',\\".contains(&byte));
-                let flag = value > at && self.0.get(value) != Some(&b'-');
+                let flag = value > at && self.bytes.get(value) != Some(&b'-');
                 flag.then_some(Separator {
                     value,
                     sign: Sign::Flag,
@@ -104,7 +132,7 @@ impl Text<'_> {
         }
     }
 
-    pub(super) fn value(self, separator: &Separator) -> Option<Value> {
+    pub(super) fn value(&self, separator: &Separator) -> Option<Value> {
         if separator.sign == Sign::Tag {
             let end = self.until(separator.value, |byte| byte == b'<');
             return Some(Value {
@@ -113,13 +141,13 @@ impl Text<'_> {
             });
         }
         // `Authorization:[Bearer …]`: a list, of which the first is taken.
-        let list = usize::from(self.0.get(separator.value) == Some(&b'['));
+        let list = usize::from(self.bytes.get(separator.value) == Some(&b'['));
         self.value_at(separator.value + list)
     }
 
-    pub(super) fn value_at(self, at: usize) -> Option<Value> {
+    pub(super) fn value_at(&self, at: usize) -> Option<Value> {
         let quote = self.until(at, |byte| byte != b'\\');
-        let value = match self.0.get(quote) {
+        let value = match self.bytes.get(quote) {
             Some(&byte) if is_quote(byte) => {
                 let content = quote + 1..self.quote_end(quote, quote - at);
                 Value {
@@ -139,12 +167,13 @@ impl Text<'_> {
     ///
     /// A quote within `d` strings is written after `2^d - 1` backslashes. Peeling one string off halves a run of them;
     /// where nothing is left over, the quote ends that string; else it belongs to the text inside.
-    fn quote_end(self, open: usize, slashes: usize) -> usize {
+    fn quote_end(&self, open: usize, slashes: usize) -> usize {
         let depth = slashes.trailing_ones();
         let mut at = open + 1;
-        while let Some(found) = memchr::memchr(self.0[open], &self.0[at..]) {
+        while let Some(found) = memchr::memchr(self.bytes[open], &self.bytes[at..]) {
+            self.note(found + 1);
             let quote = at + found;
-            let mut run = self.0[at..quote]
+            let mut run = self.bytes[at..quote]
                 .iter()
                 .rev()
                 .take_while(|&&byte| byte == b'\\')
@@ -160,21 +189,27 @@ impl Text<'_> {
             }
             at = quote + 1;
         }
-        self.0.len()
+        self.bytes.len()
     }
 
     /// Where a value without quotes ends. A separator ends it only where a name or nothing follows: passwords hold `&`, `,` and `)`.
-    pub(super) fn word_end(self, start: usize) -> usize {
+    pub(super) fn word_end(&self, start: usize) -> usize {
+        let (from, to) = self.word.get();
+        if from < start && start < to {
+            return to;
+        }
         let mut at = start;
-        while let Some(&byte) = self.0.get(at) {
+        while let Some(&byte) = self.bytes.get(at) {
+            let mut next = at + 1;
             let ends = match byte {
                 b'<' => at > start,
                 b'\\' => {
-                    let after = self.until(at, |byte| byte != b'\\');
-                    self.0
-                        .get(after)
+                    next = self.until(at, |byte| byte != b'\\');
+                    let after = &self.bytes[next..];
+                    after
+                        .first()
                         .is_some_and(|&next| is_quote(next) || b"nrt".contains(&next))
-                        || self.0[at..].starts_with(b"\\u0026")
+                        || after.starts_with(b"u0026")
                 }
                 b'&' | b';' | b',' => self.begins_pair(at + 1),
                 b')' | b']' | b'}' => self.closes(at + 1),
@@ -183,14 +218,28 @@ impl Text<'_> {
             if ends {
                 break;
             }
-            at += 1;
+            at = next;
         }
+        self.note(at - start);
+        self.word.set((start, at));
         at
     }
 
+    /// Where the value of a header without quotes ends: with its line, or the text that holds it.
+    pub(super) fn header_end(&self, start: usize) -> usize {
+        let (from, to) = self.header.get();
+        if from <= start && start < to {
+            return to;
+        }
+        let end = self.until(start, |byte| b"\"'`\n\\".contains(&byte));
+        self.header.set((start, end));
+        end
+    }
+
     /// Whether a name and a separator begin at `at`, or nothing does.
-    fn begins_pair(self, at: usize) -> bool {
-        let ahead = &self.0[at..(at + LOOK_MAX).min(self.0.len())];
+    fn begins_pair(&self, at: usize) -> bool {
+        let ahead = &self.bytes[at..(at + LOOK_MAX).min(self.bytes.len())];
+        self.note(ahead.len());
         let name = ahead
             .iter()
             .take_while(|&&byte| is_name(byte) || b".[]".contains(&byte))
@@ -201,21 +250,21 @@ impl Text<'_> {
     }
 
     /// Whether what came before `at` is complete there.
-    fn closes(self, at: usize) -> bool {
-        self.0.get(at).is_none_or(|&byte| {
+    fn closes(&self, at: usize) -> bool {
+        self.bytes.get(at).is_none_or(|&byte| {
             byte.is_ascii_whitespace() || is_quote(byte) || b",;:)]}\\".contains(&byte)
         })
     }
 
     /// Whether a word that ends at `at` is the last of its line or element: no other follows after a blank.
-    pub(super) fn ends_phrase(self, at: usize) -> bool {
+    pub(super) fn ends_phrase(&self, at: usize) -> bool {
         let next = self.skip_blanks(at);
-        self.closes(at) && (next == at || self.closes(next) || self.0.get(next) == Some(&b'#'))
+        self.closes(at) && (next == at || self.closes(next) || self.bytes.get(next) == Some(&b'#'))
     }
 
     /// Whether a name that begins at `name` begins a line or an element: what is written there is notation, not prose.
-    pub(super) fn is_notation(self, name: usize) -> bool {
-        let before = &self.0[name.saturating_sub(LOOK_MAX)..name];
+    pub(super) fn is_notation(&self, name: usize) -> bool {
+        let before = &self.bytes[name.saturating_sub(LOOK_MAX)..name];
         let blanks = before
             .iter()
             .rev()
@@ -231,17 +280,20 @@ impl Text<'_> {
         }
     }
 
-    pub(super) fn skip_blanks(self, at: usize) -> usize {
+    pub(super) fn skip_blanks(&self, at: usize) -> usize {
         self.until(at, |byte| byte != b' ' && byte != b'\t')
     }
 
     /// The first place from `at` on whose byte is `wanted`, or the end.
-    pub(super) fn until(self, at: usize, wanted: impl Fn(u8) -> bool) -> usize {
-        let at = at.min(self.0.len());
-        at + self.0[at..]
+    pub(super) fn until(&self, at: usize, wanted: impl Fn(u8) -> bool) -> usize {
+        let at = at.min(self.bytes.len());
+        let rest = &self.bytes[at..];
+        let read = rest
             .iter()
             .position(|&byte| wanted(byte))
-            .unwrap_or(self.0.len() - at)
+            .unwrap_or(rest.len());
+        self.note(read + 1);
+        at + read
     }
 }
 

@@ -1,0 +1,154 @@
+//! Takes out of a hit what must not leave, before anything remembers it: keys, values and captures reach messages and disk.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::batch::Labels;
+use crate::finding::Redactor;
+use crate::hit::Hit;
+use crate::rules::Rule;
+
+/// The labels that name an entry's namespace: Alloy's and Promtail's, and what OpenTelemetry's become in Loki.
+const NAMESPACE_LABELS: [&str; 3] = ["namespace", "k8s_namespace_name", "kubernetes_namespace"];
+
+/// Replaces secrets among the values that a rule took from the entry; of a sensitive namespace's, everything but labels.
+///
+/// A value is a secret when redaction takes it out of the line, or finds one in the value itself. The line is left to be
+/// redacted when it is stored or told: most are replaced before that. Deterministic, so that a recovery finds its key.
+pub(super) fn shield(hit: &mut Hit, rule: &Rule, redactor: &Redactor) {
+    let labels = Arc::clone(&hit.labels);
+    if is_sensitive(&labels, redactor) {
+        replace_key(hit, rule, |name, value| match labels.get(name) {
+            Some(label) if label == value => redactor.redact(value.as_bytes(), &[]),
+            _ => hidden(value),
+        });
+        for value in hit.values.iter_mut() {
+            *value = hidden(value).into();
+        }
+        for (name, value) in hit.captures.iter_mut() {
+            if labels.get(name) != Some(&**value) {
+                *value = hidden(value).into();
+            }
+        }
+        hit.line = format!("sha256:{}", hex(&hit.line)).into_bytes().into();
+        return;
+    }
+    let nothing = hit.values.is_empty() && hit.captures.is_empty();
+    if nothing && hit.key.iter().all(|value| value.is_empty()) {
+        return;
+    }
+    let extra = &rule.evidence.redact;
+    let line = String::from_utf8_lossy(&hit.line).into_owned();
+    let redacted = redactor.redact(&hit.line, extra);
+    let clean = |value: &str| {
+        let quoted = serde_json::to_string(value).expect("texts always encode");
+        let inside = &quoted[1..quoted.len() - 1];
+        let taken = |text: &str| line.contains(text) && !redacted.contains(text);
+        if !value.is_empty() && (taken(value) || taken(inside)) {
+            return "‹redacted:value›".to_owned();
+        }
+        redactor.redact(value.as_bytes(), extra)
+    };
+    replace_key(hit, rule, |_, value| clean(value));
+    for value in hit
+        .values
+        .iter_mut()
+        .chain(hit.captures.iter_mut().map(|(_, value)| value))
+    {
+        *value = clean(value).into();
+    }
+}
+
+fn is_sensitive(labels: &Labels, redactor: &Redactor) -> bool {
+    NAMESPACE_LABELS
+        .iter()
+        .filter_map(|name| labels.get(name))
+        .any(|namespace| redactor.is_sensitive(namespace))
+}
+
+fn replace_key(hit: &mut Hit, rule: &Rule, replacement: impl Fn(&str, &str) -> String) {
+    let named = rule.by.iter().zip(hit.key.iter());
+    let key: Vec<Box<str>> = named
+        .map(|(name, value)| replacement(name, value).into())
+        .collect();
+    if *key != *hit.key {
+        hit.key = key.into();
+    }
+}
+
+/// Tells one value from another and shows neither; nothing stays nothing.
+fn hidden(value: &str) -> String {
+    if value.is_empty() {
+        return String::new();
+    }
+    format!("‹redacted:sensitive:{}›", &hex(value.as_bytes())[..16])
+}
+
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{EntryId, StreamId};
+    use crate::hit::{Parts, Role, RuleIndex};
+    use crate::rules::Match;
+    use crate::time::Timestamp;
+
+    fn shielded(namespace: &str, line: &str, value: &str) -> Hit {
+        let labels = [("namespace", namespace), ("pod", "p-1")];
+        let labels = labels.map(|(name, value)| (name.into(), value.into()));
+        let mut hit = Hit {
+            rule: RuleIndex(0),
+            role: Role::Match,
+            parts: Parts::MATCH,
+            at: Timestamp(0),
+            stream: StreamId(1),
+            labels: Arc::new(Labels::new(labels)),
+            entry: EntryId(1),
+            key: vec![namespace.into(), value.into()].into(),
+            values: Box::new([value.into()]),
+            captures: Box::new([("v".into(), value.into())]),
+            line: line.as_bytes().into(),
+        };
+        let rule = Rule {
+            by: vec!["namespace".into(), "v".into()],
+            ..Rule::new("r", Match::default())
+        };
+        let redactor = Redactor::new(Vec::new()).with_sensitive_namespaces(vec!["vault".into()]);
+        shield(&mut hit, &rule, &redactor);
+        hit
+    }
+
+    #[test]
+    fn a_value_that_is_a_secret_in_its_line_never_becomes_a_key_or_a_capture() {
+        for (line, value) in [
+            ("login password=hunter2x9 failed", "hunter2x9"),
+            (r#"{"password":"a\"b9","n":1}"#, r#"a"b9"#),
+            ("got postgres://bob:hunter2x9@db/x", "bob:hunter2x9"),
+        ] {
+            let hit = shielded("apps", line, value);
+            assert_eq!(*hit.key, ["apps".into(), "‹redacted:value›".into()]);
+            assert_eq!(*hit.values, ["‹redacted:value›".into()]);
+            assert_eq!(*hit.captures[0].1, *"‹redacted:value›");
+        }
+        let hit = shielded("apps", "login of bob failed, password=hunter2x9", "bob");
+        assert_eq!(*hit.key, ["apps".into(), "bob".into()]);
+    }
+
+    #[test]
+    fn of_a_sensitive_namespace_only_labels_and_hashes_are_kept() {
+        let hit = shielded("vault", "unsealed by alice", "alice");
+        // printf alice | sha256sum; printf 'unsealed by alice' | sha256sum
+        assert_eq!(*hit.key[0], *"vault");
+        assert_eq!(*hit.key[1], *"‹redacted:sensitive:2bd806c97f0e00af›");
+        assert!(hit.line.starts_with(b"sha256:") && hit.line.len() == 71);
+        assert!(!format!("{hit:?}").contains("alice"));
+        assert_eq!(hit.key, shielded("vault", "another by alice", "alice").key);
+    }
+}
