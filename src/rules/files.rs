@@ -38,9 +38,11 @@ macro_rules! shipped {
 }
 
 const BUILTIN: &[(&str, &str)] = shipped![
+    "application_services.yaml",
     "identity_security.yaml",
     "infrastructure.yaml",
     "network_ingress.yaml",
+    "operator_channels.yaml",
     "runtime_services.yaml",
     "taxonomy.yaml",
 ];
