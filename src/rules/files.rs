@@ -38,9 +38,13 @@ macro_rules! shipped {
 }
 
 const BUILTIN: &[(&str, &str)] = shipped![
+    "application_services.yaml",
+    "golden_signals.yaml",
     "identity_security.yaml",
     "infrastructure.yaml",
     "network_ingress.yaml",
+    "operator_channels.yaml",
+    "release_configuration.yaml",
     "runtime_services.yaml",
     "taxonomy.yaml",
 ];
