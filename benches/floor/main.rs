@@ -74,12 +74,16 @@ fn main() {
         None => eprintln!("skipped: no corpus beside the checkout"),
     }
     // `cargo bench --bench floor -- corpus` measures the rows with this word alone.
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<_> = words.iter().filter(|word| !word.starts_with('-')).collect();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (flags, words): (Vec<_>, Vec<_>) = arguments.iter().partition(|word| word.starts_with('-'));
     rows.retain(|row| words.iter().all(|word| row.name.contains(word.as_str())));
     assert!(!rows.is_empty(), "no row is called {words:?}");
     for row in &mut rows {
         row.check();
+        // With `--candidates` also: which rules are asked about how many lines, the most first.
+        if flags.iter().any(|flag| *flag == "--candidates") {
+            row.print_candidates();
+        }
     }
 
     let mut floor = Vec::new();
@@ -199,6 +203,18 @@ impl Row {
         }
         assert_eq!(counts[0], expected, "{}", self.name);
         self.hits = counts.iter().sum();
+    }
+
+    /// How often rules were asked, and how often they said yes, since the last call.
+    fn print_candidates(&mut self) {
+        let mut candidates = Vec::new();
+        self.scratch
+            .take_candidates(|rule, count| candidates.push((count, rule)));
+        candidates.sort_unstable_by_key(|(count, _)| std::cmp::Reverse(*count));
+        println!("{}: candidates of all requests and one more", self.name);
+        for (count, rule) in candidates.iter().take(20) {
+            println!("  {count:>8} {}", self.rules.rules[rule.0 as usize].id);
+        }
     }
 
     fn decompress(&mut self) -> Duration {
