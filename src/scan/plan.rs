@@ -100,13 +100,7 @@ impl Plan {
 
     /// Whether the rule reads `stream`.
     pub(super) fn selects(&self, stream: &Stream) -> bool {
-        let Rule {
-            selector, unless, ..
-        } = &*self.rule;
-        let left_out = unless
-            .as_ref()
-            .is_some_and(|unless| unless.selects(&stream.labels));
-        selector.selects(&stream.labels) && !left_out
+        self.rule.reads(&stream.labels)
     }
 
     /// The judgement on a line that holds one of the rule's literals, if those decide.

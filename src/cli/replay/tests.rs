@@ -281,9 +281,12 @@ fn the_summary_counts_what_each_rule_found() {
     let (exit, out, diagnostics) = trommel(&line);
     assert_eq!(exit, Exit::Fine);
     expect_test::expect![[r#"
-        RULE          MATCHES  OBSERVED  UPDATED  RECOVERED  OPEN
-        ldap_timeout        5         1        0          1     0
-        other               0         0        0          0     0
+        RULE          MATCHES  FINDINGS  PER DAY  MESSAGES  OPEN  LONGEST  NOISIEST KEYS
+        ldap_timeout        5         1  -               2     0  4m       5 ldap_timeout{namespace=image-factory}
+        other               0         0  -               0     0  -
+
+        RULE          THRESHOLD  FINDINGS IF THE COUNT WERE
+        ldap_timeout  5 in 10m   3: 1, 4: 1, 5: 1, 6: 0, 10: 0
     "#]]
     .assert_eq(&out);
     assert_eq!(
