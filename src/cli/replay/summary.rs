@@ -360,6 +360,9 @@ impl Report<'_> {
                 [
                     rule.rule.to_owned(),
                     rule.threshold.clone(),
+                    format_duration(std::time::Duration::from_secs_f64(
+                        rule.window_seconds.unwrap_or_default(),
+                    )),
                     others.collect::<Vec<_>>().join(", "),
                 ]
             })
@@ -370,7 +373,7 @@ impl Report<'_> {
         writeln!(out)?;
         write_table(
             out,
-            ["RULE", "THRESHOLD", "FINDINGS IF THE COUNT WERE"],
+            ["RULE", "THRESHOLD", "WINDOW", "FINDINGS IF THE COUNT WERE"],
             &rows,
         )
     }
