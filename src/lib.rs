@@ -18,7 +18,7 @@
 //! and rules ← finding ← detect; `push` knows only the batch and what it hands on. The shell around them: [`owner`] is the
 //! one thread that has the detector and the database, [`service`] joins the rooms, [`cli`] starts it. [`playback`] is the same
 //! life without a shell: entries that are at hand in, messages out. `replay` feeds it from files, [`rule_test`] from a test's
-//! lines. [`explain`] tells why a rule does or does not fire.
+//! lines. [`explain`] tells why a rule does or does not fire, [`selected`] which rules have no stream to read.
 //!
 //! # What is absent, and why
 //!
@@ -43,6 +43,7 @@ pub mod record;
 pub mod rule_test;
 pub mod rules;
 pub mod scan;
+pub mod selected;
 pub mod service;
 pub mod telemetry;
 pub mod time;

@@ -26,6 +26,7 @@ use crate::push::{Inspect, Limits, Phase, Pressure, Server};
 use crate::record::{self, Store, StoreError};
 use crate::rules::RuleSet;
 use crate::scan::{Scanner, Scratch};
+use crate::selected::Selected;
 use crate::telemetry::{self, Telemetry};
 use crate::web::{self, Admin};
 
@@ -34,6 +35,9 @@ const SUBMISSIONS_MAX: usize = 256;
 
 /// How often histograms are folded, so that samples nobody scrapes do not pile up.
 const UPKEEP: Duration = Duration::from_secs(5);
+
+/// How often it is looked for rules without a stream: far more often than a day has hours.
+const UNSELECTED: Duration = Duration::from_secs(60);
 
 /// How long publishers may go on with what waits once trommel stops.
 const FLUSH: Duration = Duration::from_secs(3);
@@ -91,6 +95,8 @@ impl Service {
         let rules = Arc::new(rules.with_own());
         let scanner = Scanner::new(Arc::clone(&rules)).excluding(config.exclude.clone());
         measure_rules(&rules, clock().0);
+        let selected = Arc::new(Mutex::new(Selected::new(&rules, clock())));
+        let (unselected_sender, unselected) = watch::channel(Vec::new());
 
         let push_listener = listen("listen", config.listen).await?;
         let admin_listener = listen("admin_listen", config.admin_listen).await?;
@@ -127,7 +133,7 @@ impl Service {
             Surroundings {
                 origin: config.origin.clone(),
                 messages,
-                clock,
+                clock: Arc::clone(&clock),
                 pressure: Arc::clone(&pressure),
                 publishers: usize::from(config.nats.is_some()) + usize::from(config.stdout),
                 newest: newest_sender,
@@ -152,13 +158,19 @@ impl Service {
                 telemetry: telemetry.clone(),
                 findings: questions,
                 rules: rules_in_use,
+                unselected,
                 ready: readiness,
             }),
             web_stop,
         ));
         beside.spawn(keep_up(telemetry));
+        beside.spawn(tell_unselected(
+            Arc::clone(&selected),
+            Arc::clone(&clock),
+            unselected_sender,
+        ));
 
-        let inspector = Arc::new(Inspector::new(scanner));
+        let inspector = Arc::new(Inspector::new(scanner, selected, clock));
         let server = Server::new(
             push_limits(&config.limits),
             inspector,
@@ -299,6 +311,34 @@ async fn keep_up(telemetry: Telemetry) {
     }
 }
 
+/// Tells once a minute which rules have had no stream for a day: each when it begins and when it ends.
+async fn tell_unselected(
+    selected: Arc<Mutex<Selected>>,
+    clock: WallClock,
+    told: watch::Sender<Vec<String>>,
+) {
+    let mut tick = tokio::time::interval(UNSELECTED);
+    loop {
+        tick.tick().await;
+        let without: Vec<String> = {
+            let selected = selected.lock().unwrap_or_else(PoisonError::into_inner);
+            let without = selected.unselected(clock());
+            without.into_iter().map(str::to_owned).collect()
+        };
+        metrics::gauge!(telemetry::RULES_UNSELECTED).set(without.len() as f64);
+        let before = told.send_replace(without.clone());
+        for rule in without.iter().filter(|rule| !before.contains(rule)) {
+            warn!(
+                rule,
+                "the rule's selector has matched no stream for 24 hours"
+            );
+        }
+        for rule in before.iter().filter(|rule| !without.contains(rule)) {
+            info!(rule, "the rule's selector matches a stream again");
+        }
+    }
+}
+
 fn measure_rules(rules: &RuleSet, now_nanos: i64) {
     metrics::gauge!(telemetry::RULES_LOADED).set(rules.rules.len() as f64);
     metrics::gauge!(telemetry::RULES_LAST_RELOAD_SUCCESSFUL).set(1.0);
@@ -351,13 +391,30 @@ fn count(setting: u64) -> usize {
 struct Inspector {
     scanner: Scanner,
     scratches: Mutex<Vec<Scratch>>,
+    selected: Arc<Mutex<Selected>>,
+    clock: WallClock,
 }
 
 impl Inspector {
-    fn new(scanner: Scanner) -> Self {
+    fn new(scanner: Scanner, selected: Arc<Mutex<Selected>>, clock: WallClock) -> Self {
         Self {
             scanner,
             scratches: Mutex::default(),
+            selected,
+            clock,
+        }
+    }
+
+    /// Keeps in mind which streams there are.
+    fn see(&self, batch: &Batch, entries: &Range<usize>) {
+        let now = (self.clock)();
+        let mut selected = self.selected.lock().unwrap_or_else(PoisonError::into_inner);
+        for part in &batch.streams {
+            if !part.entries_within(entries).is_empty()
+                && !self.scanner.leaves_out_stream(&part.stream.labels)
+            {
+                selected.see(&part.stream, now);
+            }
         }
     }
 
@@ -370,6 +427,7 @@ impl Inspector {
 
 impl Inspect for Inspector {
     fn inspect(&self, batch: &Batch, entries: Range<usize>, out: &mut Scanned) {
+        self.see(batch, &entries);
         // As many as there are workers: each takes one and brings it back.
         let mut scratch = self.scratches().pop().unwrap_or_default();
         self.scanner

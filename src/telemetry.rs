@@ -117,6 +117,7 @@ metrics! {
     RULE_MATCHES_TOTAL = "trommel_rule_matches_total", Counter, ["rule"], "Entries that a rule matched and that were counted.";
     RULE_CANDIDATES_TOTAL = "trommel_rule_candidates_total", Counter, ["rule"], "Entries that held a rule's literal and were looked at closely.";
     RULES_LOADED = "trommel_rules_loaded", Gauge, [], "Rules in use.";
+    RULES_UNSELECTED = "trommel_rules_unselected", Gauge, [], "Rules whose selector has matched no stream for 24 hours of running; /api/v1/rules and the log name them.";
     RULES_LAST_RELOAD_SUCCESSFUL = "trommel_rules_last_reload_successful", Gauge, [], "1 when the newest rule files are in use, 0 when they were refused and older rules go on.";
     RULES_LAST_RELOAD_TIMESTAMP_SECONDS = "trommel_rules_last_reload_timestamp_seconds", Gauge, [], "When rules were last taken into use.";
 

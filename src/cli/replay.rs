@@ -1,18 +1,19 @@
 //! `trommel replay`: the whole detector on recorded logs, in their own time.
 
-use std::collections::BTreeMap;
+mod summary;
+
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
+use self::summary::Summary;
 use super::input::{Input, InputArgs, Recorded, Sorting, Span};
-use super::output::{Output, write_table};
+use super::output::Output;
 use super::progress::{Console, ShowProgress};
 use super::{Exit, compile};
 use crate::config::{Config, RawConfig};
 use crate::detect::{Settings, Tally};
-use crate::finding::{Finding, Kind, State};
 use crate::hit::Scanned;
 use crate::playback::{Playback, Played};
 use crate::rules::{LoadOptions, RuleSet};
@@ -56,12 +57,29 @@ pub struct ReplayArgs {
     /// Name of the environment
     #[arg(long, value_name = "NAME")]
     pub environment: Option<String>,
-    /// A table of what each rule found, in place of messages
+    /// A table of what each rule found, in place of messages, and what other thresholds would have found
+    ///
+    /// For each rule: matches, findings (each counted once, however often it came back), findings a day, messages, how many are
+    /// still open, the longest, and the keys with most matches. Below it, for rules that count: how many findings there would
+    /// have been with lower and higher counts in the same window.
     #[arg(long)]
     pub summary: bool,
+    /// How the summary is written
+    #[arg(long, value_enum, default_value_t, requires = "summary")]
+    pub format: SummaryFormat,
     /// Whether to show on stderr how far it has come, once it has taken a second
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     pub progress: ShowProgress,
+}
+
+/// How the summary is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum SummaryFormat {
+    /// Tables for people
+    #[default]
+    Text,
+    /// One object, with times in seconds
+    Json,
 }
 
 /// Reads an RFC 3339 time, or a date.
@@ -103,9 +121,12 @@ pub(super) fn run(
     let options = LoadOptions::of_instance(&config.origin.environment);
     let rules = compile::compile_for(&options, &arguments.input.rules, diagnostics)?;
     let scanner = Scanner::new(Arc::clone(&rules)).excluding(config.exclude);
+    let settings = Settings::replay(config.origin);
     let mut replay = Replay {
-        playback: Playback::new(scanner, Settings::replay(config.origin)),
-        summary: arguments.summary.then(Summary::default),
+        summary: arguments
+            .summary
+            .then(|| Summary::new(&rules, &settings, arguments.format)),
+        playback: Playback::new(scanner, settings),
         out,
     };
     let console = Console::new(diagnostics, arguments.progress.wanted(diagnostics));
@@ -143,6 +164,9 @@ impl<O: Write> Replay<'_, O> {
         let Some(scanned) = scanned else {
             return Ok(());
         };
+        if let Some(summary) = &mut self.summary {
+            summary.apply(&scanned);
+        }
         let played = self.playback.apply(scanned);
         self.tell(&played, console)
     }
@@ -150,10 +174,7 @@ impl<O: Write> Replay<'_, O> {
     /// Writes messages, or counts them.
     fn tell<D: Write>(&mut self, played: &Played, console: &mut Console<'_, D>) -> io::Result<()> {
         if let Some(summary) = &mut self.summary {
-            played
-                .findings
-                .iter()
-                .for_each(|finding| summary.count(finding));
+            summary.count(played);
             return Ok(());
         }
         for finding in &played.findings {
@@ -171,6 +192,9 @@ impl<O: Write> Replay<'_, O> {
         if let Some(newest) = self.playback.newest() {
             let played = self.playback.finish(newest);
             self.tell(&played, console)?;
+            if let Some(summary) = &mut self.summary {
+                summary.finish(newest);
+            }
         }
         console.erase()?;
         let tally = self.playback.take_tally();
@@ -178,64 +202,6 @@ impl<O: Write> Replay<'_, O> {
             summary.write(rules, &tally, self.out)?;
         }
         Ok(tally)
-    }
-}
-
-/// What each rule found.
-#[derive(Debug, Default)]
-struct Summary {
-    by_rule: BTreeMap<String, RuleSummary>,
-}
-
-#[derive(Debug, Default)]
-struct RuleSummary {
-    observed: u64,
-    updated: u64,
-    recovered: u64,
-    /// Every finding, and whether it is open.
-    open: BTreeMap<String, bool>,
-}
-
-impl Summary {
-    fn count(&mut self, finding: &Finding) {
-        let rule = self.by_rule.entry(finding.rule.id.clone()).or_default();
-        match Kind::of(finding) {
-            Kind::Observed => rule.observed += 1,
-            Kind::Updated => rule.updated += 1,
-            Kind::Recovered => rule.recovered += 1,
-        }
-        // A finding may come back after it was over.
-        let is_open = finding.state == State::Open;
-        rule.open.insert(finding.finding_id.clone(), is_open);
-    }
-
-    fn write(&self, rules: &RuleSet, tally: &Tally, out: &mut impl Write) -> io::Result<()> {
-        let none = RuleSummary::default();
-        let rows: Vec<_> = rules
-            .rules
-            .iter()
-            .map(|rule| {
-                let found = self.by_rule.get(&rule.id).unwrap_or(&none);
-                let open = found.open.values().filter(|open| **open).count();
-                [
-                    rule.id.clone(),
-                    tally.matches.get(&*rule.id).unwrap_or(&0).to_string(),
-                    found.observed.to_string(),
-                    found.updated.to_string(),
-                    found.recovered.to_string(),
-                    open.to_string(),
-                ]
-            })
-            .collect();
-        let heading = [
-            "RULE",
-            "MATCHES",
-            "OBSERVED",
-            "UPDATED",
-            "RECOVERED",
-            "OPEN",
-        ];
-        write_table(out, heading, &rows)
     }
 }
 

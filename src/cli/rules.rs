@@ -24,7 +24,7 @@ pub(super) fn run(
 ) -> anyhow::Result<Exit> {
     let rules = compile::compile(&[], diagnostics)?;
     if arguments.json {
-        serde_json::to_writer_pretty(&mut *out, &rule_list(&rules))
+        serde_json::to_writer_pretty(&mut *out, &rule_list(&rules, &[]))
             .map_err(std::io::Error::from)?;
         writeln!(out)?;
         return Ok(Exit::Fine);

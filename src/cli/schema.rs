@@ -8,6 +8,9 @@ use super::Exit;
 use crate::{config, finding, rules};
 
 /// Print a JSON Schema
+///
+/// For an editor with yaml-language-server (VS Code with the YAML extension, Neovim, Helix, Emacs): write the schema to a file,
+/// and begin rule files with `# yaml-language-server: $schema=` and the path to it, as seen from the rule file.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct SchemaArgs {
     /// Of what
@@ -22,6 +25,8 @@ pub enum SchemaOf {
     Finding,
     /// Rule files
     Rules,
+    /// Files of tests of rules
+    Tests,
     /// The settings file of `trommel run`
     Config,
 }
@@ -31,6 +36,7 @@ pub(super) fn run(arguments: &SchemaArgs, out: &mut impl Write) -> anyhow::Resul
     let schema = match arguments.of {
         SchemaOf::Finding => finding::finding_schema(),
         SchemaOf::Rules => rules::schema(),
+        SchemaOf::Tests => rules::test_schema(),
         SchemaOf::Config => config::schema(),
     };
     writeln!(out, "{schema:#}")?;
@@ -47,6 +53,7 @@ mod tests {
         for (of, property) in [
             ("finding", "data"),
             ("rules", "rules"),
+            ("tests", "tests"),
             ("config", "cluster"),
         ] {
             let (exit, out, diagnostics) = trommel(&["schema", of]);
@@ -58,8 +65,11 @@ mod tests {
     }
 
     #[test]
-    fn the_printed_schema_of_findings_is_the_committed_one() {
-        let (_, out, _) = trommel(&["schema", "finding"]);
-        assert_eq!(out, include_str!("../../schema/finding/1.json"));
+    fn the_printed_schemas_are_the_committed_ones() {
+        for of in ["finding", "rules", "tests", "config"] {
+            let (_, out, _) = trommel(&["schema", of]);
+            let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+            expect_test::expect_file![root.join(format!("schema/{of}/1.json"))].assert_eq(&out);
+        }
     }
 }

@@ -22,7 +22,7 @@ use crate::time::{TimeError, format_duration, parse_duration};
 /// A flag goes before a `TROMMEL_…` variable, that before the file, that before the default.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-#[schemars(title = "Settings of trommel")]
+#[schemars(title = "Settings of trommel", extend("$id" = "urn:trommel:config/1.json"))]
 pub struct RawConfig {
     /// Address for log pushes. Port 0 picks a free one, which the start-up log tells.
     #[schemars(extend("default" = Config::LISTEN))]

@@ -352,3 +352,71 @@ fn a_file_that_is_not_there_is_named() {
         "{error}"
     );
 }
+
+/// Every setting, as it can be written.
+const EVERY_SETTING: &str = r#"
+listen: 127.0.0.1:3101
+admin_listen: 127.0.0.1:9090
+data: /var/lib/trommel
+rules: [a.yaml, b]
+builtin: true
+environment: staging
+cluster: a
+instance: b
+nats: {url: "nats://host:4222", stream: OPS, subject_prefix: ops.findings, create: never, creds: /a.creds}
+stdout: false
+detect: {late_by: 10s, max_age: 1h, keys_max: 100, identities_max: 1000}
+limits:
+  body_bytes_max: 16MiB
+  decompressed_bytes_max: 16777216
+  connections_max: 9
+  header_timeout: 5s
+  body_timeout: 5s
+  labels_bytes_max: 4KiB
+  line_bytes_max: 4KiB
+  in_flight_bytes_max: 64MiB
+  answer_deadline: 500ms
+  streams_max: 5
+outbox_bytes_max: 64MiB
+evidence: {redact: [pin]}
+exclude: [app=loki]
+grafana: {url: "https://grafana.example", datasource: loki}
+log: {level: info, format: json}
+"#;
+
+#[test]
+fn settings_are_refused_by_schema_and_reader_alike() {
+    let schema = schema();
+    let valid = jsonschema::validator_for(&schema).expect("a schema");
+    let whole: serde_json::Value = serde_saphyr::from_str(EVERY_SETTING).expect("YAML");
+    let read = |file: &serde_json::Value| parse(Path::new("x"), &file.to_string());
+    let known = settings().len();
+    let written = |value: &serde_json::Value| match value.as_object() {
+        Some(map) => map.len(),
+        None => 1,
+    };
+    let all: usize = whole
+        .as_object()
+        .expect("a map")
+        .values()
+        .map(written)
+        .sum();
+    assert_eq!(all, known, "every setting is compared");
+    assert!(valid.is_valid(&whole) && read(&whole).is_ok());
+    // The reader takes numbers and switches for the text that they are written as, a number in quotes for the number, and a key
+    // without a value for one that is not there. An editor may say that something is missing there.
+    let lenient = ["true", "5", "-1", "1.5", "99999999", "null", "\"10\""];
+    let mut apart = Vec::new();
+    for (what, file) in crate::rules::tests::schema::mutations(&whole) {
+        match (valid.is_valid(&file), read(&file)) {
+            (true, Err(error)) => apart.push(format!("the reader alone refuses {what}: {error}")),
+            (false, Ok(_))
+                if lenient
+                    .iter()
+                    .any(|end| what.ends_with(&format!("= {end}"))) => {}
+            (false, Ok(_)) => apart.push(format!("the schema alone refuses {what}")),
+            _ => {}
+        }
+    }
+    assert!(apart.is_empty(), "{}", apart.join("\n"));
+}

@@ -41,7 +41,7 @@ mod threshold;
 mod yaml;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use code::{Code, Level};
 pub use condition::{
@@ -60,7 +60,7 @@ pub use model::{
 pub use own::OVERLOADED;
 pub use problem::{Problem, SourceText};
 pub use schedule::{Schedule, ScheduleError, suppressed_until};
-pub use schema::schema;
+pub use schema::{schema, test_schema};
 pub use selector::{Matcher, Selector, Test};
 pub use sharing::Sharing;
 pub use taxonomy::{

@@ -14,6 +14,7 @@ use super::own;
 use super::schedule::Schedule;
 use super::selector::Selector;
 use super::taxonomy::ActionClass;
+use crate::batch::Labels;
 use crate::hit::{Parts, RuleIndex};
 
 /// Every rule of every file, valid as a whole. Immutable; shared as an `Arc`.
@@ -198,6 +199,13 @@ impl Rule {
     pub const COOLDOWN: Duration = Duration::from_secs(15 * 60);
     /// [`Rule::domain`] when neither the rule nor the taxonomy says.
     pub const DOMAIN: &'static str = "application_services";
+
+    /// Whether it reads streams with `labels`: its selector holds for them, and `unless` does not.
+    #[must_use]
+    pub fn reads(&self, labels: &Labels) -> bool {
+        let left_out = self.unless.as_ref();
+        self.selector.selects(labels) && !left_out.is_some_and(|unless| unless.selects(labels))
+    }
 
     /// The rule that has nothing but an id and a match: every match in every stream is a finding, with the language's defaults.
     #[must_use]

@@ -3,6 +3,7 @@
 mod conditions;
 mod extends;
 mod life;
+pub(crate) mod schema;
 mod sets;
 mod taxonomy;
 

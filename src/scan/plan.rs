@@ -100,13 +100,7 @@ impl Plan {
 
     /// Whether the rule reads `stream`.
     pub(super) fn selects(&self, stream: &Stream) -> bool {
-        let Rule {
-            selector, unless, ..
-        } = &*self.rule;
-        let left_out = unless
-            .as_ref()
-            .is_some_and(|unless| unless.selects(&stream.labels));
-        selector.selects(&stream.labels) && !left_out
+        self.rule.reads(&stream.labels)
     }
 
     /// What `line` means to the rule, which is at place `this` of `plans`, those of all rules.

@@ -188,7 +188,7 @@ impl Scanner {
         }
     }
 
-    fn leaves_out_stream(&self, labels: &Labels) -> bool {
+    pub(crate) fn leaves_out_stream(&self, labels: &Labels) -> bool {
         let mut exclusions = self.exclusions.iter();
         exclusions.any(|exclusion| exclusion.is_whole() && exclusion.concerns(labels))
     }

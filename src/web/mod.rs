@@ -47,6 +47,8 @@ pub struct Admin {
     pub findings: mpsc::Sender<FindingsQuery>,
     /// The rules in use.
     pub rules: watch::Receiver<Arc<RuleSet>>,
+    /// Ids of rules whose selector has matched no stream for a day.
+    pub unselected: watch::Receiver<Vec<String>>,
     /// Whether the push port is answered. NATS has no part in it: without NATS pushes are taken all the same.
     pub ready: watch::Receiver<bool>,
 }
@@ -131,6 +133,7 @@ mod tests {
             telemetry: telemetry::install(),
             findings: mpsc::channel(1).0,
             rules: watch::channel(Arc::new(RuleSet::default())).1,
+            unselected: watch::channel(Vec::new()).1,
             ready: watch::channel(true).1,
         })
     }

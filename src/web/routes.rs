@@ -63,7 +63,8 @@ pub(super) async fn respond<B>(admin: &Admin, request: &Request<B>) -> Response<
         },
         "/api/v1/rules" => {
             let rules = admin.rules.borrow().clone();
-            json(StatusCode::OK, &rule_list(&rules))
+            let unselected = admin.unselected.borrow().clone();
+            json(StatusCode::OK, &rule_list(&rules, &unselected))
         }
         _ => answer(StatusCode::OK, TEXT, front_page(admin)),
     }
@@ -214,6 +215,7 @@ mod tests {
             telemetry: telemetry::install(),
             findings,
             rules: watch::channel(Arc::new(RuleSet::default())).1,
+            unselected: watch::channel(Vec::new()).1,
             ready: watch::channel(ready).1,
         };
         let request = Request::builder()
@@ -413,6 +415,7 @@ mod tests {
             telemetry: telemetry::install(),
             findings,
             rules: watch::channel(Arc::new(RuleSet::default())).1,
+            unselected: watch::channel(Vec::new()).1,
             ready: watch::channel(true).1,
         };
         let request = Request::builder()

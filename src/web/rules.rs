@@ -33,11 +33,13 @@ struct RuleView<'a> {
     runbook: Option<&'a str>,
     hash: &'a str,
     source: String,
+    /// Whether its selector has matched no stream for a day of running.
+    unselected: bool,
 }
 
-/// What people and programs want to know of the rules in use.
+/// What people and programs want to know of the rules in use; `unselected` are the ids of those that had no stream for long.
 #[must_use]
-pub fn rule_list(rules: &RuleSet) -> RuleList<'_> {
+pub fn rule_list<'a>(rules: &'a RuleSet, unselected: &[String]) -> RuleList<'a> {
     RuleList {
         hash: &rules.hash,
         rules: rules
@@ -60,6 +62,7 @@ pub fn rule_list(rules: &RuleSet) -> RuleList<'_> {
                 runbook: rule.runbook.as_deref(),
                 hash: &rule.hash,
                 source: format!("{}:{}", rule.source.file, rule.source.line),
+                unselected: unselected.contains(&rule.id),
             })
             .collect(),
     }

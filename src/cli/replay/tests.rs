@@ -281,15 +281,40 @@ fn the_summary_counts_what_each_rule_found() {
     let (exit, out, diagnostics) = trommel(&line);
     assert_eq!(exit, Exit::Fine);
     expect_test::expect![[r#"
-        RULE          MATCHES  OBSERVED  UPDATED  RECOVERED  OPEN
-        ldap_timeout        5         1        0          1     0
-        other               0         0        0          0     0
+        RULE          MATCHES  FINDINGS  PER DAY  MESSAGES  OPEN  LONGEST  NOISIEST KEYS
+        ldap_timeout        5         1  -               2     0  4m       5 ldap_timeout{namespace=image-factory}
+        other               0         0  -               0     0  -
+
+        RULE          THRESHOLD  WINDOW  FINDINGS IF THE COUNT WERE
+        ldap_timeout  5 in 10m   10m     3: 1, 4: 1, 5: 1, 6: 0, 10: 0
     "#]]
     .assert_eq(&out);
     assert_eq!(
         diagnostics,
         "note: left out 2 matches of lines that repeat another of the same stream and time\n"
     );
+}
+
+#[test]
+fn the_summary_tells_of_other_counts_what_rules_with_them_find() {
+    let files = Scratch::new();
+    let file = files.write("log", jsonl(&incident()));
+    let summary = |rules: &str| -> Value {
+        let line = ["replay", "--summary", "--format", "json", "--rules", rules];
+        let (exit, out, _) = trommel(&[&line, JSONL, &[&*file]].concat());
+        assert_eq!(exit, Exit::Fine);
+        serde_json::from_str(&out).expect("JSON")
+    };
+    let whole = summary(&files.write("rules.yaml", RULES));
+    let others = whole["rules"][0]["what_if"].as_array().expect("a list");
+    assert_eq!(others.len(), 5);
+    for other in others {
+        let threshold = format!("{} in 10m", other["count"]);
+        let rules = files.write("other.yaml", RULES.replace("5 in 10m", &threshold));
+        let found = &summary(&rules)["rules"][0];
+        assert_eq!(found["threshold"], *threshold);
+        assert_eq!(found["findings"], other["findings"], "{threshold}");
+    }
 }
 
 #[test]

@@ -195,6 +195,17 @@ impl Reader<'_> {
             self.fault(fault);
             return None;
         }
+        if node.value == Value::Map(Vec::new()) {
+            self.fault(
+                Fault::new(
+                    Code::Missing,
+                    node.span.clone(),
+                    "this map is empty, and looks for nothing",
+                )
+                .help("write a text, or `{re: 'an expression'}`"),
+            );
+            return None;
+        }
         self.map(node, Place::Item)
     }
 

@@ -381,9 +381,23 @@ impl Reader<'_> {
             for node in self.items(node, "`redact`") {
                 let node = match &node.value {
                     Value::Map(_) => {
-                        match self.map(node, Place::Item).and_then(|keys| keys.get("re")) {
+                        let Some(keys) = self.item_map(node) else {
+                            continue;
+                        };
+                        match keys.get("re") {
                             Some(re) => re,
-                            None => continue,
+                            None => {
+                                // An unknown key was reported.
+                                if !keys.is_empty() {
+                                    let fault = Fault::new(
+                                        Code::Missing,
+                                        node.span.clone(),
+                                        "an item of `redact` has no expression",
+                                    );
+                                    self.fault(fault.help("write `{re: 'card \\d+'}`"));
+                                }
+                                continue;
+                            }
                         }
                     }
                     _ => node,
