@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use trommel::batch::{Batch, Labels, Stream};
+use trommel::detect::Settings;
+use trommel::finding::{Finding, Kind, Origin};
 use trommel::hit::{Hit, Role};
+use trommel::playback::{Playback, Played};
 use trommel::rules::{LoadOptions, RuleSet, SourceText, load, read_paths};
 use trommel::scan::{Scanner, Scratch};
 use trommel::time::Timestamp;
@@ -82,4 +85,35 @@ pub(crate) fn stream(labels: impl IntoIterator<Item = (String, String)>) -> Arc<
     let labels = labels.into_iter();
     let labels = labels.map(|(name, value)| (name.into(), value.into()));
     Arc::new(Stream::new("".into(), Labels::new(labels)))
+}
+
+/// What opens when `entries` are played in their own time; they are in its order.
+pub(crate) fn opened<'a>(
+    scanner: &Arc<Scanner>,
+    entries: impl Iterator<Item = (&'a Arc<Stream>, Timestamp, &'a [u8])>,
+) -> Vec<Finding> {
+    let origin = Origin {
+        cluster: "quality".to_owned(),
+        environment: String::new(),
+        instance: "default".to_owned(),
+        grafana: None,
+    };
+    let mut playback = Playback::new(Arc::clone(scanner), Settings::replay(origin));
+    let mut opened = Vec::new();
+    let mut take = |played: Played| {
+        let findings = played.findings.into_iter();
+        opened.extend(findings.filter(|finding| Kind::of(finding) == Kind::Observed));
+    };
+    for (stream, at, line) in entries {
+        if let Some(scanned) = playback.add(stream, at, line, &[]) {
+            take(playback.apply(scanned));
+        }
+    }
+    if let Some(scanned) = playback.flush() {
+        take(playback.apply(scanned));
+    }
+    if let Some(newest) = playback.newest() {
+        take(playback.finish(newest));
+    }
+    opened
 }
