@@ -8,7 +8,7 @@ use trommel::detect::Settings;
 use trommel::finding::{Finding, Kind, Origin};
 use trommel::hit::{Hit, Role};
 use trommel::playback::{Playback, Played};
-use trommel::rules::{LoadOptions, RuleSet, SourceText, load, read_paths};
+use trommel::rules::{Condition, LoadOptions, RuleSet, SourceText, load, read_paths};
 use trommel::scan::{Scanner, Scratch};
 use trommel::time::Timestamp;
 
@@ -63,7 +63,8 @@ impl Asker {
         }
     }
 
-    /// The ids of the rules whose line it is, in order; thresholds are left aside.
+    /// The ids of the rules whose line it is, in order; thresholds are left aside. A sequence has no line of its own: any step of
+    /// it may be an ordinary line, and what comes of them only a replay shows.
     pub(crate) fn matching(&mut self, stream: &Arc<Stream>, line: &[u8]) -> Vec<&str> {
         self.batch.clear();
         self.hits.clear();
@@ -71,10 +72,12 @@ impl Asker {
         self.scanner
             .scan(&self.batch, 0..1, &mut self.scratch, &mut self.hits);
         let rules = &self.rules;
-        let matches = self
-            .hits
-            .iter()
-            .filter(|hit| hit.role == Role::Match && rules.rule(hit.rule).is_match(hit.parts));
+        let is_match = |hit: &&Hit| {
+            let rule = rules.rule(hit.rule);
+            let is_step = matches!(rule.condition, Condition::Sequence(_));
+            hit.role == Role::Match && rule.is_match(hit.parts) && !is_step
+        };
+        let matches = self.hits.iter().filter(is_match);
         let mut ids: Vec<_> = matches.map(|hit| &*rules.rule(hit.rule).id).collect();
         ids.sort_unstable();
         ids
