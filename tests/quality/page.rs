@@ -54,17 +54,22 @@ fn the_keys_that_are_shown_are_those_of_the_rule() {
         return;
     }
     let shipped = load(&builtin(), &LoadOptions::default());
-    for rule in &shipped.set.expect("they are fine").rules {
-        let mut sources = builtin();
-        sources.push(SourceText {
-            name: "own.yaml".to_owned(),
-            text: format!("rules:\n{}", keys(rule)),
-        });
-        let extended = load(&sources, &LoadOptions::default());
-        let Some(set) = extended.set else {
-            panic!("{}: {:#?}", rule.id, extended.problems);
-        };
+    let rules = shipped.set.expect("they are fine").rules;
+    let mut sources = builtin();
+    sources.push(SourceText {
+        name: "own.yaml".to_owned(),
+        text: format!(
+            "rules:\n{}",
+            rules.iter().map(|rule| keys(rule)).collect::<String>()
+        ),
+    });
+    let extended = load(&sources, &LoadOptions::default());
+    let Some(set) = extended.set else {
+        panic!("{:#?}", extended.problems);
+    };
+    for rule in &rules {
         let (_, extended) = set.find(&rule.id).expect("it has the id");
+        assert_eq!(extended.source.file, "own.yaml", "{}", rule.id);
         assert_eq!(extended.meaning, rule.meaning, "{}", rule.id);
         assert_eq!(extended.severity, rule.severity, "{}", rule.id);
         assert_eq!(described(extended), described(rule), "{}", rule.id);
@@ -105,7 +110,7 @@ fn page() -> (String, Vec<String>) {
             .expect("a String");
             let finding = findings.remove(id);
             let finding = finding.or_else(|| of_its_lines(rule, &scanner));
-            text += &section(rule, finding, &mut faults);
+            text += &section(rule, finding, &whole(&set, rule), &mut faults);
         }
     }
     let heading = "| rule | finds | severity, and opens at |\n|---|---|---|\n";
@@ -120,7 +125,32 @@ fn title<'a>(taxonomy: &'a Taxonomy, domain: &'a str) -> &'a str {
         .unwrap_or(domain)
 }
 
-fn section(rule: &Rule, finding: Option<Finding>, faults: &mut Vec<String>) -> String {
+/// The rules on findings of which `rule` is a part.
+fn whole<'a>(set: &'a RuleSet, rule: &Rule) -> Vec<&'a str> {
+    let is_part = |whole: &&Arc<Rule>| match &whole.condition {
+        Condition::Correlate(correlate) => {
+            let mut parts = correlate
+                .all
+                .iter()
+                .chain(&correlate.any)
+                .chain(&correlate.none);
+            parts.any(|part| [&*rule.id, &*rule.incident_type].contains(&part.as_str()))
+        }
+        _ => false,
+    };
+    set.rules
+        .iter()
+        .filter(is_part)
+        .map(|whole| &*whole.id)
+        .collect()
+}
+
+fn section(
+    rule: &Rule,
+    finding: Option<Finding>,
+    whole: &[&str],
+    faults: &mut Vec<String>,
+) -> String {
     let Rule { id, .. } = rule;
     let mut lacks = |what: &str| {
         faults.push(format!("{id} has no {what}"));
@@ -142,6 +172,11 @@ fn section(rule: &Rule, finding: Option<Finding>, faults: &mut Vec<String>) -> S
     match finding {
         Some(finding) => {
             write!(text, "\n```json\n{}\n```\n", essential(&finding)).expect("a String");
+        }
+        // Some rules are there for others only, which tell what they find.
+        None if !whole.is_empty() => {
+            let whole = whole.join("`, `");
+            write!(text, "\nWhat it finds is told as a part of `{whole}`.\n").expect("a String");
         }
         None => {
             lacks("finding, neither in a test nor of the lines that it catches");
