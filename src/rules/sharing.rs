@@ -17,7 +17,8 @@ pub struct Sharing {
     told: HashSet<(String, String)>,
     /// For the id of each rule that allows it the place in `in_vain` of what it would have allowed for nothing.
     allowed: HashMap<String, usize>,
-    in_vain: Vec<Problem>,
+    /// `None` for rules that ship and that no file asked for: nobody need be told of those.
+    in_vain: Vec<Option<Problem>>,
 }
 
 impl Sharing {
@@ -28,7 +29,9 @@ impl Sharing {
         sharing.told.extend(told.map(|(a, b)| pair(id(a), id(b))));
         for (file, fault, places) in settled.sharing {
             let next = sharing.in_vain.len();
-            sharing.in_vain.push(Problem::new(&sources[file], fault));
+            let source = sources.get(file);
+            let problem = source.map(|source| Problem::new(source, fault));
+            sharing.in_vain.push(problem);
             let ids = places.into_iter().map(|place| (id(place), next));
             sharing.allowed.extend(ids);
         }
@@ -86,7 +89,7 @@ impl Sharing {
         problems.extend(
             in_vain
                 .filter(|(place, _)| !needed.contains(place))
-                .map(|(_, problem)| problem.clone()),
+                .filter_map(|(_, problem)| problem.clone()),
         );
         problems
     }

@@ -4,8 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use trommel::batch::{Batch, Labels, Stream};
+use trommel::detect::Settings;
+use trommel::finding::{Finding, Kind, Origin};
 use trommel::hit::{Hit, Role};
-use trommel::rules::{LoadOptions, RuleSet, SourceText, load, read_paths};
+use trommel::playback::{Playback, Played};
+use trommel::rules::{Condition, LoadOptions, RuleSet, SourceText, load, read_paths};
 use trommel::scan::{Scanner, Scratch};
 use trommel::time::Timestamp;
 
@@ -60,7 +63,8 @@ impl Asker {
         }
     }
 
-    /// The ids of the rules whose line it is, in order; thresholds are left aside.
+    /// The ids of the rules whose line it is, in order; thresholds are left aside. A sequence has no line of its own: any step of
+    /// it may be an ordinary line, and what comes of them only a replay shows.
     pub(crate) fn matching(&mut self, stream: &Arc<Stream>, line: &[u8]) -> Vec<&str> {
         self.batch.clear();
         self.hits.clear();
@@ -68,10 +72,12 @@ impl Asker {
         self.scanner
             .scan(&self.batch, 0..1, &mut self.scratch, &mut self.hits);
         let rules = &self.rules;
-        let matches = self
-            .hits
-            .iter()
-            .filter(|hit| hit.role == Role::Match && rules.rule(hit.rule).is_match(hit.parts));
+        let is_match = |hit: &&Hit| {
+            let rule = rules.rule(hit.rule);
+            let is_step = matches!(rule.condition, Condition::Sequence(_));
+            hit.role == Role::Match && rule.is_match(hit.parts) && !is_step
+        };
+        let matches = self.hits.iter().filter(is_match);
         let mut ids: Vec<_> = matches.map(|hit| &*rules.rule(hit.rule).id).collect();
         ids.sort_unstable();
         ids
@@ -82,4 +88,35 @@ pub(crate) fn stream(labels: impl IntoIterator<Item = (String, String)>) -> Arc<
     let labels = labels.into_iter();
     let labels = labels.map(|(name, value)| (name.into(), value.into()));
     Arc::new(Stream::new("".into(), Labels::new(labels)))
+}
+
+/// What opens when `entries` are played in their own time; they are in its order.
+pub(crate) fn opened<'a>(
+    scanner: &Arc<Scanner>,
+    entries: impl Iterator<Item = (&'a Arc<Stream>, Timestamp, &'a [u8])>,
+) -> Vec<Finding> {
+    let origin = Origin {
+        cluster: "quality".to_owned(),
+        environment: String::new(),
+        instance: "default".to_owned(),
+        grafana: None,
+    };
+    let mut playback = Playback::new(Arc::clone(scanner), Settings::replay(origin));
+    let mut opened = Vec::new();
+    let mut take = |played: Played| {
+        let findings = played.findings.into_iter();
+        opened.extend(findings.filter(|finding| Kind::of(finding) == Kind::Observed));
+    };
+    for (stream, at, line) in entries {
+        if let Some(scanned) = playback.add(stream, at, line, &[]) {
+            take(playback.apply(scanned));
+        }
+    }
+    if let Some(scanned) = playback.flush() {
+        take(playback.apply(scanned));
+    }
+    if let Some(newest) = playback.newest() {
+        take(playback.finish(newest));
+    }
+    opened
 }

@@ -5,15 +5,18 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use trommel::finding::Finding;
 use trommel::rule_test::Suite;
-use trommel::rules::test_file::MessageState;
+use trommel::rules::test_file::{MessageState, Test};
 use trommel::rules::{
-    Condition, EscalateWhen, LoadOptions, Loaded, Recover, Rule, SourceText, Taxonomy, builtin,
-    load, read_paths, read_test_paths,
+    Condition, EscalateWhen, LoadOptions, Loaded, Recover, Rule, RuleSet, SourceText, Taxonomy,
+    builtin, load, read_paths, read_test_paths,
 };
+use trommel::scan::Scanner;
 use trommel::time::format_duration;
 
 use crate::pack;
@@ -51,17 +54,22 @@ fn the_keys_that_are_shown_are_those_of_the_rule() {
         return;
     }
     let shipped = load(&builtin(), &LoadOptions::default());
-    for rule in &shipped.set.expect("they are fine").rules {
-        let mut sources = builtin();
-        sources.push(SourceText {
-            name: "own.yaml".to_owned(),
-            text: format!("rules:\n{}", keys(rule)),
-        });
-        let extended = load(&sources, &LoadOptions::default());
-        let Some(set) = extended.set else {
-            panic!("{}: {:#?}", rule.id, extended.problems);
-        };
+    let rules = shipped.set.expect("they are fine").rules;
+    let mut sources = builtin();
+    sources.push(SourceText {
+        name: "own.yaml".to_owned(),
+        text: format!(
+            "rules:\n{}",
+            rules.iter().map(|rule| keys(rule)).collect::<String>()
+        ),
+    });
+    let extended = load(&sources, &LoadOptions::default());
+    let Some(set) = extended.set else {
+        panic!("{:#?}", extended.problems);
+    };
+    for rule in &rules {
         let (_, extended) = set.find(&rule.id).expect("it has the id");
+        assert_eq!(extended.source.file, "own.yaml", "{}", rule.id);
         assert_eq!(extended.meaning, rule.meaning, "{}", rule.id);
         assert_eq!(extended.severity, rule.severity, "{}", rule.id);
         assert_eq!(described(extended), described(rule), "{}", rule.id);
@@ -71,11 +79,13 @@ fn the_keys_that_are_shown_are_those_of_the_rule() {
 /// The page, and what the rules lack for it.
 fn page() -> (String, Vec<String>) {
     let Loaded { set, taxonomy, .. } = load(&pack::sources(), &LoadOptions::default());
-    let rules = set.expect("the rules are fine").rules;
+    let set = Arc::new(set.expect("the rules are fine"));
+    let rules = &set.rules;
+    let scanner = Arc::new(Scanner::new(alone(&set)));
     let mut findings = findings();
     let mut faults = Vec::new();
     let mut by_domain: BTreeMap<&str, Vec<&Rule>> = BTreeMap::new();
-    for rule in &rules {
+    for rule in rules {
         by_domain.entry(&rule.domain).or_default().push(rule);
     }
     let mut list = String::new();
@@ -98,7 +108,9 @@ fn page() -> (String, Vec<String>) {
                 "| [`{id}`](#{id}) | {name} | {severity}: {condition} |"
             )
             .expect("a String");
-            text += &section(rule, findings.remove(id), &mut faults);
+            let finding = findings.remove(id);
+            let finding = finding.or_else(|| of_its_lines(rule, &scanner));
+            text += &section(rule, finding, &whole(&set, rule), &mut faults);
         }
     }
     let heading = "| rule | finds | severity, and opens at |\n|---|---|---|\n";
@@ -113,7 +125,32 @@ fn title<'a>(taxonomy: &'a Taxonomy, domain: &'a str) -> &'a str {
         .unwrap_or(domain)
 }
 
-fn section(rule: &Rule, finding: Option<Finding>, faults: &mut Vec<String>) -> String {
+/// The rules on findings of which `rule` is a part.
+fn whole<'a>(set: &'a RuleSet, rule: &Rule) -> Vec<&'a str> {
+    let is_part = |whole: &&Arc<Rule>| match &whole.condition {
+        Condition::Correlate(correlate) => {
+            let mut parts = correlate
+                .all
+                .iter()
+                .chain(&correlate.any)
+                .chain(&correlate.none);
+            parts.any(|part| [&*rule.id, &*rule.incident_type].contains(&part.as_str()))
+        }
+        _ => false,
+    };
+    set.rules
+        .iter()
+        .filter(is_part)
+        .map(|whole| &*whole.id)
+        .collect()
+}
+
+fn section(
+    rule: &Rule,
+    finding: Option<Finding>,
+    whole: &[&str],
+    faults: &mut Vec<String>,
+) -> String {
     let Rule { id, .. } = rule;
     let mut lacks = |what: &str| {
         faults.push(format!("{id} has no {what}"));
@@ -136,8 +173,13 @@ fn section(rule: &Rule, finding: Option<Finding>, faults: &mut Vec<String>) -> S
         Some(finding) => {
             write!(text, "\n```json\n{}\n```\n", essential(&finding)).expect("a String");
         }
+        // Some rules are there for others only, which tell what they find.
+        None if !whole.is_empty() => {
+            let whole = whole.join("`, `");
+            write!(text, "\nWhat it finds is told as a part of `{whole}`.\n").expect("a String");
+        }
         None => {
-            lacks("test in which it makes a finding");
+            lacks("finding, neither in a test nor of the lines that it catches");
         }
     }
     let keys = keys(rule);
@@ -244,6 +286,35 @@ fn findings() -> BTreeMap<String, Finding> {
         }
     }
     findings
+}
+
+/// The rules without those on findings, which may hide what their parts find.
+fn alone(set: &RuleSet) -> Arc<RuleSet> {
+    let reads = |rule: &&Arc<Rule>| !matches!(rule.condition, Condition::Correlate(_));
+    Arc::new(RuleSet {
+        rules: set.rules.iter().filter(reads).cloned().collect(),
+        hash: set.hash.clone(),
+    })
+}
+
+/// The finding that the lines which `rule` catches make when they come over and over, a second apart.
+fn of_its_lines(rule: &Rule, scanner: &Arc<Scanner>) -> Option<Finding> {
+    const LINES: u64 = 300;
+    let labels = [
+        ("cluster", "demo"),
+        ("namespace", "shop"),
+        ("pod", "api-6b7f9c8d5-x2x4z"),
+        ("node", "worker-a"),
+    ];
+    let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let stream = pack::stream(labels);
+    let lines = rule.catches.iter().cycle();
+    let times = (0..LINES).map(|n| Test::START.plus(Duration::from_secs(n)));
+    let entries = times
+        .zip(lines)
+        .map(|(at, line)| (&stream, at, line.as_bytes()));
+    let mut opened = pack::opened(scanner, entries).into_iter();
+    opened.find(|finding| finding.rule.id == rule.id)
 }
 
 /// The fields of a finding that tell most.

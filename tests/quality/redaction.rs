@@ -10,6 +10,7 @@ use trommel::finding::Redactor;
 
 use crate::corpus::{self, Labelled, shown};
 use crate::labelled::SECRET_LEAK;
+use crate::shape::Shape;
 
 const SECRETS: &str = include_str!("secrets.tsv");
 const HEADING: &str = "bytes\thash\tkind\n";
@@ -18,6 +19,12 @@ const HEADING: &str = "bytes\thash\tkind\n";
 const MARK: &str = "‹redacted:";
 /// A line that begins a secret whose rest is in the lines that follow.
 const BEGINS_A_KEY: &str = "PRIVATE KEY-----";
+
+/// Lines of whole logs that do hold what must not leave: system, shape and what it is.
+const HOLDS: &[(&str, &str, &str)] = &[
+    ("mac", "8dd6ea835f72", "an account's name in a URL"),
+    ("mac", "e30e9703c43b", "an account's name in a URL"),
+];
 
 /// A secret that is known.
 struct Secret {
@@ -107,13 +114,23 @@ fn ordinary_lines_are_left_as_they_are() {
     let redactor = Redactor::new(Vec::new());
     let mut changed = Vec::new();
     let mut lines = 0;
+    let mut held = 0;
     let mut look = |place: &str, line: &[u8]| {
         lines += 1;
         let text = String::from_utf8_lossy(line);
         let redacted = redactor.redact(line, &[]);
-        if redacted != text {
+        if redacted == text {
+            return;
+        }
+        let shape = Shape::of(&text).to_string();
+        if HOLDS
+            .iter()
+            .any(|(system, held, _)| *system == place && *held == shape)
+        {
+            held += 1;
+        } else {
             changed.push(format!(
-                "{place}: {}\n    {}",
+                "{place} {shape}: {}\n    {}",
                 shown(&text),
                 shown(&redacted)
             ));
@@ -127,7 +144,10 @@ fn ordinary_lines_are_left_as_they_are() {
     for log in &bulk {
         log.lines.iter().for_each(|line| look(&log.system, line));
     }
-    println!("{lines} ordinary lines, {} changed", changed.len());
+    println!(
+        "{lines} ordinary lines, {} changed, and {held} that hold something",
+        changed.len()
+    );
     assert!(changed.is_empty(), "{}", changed.join("\n"));
 }
 

@@ -32,7 +32,13 @@ const BEFORE_NAMES: [&str; 6] = ["user", "for", "from", "by", "to", "of"];
 /// And those that are no such name themselves.
 const NO_NAMES: [&str; 6] = ["user", "invalid", "illegal", "unknown", "the", "a"];
 
-/// `line` without what varies: words with a digit in them, values after `=`, what is in quotes, and names of whom it is about.
+/// Words of a date.
+const DATES: [&str; 19] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Mon",
+    "Tue", "Wed", "Thu", "Fri", "Sat", "Sun",
+];
+
+/// `line` without what varies: words with a digit in them, dates, values after `=`, what is in quotes, and names of whom it is about.
 pub(crate) fn masked(line: &str) -> String {
     let mut words: Vec<&str> = Vec::new();
     let mut quoted = false;
@@ -45,10 +51,13 @@ pub(crate) fn masked(line: &str) -> String {
         before = word;
         let mask = if within {
             "\"…\""
-        } else if word.bytes().any(|byte| byte.is_ascii_digit()) || is_name {
-            "#"
         } else if let Some((key, _)) = word.split_once('=') {
             key
+        } else if word.bytes().any(|byte| byte.is_ascii_digit())
+            || is_name
+            || DATES.contains(&word.trim_start_matches('['))
+        {
+            "#"
         } else {
             word
         };
@@ -69,12 +78,12 @@ fn lines_of_one_format_have_one_shape() {
     };
     assert_eq!(
         ssh("root", "10.0.0.1"),
-        "Dec # LabSZ # Failed password for # from # port #"
+        "# LabSZ # Failed password for # from # port #"
     );
     assert_eq!(ssh("admin", "host.example"), ssh("root", "10.0.0.1"));
     assert_eq!(
         ssh("invalid user ann", "x"),
-        "Dec # LabSZ # Failed password for invalid user # from # port #"
+        "# LabSZ # Failed password for invalid user # from # port #"
     );
     assert_eq!(
         masked(r#"level=info msg="it is fine" user=ann it "works""#),

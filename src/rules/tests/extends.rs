@@ -236,3 +236,18 @@ fn extending_nothing_changes_nothing() {
         );
     }
 }
+
+#[test]
+fn every_rule_that_ships_can_be_extended_by_a_file_that_stands_alone() {
+    let shipped = load(&builtin(), &LoadOptions::default());
+    for rule in &shipped.set.expect("they are fine").rules {
+        let own = SourceText {
+            name: "own.yaml".to_owned(),
+            text: format!("rules:\n  - {{extends: {}, owner: me}}\n", rule.id),
+        };
+        let loaded = load(&[own], &LoadOptions::default());
+        let set = loaded.set.expect("it is fine");
+        let (_, own) = set.find(&rule.id).expect("it has the id");
+        assert_eq!(own.meaning, rule.meaning, "{}", rule.id);
+    }
+}
