@@ -378,7 +378,7 @@ limits:
   answer_deadline: 500ms
   streams_max: 5
 outbox_bytes_max: 64MiB
-evidence: {redact: [pin]}
+evidence: {redact: [pin], sensitive_namespaces: [vault]}
 exclude: [app=loki]
 grafana: {url: "https://grafana.example", datasource: loki}
 log: {level: info, format: json}
