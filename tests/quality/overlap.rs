@@ -46,5 +46,6 @@ fn a_line_that_one_rule_catches_is_no_other_rule_s_but_for_these() {
         node_pods_lost: node_not_ready
         panic_stacktrace: stacktrace_repeated
         stacktrace_repeated: panic_stacktrace
-    "#]].assert_eq(&told);
+    "#]]
+    .assert_eq(&told);
 }
