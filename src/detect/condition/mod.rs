@@ -9,12 +9,14 @@
 //! - `sums`: many entries in little memory.
 //! - `sequence`: matches in a given order.
 //! - `known`: values that came before.
+//! - `walk`: the next instant at which enough or few entries are in the window.
 
 mod known;
 mod points;
 mod sequence;
 mod sums;
 mod values;
+mod walk;
 
 use std::time::Duration;
 
@@ -148,12 +150,14 @@ impl Counted {
         let window = asked.window();
         match (self, asked.condition) {
             (Self::Entries(points), Condition::Count(threshold)) => {
-                threshold.needs.met_by(points.count(at, window) as u64)
+                let count = points.count(at, window) as u64;
+                walk::met(points, at, window, threshold.needs, count)
             }
-            (Self::Different(values), Condition::Distinct(distinct)) => distinct
-                .threshold
-                .needs
-                .met_by(values.different(at, window)),
+            (Self::Different(values), Condition::Distinct(distinct)) => {
+                let needs = distinct.threshold.needs;
+                let count = values.different(at, window);
+                walk::met(values.points(), at, window, needs, count)
+            }
             (Self::Alike(values), Condition::NewPattern { threshold, .. }) => {
                 threshold.needs.met_by(values.most_of_one(at, window))
             }
@@ -266,6 +270,13 @@ impl Counted {
 
     /// The first instant at or after `from` at which the condition is true, if nothing else comes.
     pub(super) fn next_true(&self, from: Timestamp, asked: &Asked<'_>) -> Option<Timestamp> {
+        // Mostly asked about the newest entry, where the answer is at hand.
+        if self.holds(from, asked) {
+            return Some(from);
+        }
+        if let Some(found) = self.walked((from, Timestamp::MAX), true, asked) {
+            return found;
+        }
         let mut at = from;
         while !self.holds(at, asked) {
             at = self.next_change(at, asked)?;
@@ -280,6 +291,12 @@ impl Counted {
         until: Timestamp,
         asked: &Asked<'_>,
     ) -> Option<Timestamp> {
+        if from <= until && !self.holds(from, asked) {
+            return Some(from);
+        }
+        if let Some(found) = self.walked((from, until), false, asked) {
+            return found;
+        }
         let mut at = from;
         while at <= until {
             if !self.holds(at, asked) {
@@ -288,6 +305,28 @@ impl Counted {
             at = self.next_change(at, asked)?;
         }
         None
+    }
+
+    /// The first instant in a span of time at which the condition is as `wanted`, where one walk over the entries tells it.
+    fn walked(
+        &self,
+        span: (Timestamp, Timestamp),
+        wanted: bool,
+        asked: &Asked<'_>,
+    ) -> Option<Option<Timestamp>> {
+        let window = asked.window();
+        match (self, asked.condition) {
+            (Self::Entries(points), Condition::Count(Threshold { needs, .. })) => Some(
+                walk::first::<_, walk::Each>(points, window, *needs, span, wanted),
+            ),
+            (Self::Different(values), Condition::Distinct(distinct)) => {
+                let (points, needs) = (values.points(), distinct.threshold.needs);
+                Some(walk::first::<_, walk::Different>(
+                    points, window, needs, span, wanted,
+                ))
+            }
+            _ => None,
+        }
     }
 
     /// The first instant after `after` at which an entry comes or leaves.

@@ -11,58 +11,65 @@ use crate::time::Timestamp;
 ///
 /// They may come in any order; each takes its place among the others. Who inserts keeps a bound.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::detect) struct Points<T>(VecDeque<(Timestamp, T)>);
+pub(in crate::detect) struct Points<T> {
+    entries: VecDeque<(Timestamp, T)>,
+    /// The newest entry that went for the bound's sake: what a window counts that reaches back to it is "at least".
+    crowded_out: Option<Timestamp>,
+}
 
 impl<T> Default for Points<T> {
     fn default() -> Self {
-        Self(VecDeque::new())
+        Self {
+            entries: VecDeque::new(),
+            crowded_out: None,
+        }
     }
 }
 
 impl<T> Points<T> {
     /// Puts an entry behind those of its time and before later ones. Cost: constant in order, linear in the later ones otherwise.
     pub(super) fn insert(&mut self, at: Timestamp, what: T) {
-        if self.0.back().is_none_or(|(newest, _)| *newest <= at) {
-            self.0.push_back((at, what));
+        if self.entries.back().is_none_or(|(newest, _)| *newest <= at) {
+            self.entries.push_back((at, what));
         } else {
             let place = self.upto(at);
-            self.0.insert(place, (at, what));
+            self.entries.insert(place, (at, what));
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.entries.len()
     }
 
     /// The time of the entry at `place`.
     pub(super) fn time(&self, place: usize) -> Timestamp {
-        self.0[place].0
+        self.entries[place].0
     }
 
     pub(super) fn get(&self, place: usize) -> &T {
-        &self.0[place].1
+        &self.entries[place].1
     }
 
     pub(super) fn get_mut(&mut self, place: usize) -> &mut T {
-        &mut self.0[place].1
+        &mut self.entries[place].1
     }
 
     pub(super) fn newest(&self) -> Option<Timestamp> {
-        self.0.back().map(|(at, _)| *at)
+        self.entries.back().map(|(at, _)| *at)
     }
 
     /// The place behind the last entry at or before `at`.
     pub(super) fn upto(&self, at: Timestamp) -> usize {
         // Most questions are about the newest entry.
-        match self.0.back() {
-            Some((newest, _)) if *newest <= at => self.0.len(),
-            _ => self.0.partition_point(|(time, _)| *time <= at),
+        match self.entries.back() {
+            Some((newest, _)) if *newest <= at => self.entries.len(),
+            _ => self.entries.partition_point(|(time, _)| *time <= at),
         }
     }
 
     /// The place of the first entry at or after `at`.
     pub(super) fn before(&self, at: Timestamp) -> usize {
-        self.0.partition_point(|(time, _)| *time < at)
+        self.entries.partition_point(|(time, _)| *time < at)
     }
 
     /// The number of entries in the window that ends at `at`.
@@ -76,27 +83,34 @@ impl<T> Points<T> {
         at: Timestamp,
         window: Duration,
     ) -> impl Iterator<Item = &(Timestamp, T)> {
-        self.0.range(self.upto(at.minus(window))..self.upto(at))
+        self.entries
+            .range(self.upto(at.minus(window))..self.upto(at))
     }
 
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &(Timestamp, T)> {
-        self.0.iter()
+        self.entries.iter()
     }
 
     /// Forgets the entries at and before `at`.
     pub(super) fn clear_through(&mut self, at: Timestamp) {
-        self.0.drain(..self.upto(at));
+        self.entries.drain(..self.upto(at));
     }
 
     /// Forgets the oldest until there are `most`.
     pub(super) fn keep_newest(&mut self, most: usize) {
-        if self.0.len() > most {
-            self.0.drain(..self.0.len() - most);
+        if self.entries.len() > most {
+            let gone = self.entries.drain(..self.entries.len() - most);
+            self.crowded_out = gone.last().map(|(at, _)| at).max(self.crowded_out);
         }
+    }
+
+    /// From when on windows of this length hold no entry that has gone for the bound's sake; `None` if all do.
+    pub(super) fn complete_from(&self, window: Duration) -> Option<Timestamp> {
+        self.crowded_out.map(|at| at.plus(window))
     }
 
     /// Keeps those that `keep` says, told in order of time.
     pub(super) fn retain(&mut self, keep: impl FnMut(&(Timestamp, T)) -> bool) {
-        self.0.retain(keep);
+        self.entries.retain(keep);
     }
 }

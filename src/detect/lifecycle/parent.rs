@@ -91,9 +91,16 @@ impl KeyState {
         if parts.is_empty() || self.settled.is_some_and(|settled| at <= settled) {
             return;
         }
+        let is_idle = self.phase == Phase::Idle;
+        // What parts that are known have seen since is theirs: how often they are looked at again must not tell.
+        let known = |part: &PartSeen| !is_idle && self.joined.contains(&part.joined);
+        let parts: Vec<_> = parts.into_iter().filter(|part| !known(part)).collect();
+        if parts.is_empty() {
+            return;
+        }
         let first_seen = parts.iter().map(|part| part.first_seen).min().unwrap_or(at);
         let last_seen = parts.iter().map(|part| part.last_seen).max().unwrap_or(at);
-        if self.phase == Phase::Idle {
+        if is_idle {
             self.joined.clear();
             for part in &parts {
                 self.join(cx, part);
@@ -106,20 +113,16 @@ impl KeyState {
             let again = self.can_reopen(cx, at).map(|_| from);
             self.start(cx, at, from, again);
         } else {
-            let known = |part: &PartSeen| self.joined.contains(&part.joined);
-            let new: Vec<_> = parts.into_iter().filter(|part| !known(part)).collect();
-            for part in &new {
+            for part in &parts {
                 self.join(cx, part);
             }
             if let Some(episode) = &mut self.episode {
-                episode.total += new.len() as u64;
-                episode.since_message += new.len() as u64;
+                episode.total += parts.len() as u64;
+                episode.since_message += parts.len() as u64;
                 episode.first_seen = episode.first_seen.min(first_seen);
                 episode.last_seen = episode.last_seen.max(last_seen);
             }
-            if !new.is_empty() {
-                self.say(Reason::PartJoined, at);
-            }
+            self.say(Reason::PartJoined, at);
         }
         self.sources.matched(last_seen, None);
         self.newest = self.newest.max(Some(at));
