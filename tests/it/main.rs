@@ -5,6 +5,7 @@
 mod clients;
 mod docs;
 mod jetstream;
+mod kill;
 mod metrics;
 mod nats_down;
 mod readme;
