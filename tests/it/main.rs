@@ -12,5 +12,6 @@ mod readme;
 mod replay;
 mod restart;
 mod sample;
+mod stop;
 mod support;
 mod vectors;

@@ -21,6 +21,8 @@ use super::{program, wait};
 pub(crate) struct Setup {
     scratch: Scratch,
     args: Vec<OsString>,
+    shutdown_delay: String,
+    stdout_is_read: bool,
 }
 
 impl Setup {
@@ -36,6 +38,9 @@ impl Setup {
         let setup = Self {
             scratch: Scratch::new(),
             args: Vec::new(),
+            // Most tests that stop it have nothing to say in that time.
+            shutdown_delay: "0s".to_owned(),
+            stdout_is_read: true,
         };
         setup
             .arg("run")
@@ -59,6 +64,18 @@ impl Setup {
     /// With one more argument.
     pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    /// With that time between SIGTERM and the end of answers, instead of none.
+    pub(crate) fn with_shutdown_delay(mut self, delay: &str) -> Self {
+        delay.clone_into(&mut self.shutdown_delay);
+        self
+    }
+
+    /// With a pipe as its stdout that nobody reads.
+    pub(crate) fn with_unread_stdout(mut self) -> Self {
+        self.stdout_is_read = false;
         self
     }
 
@@ -191,9 +208,20 @@ impl Trommel {
 
     /// SIGTERM, as Kubernetes stops a pod, and what it exits with.
     #[track_caller]
-    pub(crate) fn terminate(mut self) -> ExitStatus {
-        program::signal(&self.child, "TERM");
-        wait::until("trommel to end after SIGTERM", || {
+    pub(crate) fn terminate(self) -> ExitStatus {
+        self.signal("TERM");
+        self.end()
+    }
+
+    /// Sends it SIGTERM, SIGINT, …
+    pub(crate) fn signal(&self, name: &str) {
+        program::signal(&self.child, name);
+    }
+
+    /// Waits until it has ended by itself, and tells what it exits with.
+    #[track_caller]
+    pub(crate) fn end(mut self) -> ExitStatus {
+        wait::until("trommel to end", || {
             self.child.try_wait().expect("a child can be asked")
         })
     }
@@ -222,17 +250,25 @@ struct Starting {
 impl Starting {
     fn spawn(setup: &Setup) -> Self {
         let mut child = command()
+            .env("TROMMEL_SHUTDOWN_DELAY", &setup.shutdown_delay)
             .args(&setup.args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("cargo has built the binary");
-        let stdout: ChildStdout = child.stdout.take().expect("stdout is piped");
+        let stdout: Option<ChildStdout> = match setup.stdout_is_read {
+            true => child.stdout.take(),
+            // Stays open with the child.
+            false => None,
+        };
         let stderr: ChildStderr = child.stderr.take().expect("stderr is piped");
         Self {
             child,
-            stdout: Lines::collect(stdout),
+            stdout: match stdout {
+                Some(stdout) => Lines::collect(stdout),
+                None => Lines::collect(std::io::empty()),
+            },
             stderr: Lines::collect(stderr),
         }
     }
