@@ -321,7 +321,7 @@ mod tests {
                 (tally, notes)
             });
         assert!(
-            tally.ends_with(" rules in 5 files: 0 errors, 0 warnings"),
+            tally.ends_with(" rules in 9 files: 0 errors, 0 warnings"),
             "{tally}"
         );
         assert_eq!(notes, "");

@@ -380,7 +380,7 @@ limits:
   streams_max: 5
 outbox_bytes_max: 64MiB
 shutdown_delay: 5s
-evidence: {redact: [pin]}
+evidence: {redact: [pin], sensitive_namespaces: [vault]}
 exclude: [app=loki]
 grafana: {url: "https://grafana.example", datasource: loki}
 log: {level: info, format: json}

@@ -7,11 +7,13 @@
 //! - `labelled`: lines with the signal that each should raise: precision, recall, and hard negatives.
 //! - `bulk`: whole logs of sixteen systems. Every match is listed in `verdicts.tsv` with a verdict, by somebody who has read it.
 //! - `redaction`: secrets that are left, and ordinary lines that are changed.
+//! - `overlap`: which rules also take a line that another catches; it is a short list, and read.
 //! - `page`: `docs/rule-pack.md`, written from the rules.
 
 mod bulk;
 mod corpus;
 mod labelled;
+mod overlap;
 mod pack;
 mod page;
 mod redaction;

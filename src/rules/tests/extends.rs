@@ -200,7 +200,7 @@ fn the_id_of_a_shipped_rule_is_taken_where_that_rule_is_loaded_too() {
 fn what_no_longer_fits_in_an_extended_rule_is_reported_where_it_is_named() {
     // The shipped summary names what is not in `by` any more.
     let before = shipped_rule("nats_no_servers");
-    assert!(before.by.contains(&"app".to_owned()));
+    assert!(before.by.contains(&"workload".to_owned()));
     let messages = messages(
         "rules:\n- extends: nats_no_servers\n  by: [cluster]\n",
         true,
