@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::support::http::{Request, read_answer};
 use crate::support::loki::{self, Entry};
 use crate::support::nats::{NatsServer, Published};
-use crate::support::trommel::Setup;
+use crate::support::trommel::{Setup, Trommel};
 use crate::support::wait;
 
 /// One rule of each way to open and to recover; a short cooldown, so that there are updates.
@@ -65,6 +65,9 @@ const TICK_NANOS: i64 = 5_000_000_000;
 const BETWEEN_INCIDENTS: usize = 8;
 /// Pushes that one incident goes through, from its first failure to long after its recovery.
 const INCIDENT_TICKS: usize = 48;
+/// Lives of a tenth of a second publish less than is found in them; after so many of them it may catch up, or what waits would grow with the rounds
+/// until the outbox is full.
+const ROUNDS_WITHOUT_REST: usize = 100;
 /// How long a whole run may take after its last kill, or without any.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -170,7 +173,7 @@ struct Run {
     setup: Setup,
     nats: NatsServer,
     nats_is: Nats,
-    last: Option<crate::support::trommel::Trommel>,
+    last: Option<Trommel>,
     happened: Happened,
 }
 
@@ -265,7 +268,10 @@ impl Run {
         };
         let before = road.traffic().steps;
         road.lead_to(Some(trommel.push_address()));
-        if random.below(6) == 0 {
+        if round.is_multiple_of(ROUNDS_WITHOUT_REST) {
+            self.set_nats(Nats::Running);
+            outbox_is_empty(&trommel);
+        } else if random.below(6) == 0 {
             self.change_nats(random);
         }
         if random.below(6) == 0 {
@@ -314,20 +320,25 @@ impl Run {
     /// What the stream holds once nothing waits any more and trommel has stopped. Waits for `needed`; what has not come in the end is lost.
     fn published(&mut self, needed: &BTreeSet<String>) -> Vec<Published> {
         let trommel = self.last.take().expect("it ran");
-        wait::until("the outbox to be empty", || {
-            // As of the last second, so it is looked at again below.
-            let metrics = trommel.admin("/metrics").text();
-            metrics
-                .lines()
-                .any(|line| line == "trommel_outbox_messages 0")
-                .then_some(())
-        });
+        // As of the last second, so the stream itself is looked at, too.
+        outbox_is_empty(&trommel);
         let deadline = Instant::now() + wait::PATIENCE;
         while !needed.is_subset(&ids(self.nats.findings().iter())) && Instant::now() < deadline {}
         let status = trommel.terminate();
         assert_eq!(status.code(), Some(0));
         self.nats.findings()
     }
+}
+
+/// Waits until nothing waits to be published.
+fn outbox_is_empty(trommel: &Trommel) {
+    wait::until("the outbox to be empty", || {
+        let metrics = trommel.admin("/metrics").text();
+        let empty = metrics
+            .lines()
+            .any(|line| line == "trommel_outbox_messages 0");
+        empty.then_some(())
+    });
 }
 
 /// Where trommel is at the moment, and how far the senders are.
