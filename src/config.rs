@@ -52,6 +52,8 @@ pub struct Config {
     pub limits: Limits,
     /// Size of waiting messages.
     pub outbox_bytes_max: u64,
+    /// How long pushes are answered after SIGTERM.
+    pub shutdown_delay: Duration,
     /// What is redacted beside the built-in patterns.
     pub redact: Vec<Pattern>,
     /// Of whose lines nothing is quoted.
@@ -73,6 +75,8 @@ impl Config {
     pub const CLUSTER: &str = "default";
     /// One trommel in a cluster needs no name.
     pub const INSTANCE: &str = "default";
+    /// Long enough for Kubernetes to tell every node that the pod takes no more; Alloy's next attempt then goes elsewhere.
+    pub const SHUTDOWN_DELAY: Duration = Duration::from_secs(5);
     /// Trommel quotes what it matched, and the query logs of Loki, Alloy and Grafana quote what somebody searched for:
     /// a rule would match its own echo. Their other lines are read like anybody's.
     pub const EXCLUDE: [&str; 4] = [
@@ -133,6 +137,12 @@ impl Config {
                 raw.outbox_bytes_max,
                 record::Limits::OUTBOX_BYTES_MAX,
                 1 << 20..=64 << 30,
+            ),
+            shutdown_delay: check.span(
+                "shutdown_delay",
+                raw.shutdown_delay,
+                Self::SHUTDOWN_DELAY,
+                0..=300_000,
             ),
             redact: check.patterns("evidence.redact", raw.evidence.redact.unwrap_or_default()),
             sensitive_namespaces: raw.evidence.sensitive_namespaces.unwrap_or_default(),

@@ -1,8 +1,10 @@
 //! A running trommel: the rooms joined by channels, from the push port to the publishers.
 
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -39,8 +41,14 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// How often it is looked for rules without a stream: far more often than a day has hours.
 const UNSELECTED: Duration = Duration::from_secs(60);
 
-/// How long publishers may go on with what waits once trommel stops.
+/// How long requests under way may take to end once trommel stops.
+const REQUESTS: Duration = Duration::from_secs(5);
+
+/// How long publishers may go on with what waits after that.
 const FLUSH: Duration = Duration::from_secs(3);
+
+/// How long the last commit may take after that. Only a disk that hangs takes longer; what it does not take was not answered as recorded.
+const LAST_COMMIT: Duration = Duration::from_secs(5);
 
 /// Why a trommel could not start.
 #[derive(Debug, thiserror::Error)]
@@ -207,12 +215,16 @@ impl Service {
         self.admin
     }
 
-    /// Stops in order: no new requests, those under way are recorded and answered, what waits is published as far as possible
-    /// within `grace`, then everything ends.
-    pub async fn stop(mut self, grace: Duration) {
-        let by = Instant::now() + grace;
+    /// Stops in order: readiness ends at once, while every push is served for `delay` more; then no request is accepted, those under way
+    /// are recorded and answered, what waits is published as far as it can be, and everything ends.
+    ///
+    /// Takes at most `delay` and 13 seconds. Dropping the future cuts it short; what was recorded stays recorded.
+    pub async fn stop(mut self, delay: Duration) {
         // Receivers may have gone already; then there is nothing to stop.
         let _ = self.ready.send(false);
+        let _ = self.phase.send(Phase::Leaving);
+        tokio::time::sleep(delay).await;
+        let by = Instant::now() + REQUESTS;
         let _ = self.phase.send(Phase::Stopping { by });
         if (&mut self.serving).await.is_err() {
             error!("the push server ended in a panic");
@@ -226,9 +238,11 @@ impl Service {
         let _ = self.stop_owner.send(true);
         let _ = self.stop_web.send(true);
         let owner = self.owner;
-        match tokio::task::spawn_blocking(move || owner.join()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => error!("the detector's thread ended in a panic"),
+        let ended = tokio::task::spawn_blocking(move || owner.join());
+        match timeout_at(Instant::now() + LAST_COMMIT, ended).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(_)) | Err(_)) => error!("the detector's thread ended in a panic"),
+            Err(_) => error!("the last commit took longer than {LAST_COMMIT:?} and is given up"),
         }
         self.publishing.shutdown().await;
         self.beside.shutdown().await;
@@ -294,13 +308,21 @@ fn publish(
     if config.stdout {
         let outbox = Outbox::new(outbox.clone(), newest.clone());
         publishing.spawn(async move {
-            let status = Arc::new(Status::default());
-            if let Err(error) = publish_to_writer(outbox, io::stdout(), status).await {
+            let written = match own_stdout() {
+                Ok(stdout) => publish_to_writer(outbox, stdout, Arc::default()).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = written {
                 error!(%error, "findings can no longer be written to stdout; they wait in the outbox");
             }
         });
     }
     publishing
+}
+
+/// Stdout without the lock that all of the process shares: whoever holds it while a reader has stopped reading would keep the process from ending.
+fn own_stdout() -> io::Result<File> {
+    io::stdout().as_fd().try_clone_to_owned().map(File::from)
 }
 
 async fn keep_up(telemetry: Telemetry) {

@@ -16,9 +16,6 @@ use crate::service::Service;
 use crate::telemetry;
 use crate::time::{TimeError, Timestamp, parse_duration};
 
-/// How long requests under way may take to end once trommel is told to stop.
-const GRACE: Duration = Duration::from_secs(5);
-
 /// Receive logs, detect, and publish findings
 ///
 /// Every setting can also be written in the file, or as a variable: limits.body_bytes_max is TROMMEL_LIMITS_BODY_BYTES_MAX.
@@ -64,7 +61,7 @@ fn span(text: &str) -> Result<Span, TimeError> {
     parse_duration(text).map(Span)
 }
 
-/// Runs until SIGTERM or SIGINT.
+/// Runs until SIGTERM or SIGINT; a second signal ends it at once.
 pub(super) fn run(arguments: &RunArgs, diagnostics: &mut impl Write) -> anyhow::Result<Exit> {
     let config = arguments.to_config()?;
     telemetry::start_log(&config.log.level, config.log.format)?;
@@ -78,7 +75,8 @@ pub(super) fn run(arguments: &RunArgs, diagnostics: &mut impl Write) -> anyhow::
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(async {
+    let shutdown_delay = config.shutdown_delay;
+    let ended = runtime.block_on(async {
         // Handled from here on, or a signal during the start would end the process at once.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -86,17 +84,22 @@ pub(super) fn run(arguments: &RunArgs, diagnostics: &mut impl Write) -> anyhow::
         if arguments.sample {
             tokio::spawn(sample::push(service.push_address()));
         }
+        let delay = tokio::select! {
+            _ = terminate.recv() => shutdown_delay,
+            // Somebody sits in front of it, and no load balancer has to hear of it first.
+            _ = interrupt.recv() => Duration::ZERO,
+        };
+        tracing::info!(answering_for = ?delay, "stopping on a signal");
         tokio::select! {
-            _ = terminate.recv() => tracing::info!("stopping on SIGTERM"),
-            _ = interrupt.recv() => tracing::info!("stopping on SIGINT"),
-        }
-        tokio::select! {
-            () = service.stop(GRACE) => tracing::info!("stopped"),
+            () = service.stop(delay) => tracing::info!("stopped"),
             _ = terminate.recv() => tracing::warn!("stopped at once on a second signal"),
             _ = interrupt.recv() => tracing::warn!("stopped at once on a second signal"),
         }
         Ok(Exit::Fine)
-    })
+    });
+    // Without waiting for threads that a disk or a reader of stdout holds up: all that could be saved has been.
+    runtime.shutdown_background();
+    ended
 }
 
 /// The shipped rules and those of the configured files; problems are shown. `None` if they are not valid.

@@ -85,7 +85,7 @@ impl Check {
     }
 
     /// The range is in milliseconds.
-    fn span(
+    pub(super) fn span(
         &mut self,
         key: &str,
         value: Option<Span>,

@@ -59,6 +59,9 @@ pub struct RawConfig {
     /// Size of the messages that wait while NATS is away. Beyond it the oldest updates are dropped first, and counted.
     #[schemars(extend("default" = Size(record::Limits::OUTBOX_BYTES_MAX)))]
     pub outbox_bytes_max: Option<Size>,
+    /// How long pushes are still answered after SIGTERM, while `/ready` already says no. Then trommel stops, which takes up to 13s more.
+    #[schemars(extend("default" = Span(Config::SHUTDOWN_DELAY)))]
+    pub shutdown_delay: Option<Span>,
     /// What is quoted from logs.
     #[serde(deserialize_with = "or_default")]
     pub evidence: RawEvidence,

@@ -168,6 +168,7 @@ fn the_table_holds_every_key() {
         nats.url TROMMEL_NATS_URL -
         outbox_bytes_max TROMMEL_OUTBOX_BYTES_MAX 64MiB
         rules TROMMEL_RULES -
+        shutdown_delay TROMMEL_SHUTDOWN_DELAY 5s
         stdout TROMMEL_STDOUT -
     "#]].assert_eq(&table);
 }
@@ -213,7 +214,7 @@ fn what_is_no_setting_is_refused_with_its_place() {
         "cluster: a\nclustr: b\n",
         &[],
         expect![
-            "trommel.yaml:2:1: unknown field `clustr`, expected one of listen, admin_listen, data, rules, builtin, environment, cluster, instance, nats, stdout, detect, limits, outbox_bytes_max, evidence, exclude, grafana, log"
+            "trommel.yaml:2:1: unknown field `clustr`, expected one of listen, admin_listen, data, rules, builtin, environment, cluster, instance, nats, stdout, detect, limits, outbox_bytes_max, shutdown_delay, evidence, exclude, grafana, log"
         ],
     );
     refused(
@@ -378,6 +379,7 @@ limits:
   answer_deadline: 500ms
   streams_max: 5
 outbox_bytes_max: 64MiB
+shutdown_delay: 5s
 evidence: {redact: [pin], sensitive_namespaces: [vault]}
 exclude: [app=loki]
 grafana: {url: "https://grafana.example", datasource: loki}

@@ -55,7 +55,7 @@ pub(super) async fn respond<B>(admin: &Admin, request: &Request<B>) -> Response<
         "/readyz" => answer(
             StatusCode::SERVICE_UNAVAILABLE,
             TEXT,
-            "not ready: the push port is not answered\n",
+            "not ready: stopping\n",
         ),
         "/api/v1/findings" => match findings(admin, request.uri().query().unwrap_or("")).await {
             Ok(list) => json(StatusCode::OK, &list),
@@ -144,7 +144,7 @@ fn front_page(admin: &Admin) -> String {
          \n\
          /metrics             measurements for Prometheus\n\
          /livez               200 while the process runs\n\
-         /readyz              200 while pushes are answered\n\
+         /readyz              200 until it is told to stop\n\
          /api/v1/findings     findings, newest change first; ?state=open|recovered&limit=1..{LIMIT_MAX}\n\
          /api/v1/rules        rules in use\n",
         version = env!("CARGO_PKG_VERSION"),
@@ -259,7 +259,7 @@ mod tests {
 
             /metrics             measurements for Prometheus
             /livez               200 while the process runs
-            /readyz              200 while pushes are answered
+            /readyz              200 until it is told to stop
             /api/v1/findings     findings, newest change first; ?state=open|recovered&limit=1..500
             /api/v1/rules        rules in use
         "#]],

@@ -5,11 +5,15 @@
 mod clients;
 mod docs;
 mod jetstream;
+mod kill;
 mod metrics;
 mod nats_down;
+mod once;
 mod readme;
 mod replay;
 mod restart;
 mod sample;
+mod start_errors;
+mod stop;
 mod support;
 mod vectors;

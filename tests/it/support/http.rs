@@ -75,7 +75,8 @@ impl Request {
         self
     }
 
-    fn bytes(&self, host: SocketAddr) -> Vec<u8> {
+    /// What goes over the wire.
+    pub(crate) fn bytes(&self, host: SocketAddr) -> Vec<u8> {
         let mut bytes = format!(
             "{} {} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {}\r\n",
             self.method,
@@ -188,7 +189,8 @@ fn is_closed(error: &io::Error) -> bool {
     )
 }
 
-fn read_answer(from: &mut impl BufRead) -> io::Result<Answer> {
+/// Reads one answer, whose body may be chunked.
+pub(crate) fn read_answer(from: &mut impl BufRead) -> io::Result<Answer> {
     let (start, headers) = read_head(from)?.ok_or(io::ErrorKind::UnexpectedEof)?;
     let status = start
         .split(' ')

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -20,6 +21,8 @@ use super::{program, wait};
 pub(crate) struct Setup {
     scratch: Scratch,
     args: Vec<OsString>,
+    shutdown_delay: String,
+    stdout_is_read: bool,
 }
 
 impl Setup {
@@ -35,6 +38,9 @@ impl Setup {
         let setup = Self {
             scratch: Scratch::new(),
             args: Vec::new(),
+            // Most tests that stop it have nothing to say in that time.
+            shutdown_delay: "0s".to_owned(),
+            stdout_is_read: true,
         };
         setup
             .arg("run")
@@ -61,10 +67,46 @@ impl Setup {
         self
     }
 
+    /// With that time between SIGTERM and the end of answers, instead of none.
+    pub(crate) fn with_shutdown_delay(mut self, delay: &str) -> Self {
+        delay.clone_into(&mut self.shutdown_delay);
+        self
+    }
+
+    /// With a pipe as its stdout that nobody reads.
+    pub(crate) fn with_unread_stdout(mut self) -> Self {
+        self.stdout_is_read = false;
+        self
+    }
+
+    /// With settings from a file.
+    pub(crate) fn with_settings(self, text: &str) -> Self {
+        let file = self.scratch.write("settings.yaml", text);
+        self.arg("--config").arg(file)
+    }
+
     /// Starts it and waits until it listens.
     #[track_caller]
     pub(crate) fn start(&self) -> Trommel {
         Trommel::start(self)
+    }
+
+    /// Starts it and, unless it listens within `limit`, kills it there and then.
+    #[track_caller]
+    pub(crate) fn start_within(&self, limit: Duration) -> Option<Trommel> {
+        let mut starting = Starting::spawn(self);
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(ports) = starting.ports() {
+                return Some(starting.listening_on(ports));
+            }
+            if Instant::now() >= deadline {
+                starting.child.kill().expect("it runs");
+                starting.child.wait().expect("a child can be waited for");
+                return None;
+            }
+            std::thread::yield_now();
+        }
     }
 }
 
@@ -92,31 +134,9 @@ pub(crate) struct Trommel {
 impl Trommel {
     #[track_caller]
     fn start(setup: &Setup) -> Self {
-        let mut child = command()
-            .args(&setup.args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("cargo has built the binary");
-        let stdout: ChildStdout = child.stdout.take().expect("stdout is piped");
-        let stderr: ChildStderr = child.stderr.take().expect("stderr is piped");
-        let (stdout, stderr) = (Lines::collect(stdout), Lines::collect(stderr));
-        let (push, admin) = wait::until("the start-up log to name both ports", || {
-            let ports = stderr.read(|lines| lines.iter().find_map(|line| listening(line)));
-            let ended = child.try_wait().expect("a child can be asked");
-            if let (None, Some(status)) = (ports, ended) {
-                panic!("trommel ended with {status}:\n{}", stderr.text());
-            }
-            ports
-        });
-        Self {
-            child,
-            push,
-            admin,
-            stdout,
-            stderr,
-        }
+        let mut starting = Starting::spawn(setup);
+        let ports = wait::until("the start-up log to name both ports", || starting.ports());
+        starting.listening_on(ports)
     }
 
     /// Where it takes pushes.
@@ -188,9 +208,20 @@ impl Trommel {
 
     /// SIGTERM, as Kubernetes stops a pod, and what it exits with.
     #[track_caller]
-    pub(crate) fn terminate(mut self) -> ExitStatus {
-        program::signal(&self.child, "TERM");
-        wait::until("trommel to end after SIGTERM", || {
+    pub(crate) fn terminate(self) -> ExitStatus {
+        self.signal("TERM");
+        self.end()
+    }
+
+    /// Sends it SIGTERM, SIGINT, …
+    pub(crate) fn signal(&self, name: &str) {
+        program::signal(&self.child, name);
+    }
+
+    /// Waits until it has ended by itself, and tells what it exits with.
+    #[track_caller]
+    pub(crate) fn end(mut self) -> ExitStatus {
+        wait::until("trommel to end", || {
             self.child.try_wait().expect("a child can be asked")
         })
     }
@@ -206,6 +237,63 @@ impl Drop for Trommel {
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// One that may not listen yet.
+struct Starting {
+    child: Child,
+    stdout: Lines,
+    stderr: Lines,
+}
+
+impl Starting {
+    fn spawn(setup: &Setup) -> Self {
+        let mut child = command()
+            .env("TROMMEL_SHUTDOWN_DELAY", &setup.shutdown_delay)
+            .args(&setup.args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("cargo has built the binary");
+        let stdout: Option<ChildStdout> = match setup.stdout_is_read {
+            true => child.stdout.take(),
+            // Stays open with the child.
+            false => None,
+        };
+        let stderr: ChildStderr = child.stderr.take().expect("stderr is piped");
+        Self {
+            child,
+            stdout: match stdout {
+                Some(stdout) => Lines::collect(stdout),
+                None => Lines::collect(std::io::empty()),
+            },
+            stderr: Lines::collect(stderr),
+        }
+    }
+
+    /// Where it listens, as soon as it does.
+    #[track_caller]
+    fn ports(&mut self) -> Option<(SocketAddr, SocketAddr)> {
+        let ports = self
+            .stderr
+            .read(|lines| lines.iter().find_map(|line| listening(line)));
+        let ended = self.child.try_wait().expect("a child can be asked");
+        if let (None, Some(status)) = (ports, ended) {
+            panic!("trommel ended with {status}:\n{}", self.stderr.text());
+        }
+        ports
+    }
+
+    fn listening_on(self, (push, admin): (SocketAddr, SocketAddr)) -> Trommel {
+        Trommel {
+            child: self.child,
+            push,
+            admin,
+            stdout: self.stdout,
+            stderr: self.stderr,
+        }
     }
 }
 
