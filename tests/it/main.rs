@@ -13,6 +13,7 @@ mod readme;
 mod replay;
 mod restart;
 mod sample;
+mod semantics;
 mod start_errors;
 mod stop;
 mod support;

@@ -281,6 +281,11 @@ impl KeyState {
     /// The first time at or after `from` at which the condition is true of a whole window that was seen.
     fn true_from(&self, cx: &Context<'_>, from: Timestamp) -> Option<Timestamp> {
         let window = cx.rule.condition.window();
+        if matches!(cx.rule.condition, Condition::Absent(_)) {
+            // There is only one last match, so what was seen of its absence before a silence goes on counting after it.
+            let last = self.counted.newest();
+            return Some(last.map_or(from, |last| from.max(cx.clock.after(last, window))));
+        }
         let mut at = from;
         loop {
             let holds = self.counted.next_true(at, &cx.asked())?;

@@ -14,7 +14,7 @@ use super::{Changes, Detector, Saved, Settings};
 use crate::batch::{EntryId, Labels, StreamId};
 use crate::finding::{Finding, Origin, Redactor, State};
 use crate::hit::{Hit, Key, Parts, Progress, Role, RuleIndex, Scanned};
-use crate::rules::{Condition, Match, Needs, Recover, Rule, RuleSet, Threshold};
+use crate::rules::{Absent, Condition, Match, Needs, Recover, Rule, RuleSet, Threshold};
 use crate::time::Timestamp;
 
 fn seconds(seconds: u64) -> Duration {
@@ -269,6 +269,7 @@ fn four_matches_say_nothing() {
     );
 }
 
+// SEMANTICS 4, 19
 #[test]
 fn a_stream_that_said_nothing_since_the_last_match_recovers_as_silent() {
     check(
@@ -458,6 +459,7 @@ fn too_few_entries_are_told_a_window_after_the_first_and_when_the_last_one_too_m
     );
 }
 
+// SEMANTICS 6
 #[test]
 fn quiet_does_not_pass_while_the_tee_is_silent() {
     let rules = set([rule("r", 1, 60, 600)]);
@@ -486,6 +488,62 @@ fn quiet_does_not_pass_while_the_tee_is_silent() {
     assert_eq!(found[1].detector.coverage, crate::finding::Coverage::Gap);
 }
 
+// SEMANTICS 6, 27
+#[test]
+fn an_absence_goes_on_after_a_silence_of_the_tee_and_what_was_seen_of_it_before_counts() {
+    let absent = Rule {
+        condition: Condition::Absent(Absent {
+            span: seconds(900),
+            expect: Vec::new(),
+            forget: None,
+        }),
+        ..rule("r", 1, 60, 600)
+    };
+    let rules = set([absent]);
+    let settings = Settings {
+        late_by: seconds(10),
+        max_age: None,
+        ..Settings::live(origin())
+    };
+    let batches = |end: i64| {
+        let times = [300, 2000, 2299, 2590, end].map(|at| vec![other(at, 2)]);
+        [vec![vec![hit(0, 1, 0)]], times.into()].concat()
+    };
+    // Five minutes before the silence of 1700 s, and ten after it.
+    let found = run(settings.clone(), &rules, &batches(2620), 2620);
+    expect![[r#"
+        2600 observed r{pod=p1} Opened window=0 total=0 seen=2600..2600 flaps=0 evidence=[]
+    "#]]
+    .assert_eq(&printed(&found));
+    assert_eq!(found[0].detector.coverage, crate::finding::Coverage::Gap);
+    let found = run(settings, &rules, &batches(2599), 2599);
+    expect![""].assert_eq(&printed(&found));
+}
+
+// SEMANTICS 7
+#[test]
+fn messages_of_one_instant_are_in_order_of_their_keys_however_the_entries_came() {
+    let rules = set([rule("r", 1, 60, 10)]);
+    let found = replay(&rules, &[hit(0, 3, 0), hit(0, 1, 0), hit(0, 2, 0)], 10);
+    let told: Vec<_> = found.iter().map(|finding| &*finding.dedupe_key).collect();
+    let keys = ["r{pod=p1}", "r{pod=p2}", "r{pod=p3}"];
+    assert_eq!(told, [keys, keys].concat());
+}
+
+// SEMANTICS 8
+#[test]
+fn of_equal_times_the_lines_decide_what_is_quoted_however_the_entries_came() {
+    let rules = set([rule("r", 3, 60, 10)]);
+    for lines in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+        let entries = lines.map(|line| hit(0, 1, line));
+        let found = replay(&rules, &entries, 0);
+        let quoted: Vec<_> = (found[0].evidence.lines.iter())
+            .map(|line| &*line.line)
+            .collect();
+        assert_eq!(quoted, ["line 0", "line 1", "line 2"]);
+    }
+}
+
 #[test]
 fn entries_older_than_max_age_decide_nothing_and_those_from_the_future_count_as_now() {
     let rules = set([rule("r", 1, 60, 600)]);
@@ -502,6 +560,7 @@ fn entries_older_than_max_age_decide_nothing_and_those_from_the_future_count_as_
     );
 }
 
+// SEMANTICS 36
 #[test]
 fn beyond_its_bound_the_key_longest_untouched_is_evicted_and_open_ones_never() {
     let rules = set([rule("r", 2, 60, 600)]);
@@ -530,6 +589,7 @@ fn beyond_its_bound_the_key_longest_untouched_is_evicted_and_open_ones_never() {
     assert_eq!((tally.keys_evicted, tally.keys_refused), (2, 1));
 }
 
+// SEMANTICS 35
 #[test]
 fn what_may_repeat_forgotten_entries_counts_but_opens_nothing() {
     let rules = set([rule("r", 1, 60, 10)]);
