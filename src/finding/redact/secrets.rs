@@ -304,9 +304,7 @@ impl Text<'_> {
         if is_empty_value(content) || is_ordinary(&self.bytes[name..key.end], content) {
             return None;
         }
-        // `stream/token: com.apple.x/12: …`, a path of names that ends in one, is not a name with a value.
-        let path = separator.sign == Sign::Colon && name > 0 && self.bytes[name - 1] == b'/';
-        if kind == "token" && !value.quoted && (path || is_object(content)) {
+        if kind == "token" && !value.quoted && is_object(content) {
             return None;
         }
         if separator.sign != Sign::Colon {
@@ -685,19 +683,25 @@ fn is_ordinary(name: &[u8], value: &[u8]) -> bool {
     false
 }
 
-/// Whether a value names something: an object as Java writes it, `Token{5a1c Activity…` and `os.BinderProxy@1f2e3d`, or `com.example.matching`.
+/// Whether a value names something: an object as Java writes it, `Token{5a1c Activity…` and `os.BinderProxy@1f2e3d`, or
+/// `com.example.matching`, perhaps with a number, `com.example.activity/4505:`.
 fn is_object(value: &[u8]) -> bool {
     let name = value
         .iter()
         .take_while(|&&byte| byte.is_ascii_alphabetic() || b".$".contains(&byte))
         .count();
     let (name, rest) = value.split_at(name);
+    let dots = |name: &[u8]| name.iter().filter(|&&byte| byte == b'.').count();
     match rest.first() {
         Some(b'{') => !name.is_empty(),
         Some(b'@') => {
             name.contains(&b'.') && rest.len() <= 9 && rest[1..].iter().all(u8::is_ascii_hexdigit)
         }
-        None => name.iter().filter(|&&byte| byte == b'.').count() >= 2 && name.len() < 64,
+        Some(b'/') => {
+            let number = rest[1..].strip_suffix(b":").unwrap_or(&rest[1..]);
+            dots(name) >= 2 && number.iter().all(u8::is_ascii_digit)
+        }
+        None => dots(name) >= 2 && name.len() < 64,
         Some(_) => false,
     }
 }

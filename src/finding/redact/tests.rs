@@ -113,6 +113,7 @@ fn a_secret_that_names_itself_is_redacted_in_every_notation() {
             "prompt> Password: ‹redacted:password›",
         ),
         ("bad token: 9f86d081884c", "bad token: ‹redacted:token›"),
+        ("auth/token: 9f86d081884c", "auth/token: ‹redacted:token›"),
         (
             "hash password=$2b$12$KIXabcdefgh",
             "hash password=‹redacted:password›",
