@@ -327,13 +327,15 @@ tests:
     );
 }
 
-/// Hand-worked cases of what rules mean, in the form that rule authors write; `trommel test tests/rules/cases` runs them, too.
+/// Hand-worked cases of what rules mean, in the form that rule authors write, and two days in which each rule of the language's
+/// examples speaks; `trommel test tests/rules/cases tests/rules/language_test.yaml` runs them, too.
 #[test]
 fn the_cases_of_what_rules_mean_pass() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rules/cases");
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
-        .expect("the folder of cases")
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rules");
+    let cases = std::fs::read_dir(folder.join("cases")).expect("the folder of cases");
+    let mut paths: Vec<PathBuf> = cases
         .map(|entry| entry.expect("an entry").path())
+        .chain([folder.join("language_test.yaml")])
         .filter(|path| path.to_string_lossy().ends_with("_test.yaml"))
         .collect();
     paths.sort();
