@@ -6,6 +6,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::detect::Settings;
@@ -55,7 +56,7 @@ pub struct Config {
     /// How long pushes are answered after SIGTERM.
     pub shutdown_delay: Duration,
     /// What is redacted beside the built-in patterns.
-    pub redact: Vec<Pattern>,
+    pub redact: Vec<Arc<Pattern>>,
     /// Of whose lines nothing is quoted.
     pub sensitive_namespaces: Vec<String>,
     /// What no rule reads.

@@ -3,10 +3,8 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
-
-use regex_automata::meta::Regex;
-use regex_automata::util::syntax;
 
 use super::raw::{RawDetect, RawGrafana, RawLimits, RawLog, RawNats, Size, Span};
 use super::{Detect, Limits, Log, Nats};
@@ -273,15 +271,11 @@ impl Check {
         limits
     }
 
-    pub(super) fn patterns(&mut self, key: &str, sources: Vec<String>) -> Vec<Pattern> {
+    pub(super) fn patterns(&mut self, key: &str, sources: Vec<String>) -> Vec<Arc<Pattern>> {
         let mut patterns = Vec::new();
         for source in sources {
-            match compile(&source) {
-                Ok(regex) => patterns.push(Pattern {
-                    source,
-                    ignore_case: false,
-                    regex,
-                }),
+            match Pattern::compile_nonempty(&source, false) {
+                Ok(pattern) => patterns.push(pattern),
                 Err(problem) => self.wrong(key, format!("`{source}`: {problem}")),
             }
         }
@@ -339,22 +333,4 @@ impl Check {
             format: raw.format.unwrap_or_default(),
         }
     }
-}
-
-/// Compiles an expression over bytes: lines need not be UTF-8.
-fn compile(source: &str) -> Result<Regex, String> {
-    /// Source: the regex crate's default for a compiled expression, 10 MiB.
-    const COMPILED_BYTES_MAX: usize = 10 << 20;
-    Regex::builder()
-        .syntax(syntax::Config::new().utf8(false))
-        .configure(
-            Regex::config()
-                .utf8_empty(false)
-                .nfa_size_limit(Some(COMPILED_BYTES_MAX)),
-        )
-        .build(source)
-        .map_err(|error| match error.syntax_error() {
-            Some(syntax) => syntax.to_string(),
-            None => error.to_string(),
-        })
 }

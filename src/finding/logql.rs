@@ -270,12 +270,7 @@ pub(super) mod tests {
     }
 
     fn regex(source: &str, ignore_case: bool) -> Item {
-        let regex = Regex::new(source).expect("valid");
-        Item::Regex(Pattern {
-            source: source.to_owned(),
-            ignore_case,
-            regex,
-        })
+        Item::Regex(Pattern::compile(source, ignore_case).expect("valid"))
     }
 
     fn matcher(name: &str, test: Test) -> Matcher {

@@ -8,7 +8,7 @@ use super::lint;
 use super::model::{Rule, RuleSet};
 use super::own;
 use super::problem::{Code, Fault, Level, Problem, SourceText};
-use super::read::{self, Draft, FAULTS_MAX, TaxonomyDraft};
+use super::read::{self, Draft, FAULTS_MAX, Patterns, TaxonomyDraft};
 use super::references::References;
 use super::sharing::Sharing;
 use super::shipped::shipped;
@@ -110,7 +110,7 @@ pub fn load(sources: &[SourceText], options: &LoadOptions) -> Loaded {
     let mut drafts: Vec<(usize, Draft)> = Vec::new();
     let mut types: Vec<(usize, TaxonomyDraft)> = Vec::new();
     let mut faults = Faults(Vec::new());
-    let mut patterns_bytes = 0;
+    let mut patterns = Patterns::default();
     let mut all_readable = true;
     for (file, source) in sources.iter().enumerate() {
         let mut of_file = Vec::new();
@@ -131,8 +131,8 @@ pub fn load(sources: &[SourceText], options: &LoadOptions) -> Loaded {
         match root {
             None => all_readable = false,
             Some(root) => {
-                let read = read::file(source, root, patterns_bytes);
-                patterns_bytes = read.patterns_bytes;
+                let read = read::file(source, root, &mut patterns);
+                all_readable &= !patterns.are_too_many();
                 of_file.extend(read.faults);
                 if ships.is_none() && !read.taxonomy.is_empty() {
                     types.push((file, read.taxonomy));
@@ -162,7 +162,7 @@ pub fn load(sources: &[SourceText], options: &LoadOptions) -> Loaded {
     }
     replace_extended(&mut drafts);
     let mut by_id = check_ids(&drafts, &mut faults);
-    add_named(&mut drafts, &mut by_id, sources.len());
+    add_named(&mut drafts, &mut by_id, sources.len(), &mut patterns);
     let taxonomy = taxonomy_of(sources, &types, &mut faults);
     let environment = options.environment.name();
     taxonomy::apply(
@@ -271,7 +271,12 @@ fn replace_extended(drafts: &mut Vec<(usize, Draft)>) {
 }
 
 /// Adds the shipped rules that others name and that are not there, from the files behind the first `files`.
-fn add_named(drafts: &mut Vec<(usize, Draft)>, by_id: &mut HashMap<String, usize>, files: usize) {
+fn add_named(
+    drafts: &mut Vec<(usize, Draft)>,
+    by_id: &mut HashMap<String, usize>,
+    files: usize,
+    patterns: &mut Patterns,
+) {
     let mut next = 0;
     while let Some((_, draft)) = drafts.get(next) {
         next += 1;
@@ -286,7 +291,7 @@ fn add_named(drafts: &mut Vec<(usize, Draft)>, by_id: &mut HashMap<String, usize
             let Some(rule) = shipped().rule(&id) else {
                 continue;
             };
-            if let Some(mut draft) = read::shipped(rule) {
+            if let Some(mut draft) = read::shipped(rule, patterns) {
                 draft.ships = true;
                 by_id.insert(id, drafts.len());
                 drafts.push((files + rule.file, draft));

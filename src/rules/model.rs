@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use regex_automata::meta::Regex;
+use regex_syntax::hir::Hir;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -424,7 +425,7 @@ pub enum Item {
         ignore_case: bool,
     },
     /// A regular expression; its named groups are captures.
-    Regex(Pattern),
+    Regex(Arc<Pattern>),
 }
 
 /// What spoils a match.
@@ -437,7 +438,8 @@ pub enum Exclude {
 }
 
 /// A regular expression as written and compiled: bytes, linear time, bounded size. `ignore_case` is already in it.
-#[derive(Clone)]
+///
+/// Rules of one set that have the same expression share one.
 pub struct Pattern {
     /// As written.
     pub source: String,
@@ -445,6 +447,8 @@ pub struct Pattern {
     pub ignore_case: bool,
     /// Compiled, unanchored.
     pub regex: Regex,
+    /// Parsed: what `regex` was compiled from, a tenth of its size.
+    pub(super) hir: Hir,
 }
 
 /// Without the automaton, which would fill pages.
@@ -477,7 +481,7 @@ pub enum FieldCondition {
     /// A number that compares so; no number fulfils none.
     Compare(Comparison, f64),
     /// Contains a match of the expression.
-    Regex(Pattern),
+    Regex(Arc<Pattern>),
 }
 
 /// How a number is compared.
@@ -610,7 +614,7 @@ pub struct EvidenceRules {
     /// How many lines: the first and the last `lines - 1`. 0 to [`EvidenceRules::LINES_MAX`].
     pub lines: usize,
     /// What is redacted beside the global patterns.
-    pub redact: Vec<Pattern>,
+    pub redact: Vec<Arc<Pattern>>,
 }
 
 impl Default for EvidenceRules {

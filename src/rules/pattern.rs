@@ -1,6 +1,7 @@
 //! Regular expressions: compiled with bounds, over bytes, and refused where they would match everything.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use regex_automata::meta::{Config, Regex};
 use regex_syntax::ast::{
@@ -28,14 +29,24 @@ impl Pattern {
     ///
     /// # Errors
     /// A message for people when it does not compile, is longer than 4096 bytes, or compiles to more than 1 MiB.
-    pub fn compile(source: &str, ignore_case: bool) -> Result<Self, String> {
-        compile(source, ignore_case).map_err(|fault| fault.message)
+    pub fn compile(source: &str, ignore_case: bool) -> Result<Arc<Self>, String> {
+        let compiled = compile(source, ignore_case);
+        compiled.map(Arc::new).map_err(|fault| fault.message)
+    }
+
+    /// As [`Pattern::compile`], for lines and redaction, where an expression that matches the empty string is a mistake.
+    ///
+    /// # Errors
+    /// As [`Pattern::compile`], and if it matches the empty string or nothing at all.
+    pub fn compile_nonempty(source: &str, ignore_case: bool) -> Result<Arc<Self>, String> {
+        let compiled = compile_nonempty(source, ignore_case);
+        compiled.map(Arc::new).map_err(|fault| fault.message)
     }
 
     /// The expression's parsed form, for who looks for literals in it: exactly what [`Pattern::regex`] was compiled from.
     #[must_use]
-    pub fn hir(&self) -> Hir {
-        parse(&self.source, self.ignore_case, false).expect("it was parsed when it was compiled")
+    pub fn hir(&self) -> &Hir {
+        &self.hir
     }
 
     /// The names of its groups.
@@ -54,6 +65,7 @@ pub(super) fn compile(source: &str, ignore_case: bool) -> Result<Pattern, Fault>
         source: source.to_owned(),
         ignore_case,
         regex: build(source, &hir)?,
+        hir,
     })
 }
 

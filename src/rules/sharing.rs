@@ -1,6 +1,7 @@
 //! Lines that several rules match: what the example lines of a set say about the rules that they do not belong to.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::condition::Condition;
 use super::lint::{Settled, apart};
@@ -9,6 +10,11 @@ use super::model::{Exclude, Rule, RuleSet};
 use super::problem::{Code, Problem, SourceText};
 use super::read::Draft;
 use crate::hit::RuleIndex;
+
+/// Most pairs of rules that are reported.
+const SHARED_MAX: usize = 100;
+/// Most pairs of rules that are looked at: some tenths of a second.
+const LOOKED_AT_MAX: usize = 1_000_000;
 
 /// What is known about lines that several rules match before any line has been tried.
 #[derive(Debug, Default)]
@@ -41,6 +47,9 @@ impl Sharing {
     /// Warnings about lines of `catches` that another rule matches too, each pair of rules once, and about what was allowed in
     /// vain. `matching` tells for each of `examples` the rules of `set` whose `match` it fulfils, whatever their streams.
     ///
+    /// At most a hundred pairs are reported, and a million looked at: rules that share their lines come in bunches, and a hundred
+    /// copies of one rule are five thousand pairs.
+    ///
     /// # Panics
     /// If `matching` is shorter than `examples`, or names a rule of another set.
     #[must_use]
@@ -48,27 +57,38 @@ impl Sharing {
         &self,
         set: &RuleSet,
         examples: &[Example],
-        matching: &[Vec<RuleIndex>],
+        matching: &[Arc<[RuleIndex]>],
     ) -> Vec<Problem> {
         let mut problems = Vec::new();
-        let mut told = self.told.clone();
+        let index = |id: &str| Some(set.find(id)?.0);
+        let told = self.told.iter();
+        let told = told.filter_map(|(a, b)| Some(pair(index(a)?, index(b)?)));
+        let mut told: HashSet<_> = told.collect();
         let mut needed = HashSet::new();
+        let mut looked_at = 0;
         for (example, matching) in examples.iter().zip(matching) {
             let Some((own, rule)) = set.find(&example.rule).filter(|_| example.must_match) else {
                 continue;
             };
-            for &other in matching {
-                let other = set.rule(other);
-                if other.id == set.rule(own).id
-                    || !one_cause(rule, other)
-                    || !told.insert(pair(rule.id.clone(), other.id.clone()))
-                {
+            looked_at += matching.len();
+            if looked_at > LOOKED_AT_MAX {
+                // What else is needed is not known.
+                return problems;
+            }
+            let allowed = self.allowed.get(&rule.id);
+            for &other in &**matching {
+                if other == own || !told.insert(pair(own, other)) {
                     continue;
                 }
-                match self.allowed.get(&rule.id) {
+                let other = set.rule(other);
+                if !one_cause(rule, other) {
+                    continue;
+                }
+                match allowed {
                     Some(allow) => {
                         needed.insert(*allow);
                     }
+                    None if problems.len() == SHARED_MAX => {}
                     None => problems.push(Problem {
                         level: Code::SharedLine.level(),
                         code: Code::SharedLine,
@@ -110,6 +130,6 @@ fn one_cause(rule: &Rule, other: &Rule) -> bool {
         && !apart(&rule.selector, &other.selector)
 }
 
-fn pair(a: String, b: String) -> (String, String) {
+fn pair<T: PartialOrd>(a: T, b: T) -> (T, T) {
     if a <= b { (a, b) } else { (b, a) }
 }

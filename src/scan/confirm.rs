@@ -1,10 +1,13 @@
 //! A rule's `match`, prepared for being asked often: the answer that `matcher` gives, without allocating.
 
+use std::sync::Arc;
+
 use aho_corasick::AhoCorasick;
 use memchr::{memchr, memmem};
 use regex_automata::meta::{Cache, Regex};
 use regex_automata::util::primitives::NonMaxUsize;
 use regex_automata::{Input, PatternID};
+use rustc_hash::FxHashMap;
 
 use super::line::Line;
 use super::matcher::{compares, equal, number};
@@ -34,27 +37,19 @@ pub(super) struct Work {
 
 impl Confirm {
     /// Prepares `wanted`, part of a rule with this `parse`, one of `rules`.
-    pub(super) fn new(
-        wanted: &Match,
-        parse: Parse,
-        rules: &RuleSet,
-        searchers: &mut SearcherCount,
-    ) -> Self {
+    pub(super) fn new(wanted: &Match, parse: Parse, rules: &RuleSet, places: &mut Places) -> Self {
         let mut none = Vec::new();
         let mut none_rules = Vec::new();
         for exclude in &wanted.none {
             match exclude {
-                Exclude::Item(item) => none.push(Finder::new(item, searchers)),
+                Exclude::Item(item) => none.push(Finder::new(item, places)),
                 Exclude::Rule(id) => {
                     none_rules.extend(rules.find(id).map(|(index, _)| index.0 as usize));
                 }
             }
         }
         let mut finders = |items: &[Item]| -> Vec<_> {
-            items
-                .iter()
-                .map(|item| Finder::new(item, searchers))
-                .collect()
+            items.iter().map(|item| Finder::new(item, places)).collect()
         };
         let mut confirm = Self {
             parse,
@@ -68,7 +63,7 @@ impl Confirm {
             let accepts = test.accepts.iter();
             let check = FieldCheck {
                 name: confirm.name(&test.name),
-                accepts: accepts.map(|c| Condition::new(c, searchers)).collect(),
+                accepts: accepts.map(|c| Condition::new(c, places)).collect(),
             };
             confirm.fields.push(check);
         }
@@ -223,7 +218,7 @@ enum Finder {
 }
 
 impl Finder {
-    fn new(item: &Item, searchers: &mut SearcherCount) -> Self {
+    fn new(item: &Item, places: &mut Places) -> Self {
         match item {
             Item::Text {
                 text,
@@ -240,7 +235,7 @@ impl Finder {
                         "one text of a rule file is far below the automaton's limit of 2^31 states",
                     ),
             ),
-            Item::Regex(pattern) => Self::Regex(Searcher::new(pattern, searchers)),
+            Item::Regex(pattern) => Self::Regex(Searcher::new(pattern, places)),
         }
     }
 
@@ -268,14 +263,14 @@ enum Condition {
 }
 
 impl Condition {
-    fn new(condition: &FieldCondition, searchers: &mut SearcherCount) -> Self {
+    fn new(condition: &FieldCondition, places: &mut Places) -> Self {
         match condition {
             FieldCondition::Equals { text, ignore_case } => Self::Equals {
                 text: text.as_str().into(),
                 ignore_case: *ignore_case,
             },
             FieldCondition::Compare(comparison, bound) => Self::Compare(*comparison, *bound),
-            FieldCondition::Regex(pattern) => Self::Regex(Searcher::new(pattern, searchers)),
+            FieldCondition::Regex(pattern) => Self::Regex(Searcher::new(pattern, places)),
         }
     }
 
@@ -298,9 +293,9 @@ struct Searcher {
     place: usize,
 }
 
-/// Counts the searchers of a scanner while it is built.
+/// The places of expressions in [`Caches`], while a scanner is built: one for each, however many rules share it.
 #[derive(Debug, Default)]
-pub(super) struct SearcherCount(usize);
+pub(super) struct Places(FxHashMap<*const Pattern, usize>);
 
 /// What regular expressions write to while they search.
 #[derive(Debug, Default)]
@@ -311,9 +306,9 @@ pub(super) struct Caches {
 }
 
 impl Searcher {
-    fn new(pattern: &Pattern, searchers: &mut SearcherCount) -> Self {
-        let place = searchers.0;
-        searchers.0 += 1;
+    fn new(pattern: &Arc<Pattern>, places: &mut Places) -> Self {
+        let next = places.0.len();
+        let place = *places.0.entry(Arc::as_ptr(pattern)).or_insert(next);
         Self {
             regex: pattern.regex.clone(),
             place,

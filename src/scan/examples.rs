@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use super::scanner::{Scanner, Scratch};
 use crate::batch::{Batch, Entry, Labels, Span, Stream, StreamEntries};
 use crate::hit::{Role, RuleIndex};
@@ -12,13 +14,33 @@ use crate::time::Timestamp;
 const WORK_MAX: usize = 20_000_000;
 const ASKED_MAX: u64 = 1_000_000;
 
-/// For each line the rules of `rules` whose `match` it fulfils, their selectors left aside. Beyond a bound on the work, which only
-/// thousands of rules with thousands of lines reach, nothing is known of the later lines.
+/// For each line the rules of `rules` whose `match` it fulfils, in order, their selectors left aside. A line that comes again, as
+/// those of rules that extend one rule do, is looked at once. Beyond a bound on the work, which only thousands of rules with
+/// thousands of lines reach, nothing is known of the later lines.
 #[must_use]
 pub fn matching_rules<'a>(
     rules: &RuleSet,
     lines: impl IntoIterator<Item = &'a str>,
-) -> Vec<Vec<RuleIndex>> {
+) -> Vec<Arc<[RuleIndex]>> {
+    let mut distinct = Vec::new();
+    let mut places = FxHashMap::default();
+    let lines = lines.into_iter().map(|line| {
+        *places.entry(line).or_insert_with(|| {
+            distinct.push(line);
+            distinct.len() - 1
+        })
+    });
+    let lines: Vec<usize> = lines.collect();
+    let matching = matching_each(rules, &distinct);
+    let matching = matching.into_iter().map(Arc::from);
+    let matching: Vec<Arc<[RuleIndex]>> = matching.collect();
+    lines
+        .into_iter()
+        .map(|place| Arc::clone(&matching[place]))
+        .collect()
+}
+
+fn matching_each(rules: &RuleSet, lines: &[&str]) -> Vec<Vec<RuleIndex>> {
     let everywhere = |rule: &Arc<Rule>| {
         Arc::new(Rule {
             selector: Selector::default(),
@@ -55,7 +77,7 @@ pub fn matching_rules<'a>(
 }
 
 /// The lines as entries of one stream without labels, a nanosecond apart: no two are the same entry.
-fn batch<'a>(lines: impl IntoIterator<Item = &'a str>) -> Batch {
+fn batch(lines: &[&str]) -> Batch {
     let mut batch = Batch::default();
     for line in lines {
         // Rule files are far below 4 GiB together.
@@ -102,12 +124,13 @@ mod tests {
         assert_eq!(
             matching,
             [
-                vec![elsewhere, general],
-                vec![],
-                vec![general],
-                vec![elsewhere, general]
+                vec![elsewhere, general].into(),
+                [].into(),
+                vec![general].into(),
+                Arc::<[RuleIndex]>::from([elsewhere, general])
             ]
         );
+        assert!(Arc::ptr_eq(&matching[0], &matching[3]));
         assert!(matching_rules(&rules, []).is_empty());
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::confirm::{Confirm, Name, SearcherCount, Work};
+use super::confirm::{Confirm, Name, Places, Work};
 use super::line::Line;
 use super::literals::{self, Cue, LONG, Literal};
 use super::matcher;
@@ -62,10 +62,10 @@ pub(super) struct Judged<'p> {
 }
 
 impl Plan {
-    pub(super) fn new(rule: &Arc<Rule>, rules: &RuleSet, searchers: &mut SearcherCount) -> Self {
+    pub(super) fn new(rule: &Arc<Rule>, rules: &RuleSet, places: &mut Places) -> Self {
         let own_parts = rule.own_parts().len();
         let mut wanted = |number: usize, wanted: &Match| {
-            let confirm = Confirm::new(wanted, rule.parse, rules, searchers);
+            let confirm = Confirm::new(wanted, rule.parse, rules, places);
             let names = |names: &[String]| names.iter().map(|name| confirm.name(name)).collect();
             Wanted {
                 number,
@@ -86,7 +86,7 @@ impl Plan {
         let recovers = matcher::recovery(rule).map(|when| wanted(parts.len(), when));
         let escalates = rule
             .escalating_matches()
-            .map(|matches| Confirm::new(matches, rule.parse, rules, searchers))
+            .map(|matches| Confirm::new(matches, rule.parse, rules, places))
             .collect();
         Self {
             parts,

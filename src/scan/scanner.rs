@@ -10,7 +10,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::confirm::{SearcherCount, Work};
+use super::confirm::{Places, Work};
 use super::hits::Keys;
 use super::line::Line;
 use super::pass::Pass;
@@ -38,9 +38,9 @@ impl Scanner {
     /// Prepares `rules`: some microseconds and kilobytes for each.
     #[must_use]
     pub fn new(rules: Arc<RuleSet>) -> Self {
-        let mut searchers = SearcherCount::default();
+        let mut places = Places::default();
         let plans = rules.rules.iter();
-        let plans = plans.map(|rule| Plan::new(rule, &rules, &mut searchers));
+        let plans = plans.map(|rule| Plan::new(rule, &rules, &mut places));
         let mut plans: Vec<_> = plans.collect();
         let (tiers, costs) = Tier::sort(&rules, &mut plans);
         let every_line = (0..costs.len()).filter(|&rule| costs[rule] == Cost::EveryLine);

@@ -40,7 +40,7 @@ pub(super) fn all_of(items: impl IntoIterator<Item = Item>) -> Match {
     }
 }
 
-pub(super) fn pattern(source: &str, ignore_case: bool) -> Pattern {
+pub(super) fn pattern(source: &str, ignore_case: bool) -> Arc<Pattern> {
     Pattern::compile(source, ignore_case).expect("a test's expression compiles")
 }
 

@@ -6,6 +6,7 @@ mod clients;
 mod docs;
 mod jetstream;
 mod kill;
+mod language;
 mod metrics;
 mod nats_down;
 mod once;

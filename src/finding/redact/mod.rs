@@ -16,6 +16,7 @@ mod secrets;
 mod text;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::rules::Pattern;
 use secrets::Finder;
@@ -25,14 +26,14 @@ use text::Text;
 #[derive(Debug, Clone)]
 pub struct Redactor {
     finder: Finder,
-    extra: Vec<Pattern>,
+    extra: Vec<Arc<Pattern>>,
     sensitive: Vec<String>,
 }
 
 impl Redactor {
     /// A redactor that also replaces every match of `extra`, as `‹redacted:pattern›`.
     #[must_use]
-    pub fn new(extra: Vec<Pattern>) -> Self {
+    pub fn new(extra: Vec<Arc<Pattern>>) -> Self {
         Self {
             finder: Finder::new(),
             extra,
@@ -59,7 +60,7 @@ impl Redactor {
     /// One pass over the line for everything built in, whatever the line holds, and one for each extra pattern.
     /// A second redaction takes at most more: of lines as programs write them it changes nothing.
     #[must_use]
-    pub fn redact(&self, line: &[u8], extra: &[Pattern]) -> String {
+    pub fn redact(&self, line: &[u8], extra: &[Arc<Pattern>]) -> String {
         let text = String::from_utf8_lossy(line);
         let mut secrets = Vec::new();
         self.finder

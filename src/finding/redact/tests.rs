@@ -1,7 +1,6 @@
 //! What is redacted, what stays, and what it costs.
 
 use proptest::prelude::*;
-use regex_automata::meta::Regex;
 
 use super::*;
 
@@ -13,15 +12,8 @@ fn check(line: &str, expected: &str) {
     );
 }
 
-fn pattern(source: &str) -> Pattern {
-    Pattern {
-        source: source.to_owned(),
-        ignore_case: false,
-        regex: Regex::builder()
-            .syntax(regex_automata::util::syntax::Config::new().utf8(false))
-            .build(source)
-            .expect("valid"),
-    }
+fn pattern(source: &str) -> Arc<Pattern> {
+    Pattern::compile(source, false).expect("valid")
 }
 
 #[test]

@@ -471,7 +471,9 @@ fn drafts(text: &str) -> Vec<(usize, Draft)> {
         text: text.to_owned(),
     };
     let root = crate::rules::yaml::parse(&source, &mut Vec::new()).expect("YAML");
-    let drafts = crate::rules::read::file(&source, &root, 0).drafts;
+    let drafts =
+        crate::rules::read::file(&source, &root, &mut crate::rules::read::Patterns::default())
+            .drafts;
     drafts.into_iter().map(|draft| (0, draft)).collect()
 }
 

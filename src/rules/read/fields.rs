@@ -1,9 +1,9 @@
 //! Reading `match.fields`: names, and what their values must be.
 
 use super::Reader;
+use super::patterns::Empty;
 use super::value::TEXT_BYTES_MAX;
 use crate::rules::model::{Comparison, FieldCondition, FieldTest};
-use crate::rules::pattern;
 use crate::rules::problem::{Code, Fault, shortened};
 use crate::rules::yaml::{Node, Value};
 
@@ -61,7 +61,7 @@ impl Reader<'_> {
             }
             let re = keys.get("re")?;
             return self
-                .compiled(re, "`re`", |text| pattern::compile(text, ignore_case))
+                .compiled(re, "`re`", ignore_case, Empty::Allowed)
                 .map(FieldCondition::Regex);
         }
         let text = self.text(node, what, TEXT_BYTES_MAX)?;

@@ -1,10 +1,12 @@
 //! Reading `match`: items, groups of them, and what YAML makes of texts that should have been quoted.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use saphyr_parser::ScalarStyle;
 
 use super::Reader;
+use super::patterns::Empty;
 use super::value::{Entries, TEXT_BYTES_MAX};
 use crate::rules::keys::Place;
 use crate::rules::model::{Exclude, Item, Match, Pattern};
@@ -291,35 +293,29 @@ impl Reader<'_> {
     }
 
     /// An expression for lines: one that matches the empty string is refused.
-    fn pattern(&mut self, node: &Node, ignore_case: bool) -> Option<Pattern> {
-        self.compiled(node, "`re`", |text| {
-            pattern::compile_nonempty(text, ignore_case)
-        })
+    fn pattern(&mut self, node: &Node, ignore_case: bool) -> Option<Arc<Pattern>> {
+        self.compiled(node, "`re`", ignore_case, Empty::Refused)
     }
 
-    /// Whether there is room for another expression. Asked before compiling, because what is counted is time as well as memory.
+    /// Whether there is room for another expression.
     pub(super) fn patterns_fit(&mut self, node: &Node) -> Option<()> {
-        if self.patterns_bytes <= super::PATTERNS_BYTES_MAX {
+        if self.patterns.one_more() {
             return Some(());
         }
-        self.fault(Fault::new(
-            Code::TooMany,
-            node.span.clone(),
-            format!(
-                "all expressions up to here need more than {} MiB",
-                super::PATTERNS_BYTES_MAX >> 20
-            ),
-        ));
+        if let Some(too_much) = self.patterns.too_much() {
+            self.fault(Fault::new(Code::TooMany, node.span.clone(), too_much));
+        }
         None
     }
 
-    /// An expression, compiled by `compile`, whose faults point into the text.
+    /// An expression.
     pub(super) fn compiled(
         &mut self,
         node: &Node,
         what: &str,
-        compile: impl Fn(&str) -> Result<Pattern, Fault>,
-    ) -> Option<Pattern> {
+        ignore_case: bool,
+        empty: Empty,
+    ) -> Option<Arc<Pattern>> {
         if let Value::List(_) = node.value {
             self.fault(
                 Fault::new(Code::Shape, node.span.clone(), format!("{what} is one expression"))
@@ -330,14 +326,9 @@ impl Reader<'_> {
         let text = self.text(node, what, pattern::PATTERN_BYTES_MAX)?;
         self.check_written(node, text)?;
         self.patterns_fit(node)?;
-        match compile(text) {
-            Ok(pattern) => {
-                self.patterns_bytes += pattern.regex.memory_usage();
-                Some(pattern)
-            }
+        match self.patterns.compile(text, ignore_case, empty) {
+            Ok(pattern) => Some(pattern),
             Err(fault) => {
-                // It may have failed for its size, and then took as long as the largest that is allowed.
-                self.patterns_bytes += pattern::NFA_BYTES_MAX;
                 self.fault_within(node, text, fault);
                 None
             }

@@ -10,6 +10,7 @@ mod fit;
 mod layers;
 mod life;
 mod matching;
+mod patterns;
 mod rule;
 mod streams;
 mod taxonomy;
@@ -21,6 +22,7 @@ use std::ops::Range;
 
 use layers::Keys;
 pub(super) use matching::{Matching, looks_like_regex};
+pub(super) use patterns::Patterns;
 pub(super) use taxonomy::{DomainDraft, TaxonomyDraft, TypeDraft};
 use value::Entries;
 
@@ -32,9 +34,6 @@ use super::shipped::ShippedRule;
 use super::taxonomy::ActionClass;
 use super::test_file::TestFile;
 use super::yaml::{Node, Value};
-
-/// Most memory of all compiled expressions together.
-const PATTERNS_BYTES_MAX: usize = 256 << 20;
 
 /// A rule as read, with the places that checks across rules report.
 #[derive(Debug, Clone)]
@@ -125,7 +124,7 @@ pub(super) enum Group {
     None,
 }
 
-/// Reads one file. Lives as long as that; only the memory of expressions is counted on from file to file.
+/// Reads one file. Lives as long as that; only the expressions are known from file to file.
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
     /// The file.
@@ -136,7 +135,7 @@ pub(super) struct Reader<'a> {
     inherited: Option<Range<usize>>,
     faults: Vec<Fault>,
     seen: HashSet<(Code, usize, String)>,
-    patterns_bytes: usize,
+    patterns: &'a mut Patterns,
 }
 
 /// What one file holds.
@@ -145,52 +144,51 @@ pub(super) struct FileRules {
     pub(super) drafts: Vec<Draft>,
     pub(super) taxonomy: TaxonomyDraft,
     pub(super) faults: Vec<Fault>,
-    /// Memory of all expressions so far, this file's included.
-    pub(super) patterns_bytes: usize,
 }
 
 /// Reads the rules of the document `root` of `source`.
-pub(super) fn file(source: &SourceText, root: &Node, patterns_bytes: usize) -> FileRules {
-    let mut reader = Reader::new(source, patterns_bytes);
+pub(super) fn file(source: &SourceText, root: &Node, patterns: &mut Patterns) -> FileRules {
+    let mut reader = Reader::new(source, patterns);
     let (drafts, taxonomy) = reader.file(root);
     FileRules {
         drafts,
         taxonomy,
         faults: reader.faults,
-        patterns_bytes: reader.patterns_bytes,
     }
 }
 
 /// Reads the tests of the document `root` of `source`, and what is wrong with them.
 pub(super) fn test_file(source: &SourceText, root: &Node) -> (TestFile, Vec<Fault>) {
-    let mut reader = Reader::new(source, 0);
+    let mut patterns = Patterns::default();
+    let mut reader = Reader::new(source, &mut patterns);
     let file = reader.test_file(root);
     (file, reader.faults)
 }
 
 /// Reads only the domains and incident types of the document `root` of `source`.
 pub(super) fn taxonomy(source: &SourceText, root: &Node) -> TaxonomyDraft {
-    let mut reader = Reader::new(source, 0);
+    let mut patterns = Patterns::default();
+    let mut reader = Reader::new(source, &mut patterns);
     let keys = reader.map(root, Place::File).unwrap_or_default();
     reader.taxonomy(&keys)
 }
 
 /// Reads a rule that ships, alone.
-pub(super) fn shipped(rule: ShippedRule) -> Option<Draft> {
-    let mut reader = Reader::new(rule.source, 0);
+pub(super) fn shipped(rule: ShippedRule, patterns: &mut Patterns) -> Option<Draft> {
+    let mut reader = Reader::new(rule.source, patterns);
     let defaults = rule.defaults.and_then(|node| reader.map(node, Place::Rule));
     reader.rule(rule.node, &defaults.unwrap_or_default())
 }
 
 impl<'a> Reader<'a> {
-    fn new(source: &'a SourceText, patterns_bytes: usize) -> Self {
+    fn new(source: &'a SourceText, patterns: &'a mut Patterns) -> Self {
         Self {
             file: source,
             source,
             inherited: None,
             faults: Vec::new(),
             seen: HashSet::new(),
-            patterns_bytes,
+            patterns,
         }
     }
 }
@@ -281,10 +279,15 @@ impl Reader<'_> {
                 "the file holds no rules",
             ));
         }
-        rules
-            .iter()
-            .filter_map(|node| self.rule(node, &defaults))
-            .collect()
+        let mut drafts = Vec::new();
+        for node in rules {
+            // The set is refused, and each rule more would only take time and memory.
+            if self.patterns.are_too_many() {
+                break;
+            }
+            drafts.extend(self.rule(node, &defaults));
+        }
+        drafts
     }
 
     /// Reports a map that is no rule file once, and not key by key.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::fit;
 use super::layers::{Base, Keys};
+use super::patterns::Empty;
 use super::value::{Entries, PROSE_BYTES_MAX};
 use super::{Draft, Reader};
 use crate::rules::keys::{CONFIDENCES, KEYS_MAX_MAX, PARSES, Place, SEVERITIES, nearest};
@@ -12,8 +13,8 @@ use crate::rules::model::{Confidence, EvidenceRules, Item, Match, Parse, Rule, S
 use crate::rules::problem::{Code, Fault, shortened};
 use crate::rules::selector::Selector;
 use crate::rules::shipped::shipped;
+use crate::rules::summary;
 use crate::rules::yaml::{Node, Value};
-use crate::rules::{pattern, summary};
 use crate::time::format_duration;
 
 /// Most names in `by`.
@@ -84,7 +85,7 @@ impl Reader<'_> {
             return None;
         };
         // The files that ship have no faults, as a test shows.
-        let mut reader = Reader::new(base.source, self.patterns_bytes);
+        let mut reader = Reader::new(base.source, self.patterns);
         let own = reader.map(base.node, Place::Rule)?;
         let defaults = base.defaults.and_then(|node| reader.map(node, Place::Rule));
         Some(Base {
@@ -402,9 +403,8 @@ impl Reader<'_> {
                     }
                     _ => node,
                 };
-                let pattern = self.compiled(node, "an expression of `redact`", |text| {
-                    pattern::compile_nonempty(text, false)
-                });
+                let what = "an expression of `redact`";
+                let pattern = self.compiled(node, what, false, Empty::Refused);
                 evidence.redact.extend(pattern);
             }
         }

@@ -41,13 +41,13 @@ impl Reader<'_> {
             Ok(selector) => {
                 for matcher in &selector.0 {
                     if let Test::Matches(_, regex) | Test::MatchesNot(_, regex) = &matcher.test {
-                        self.patterns_bytes += regex.memory_usage();
+                        self.patterns.count(regex.memory_usage());
                     }
                 }
                 Some(selector)
             }
             Err(fault) => {
-                self.patterns_bytes += pattern::NFA_BYTES_MAX;
+                self.patterns.count_failed();
                 self.fault_within(node, text, fault);
                 None
             }

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
+use crate::hit::RuleIndex;
+use crate::rules::{read, yaml};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -250,4 +252,47 @@ fn every_rule_that_ships_can_be_extended_by_a_file_that_stands_alone() {
         let (_, own) = set.find(&rule.id).expect("it has the id");
         assert_eq!(own.meaning, rule.meaning, "{}", rule.id);
     }
+}
+
+/// As many as an operator would have to write by machine. What they have in common is worth one compilation, and what the copies
+/// have to say about each other a hundred warnings.
+#[test]
+fn many_extensions_of_a_rule_share_its_expressions_and_are_warned_of_in_bounds() {
+    let text = |count: usize| {
+        let rules = (0..count).map(|n| format!("- {{id: copy_{n}, extends: login_failure}}\n"));
+        format!("rules:\n{}", rules.collect::<String>())
+    };
+    let compilations = |count: usize| {
+        let source = source("mine.yaml", &text(count));
+        let root = yaml::parse(&source, &mut Vec::new()).expect("YAML");
+        let mut patterns = read::Patterns::default();
+        read::file(&source, &root, &mut patterns);
+        patterns.compilations()
+    };
+    assert!(compilations(1) > 0);
+    assert_eq!(compilations(50), compilations(1));
+
+    let (loaded, _) = load_with(&text(50), false);
+    let set = loaded.set.expect("valid");
+    let copies: Vec<RuleIndex> = set.iter().map(|(index, _)| index).collect();
+    let everyone = vec![copies.into(); loaded.examples.len()];
+    let shared = loaded.sharing.problems(&set, &loaded.examples, &everyone);
+    assert_eq!(shared.len(), 100);
+}
+
+#[test]
+fn more_expressions_than_can_be_looked_at_are_one_error_and_nothing_more_is_read() {
+    let rules = (0..20_000).map(|n| format!("- {{id: copy_{n}, extends: login_failure}}\n"));
+    let text = format!("rules:\n{}", rules.collect::<String>());
+    let source = source("mine.yaml", &text);
+    let root = yaml::parse(&source, &mut Vec::new()).expect("YAML");
+    let mut patterns = read::Patterns::default();
+    let read = read::file(&source, &root, &mut patterns);
+    assert!(read.drafts.len() < 1000, "{}", read.drafts.len());
+
+    let messages = messages(&text, false);
+    assert_eq!(messages.len(), 1, "{messages:#?}");
+    let place = format!("mine.yaml:{} R018", read.drafts.len() + 1);
+    assert!(messages[0].starts_with(&place), "{messages:#?}");
+    assert!(messages[0].ends_with("the rules up to here have more than 5000 expressions, those of a rule that is extended counted each time"), "{messages:#?}");
 }

@@ -29,6 +29,8 @@ pub(super) fn explain(source: &SourceText, at: usize, open: Option<usize>, info:
         return quote_value("YAML cannot read this selector");
     }
     match info {
+        // The parser's own limit, met before any of what is nested was handed over. It gives up far behind the first bracket.
+        _ if info.contains("recursion limit") => super::too_deep(here),
         _ if info.contains("scanning a block scalar") => {
             let value = line.rest_of_value();
             let text = source.slice(&value);

@@ -538,6 +538,22 @@ mod tests {
     }
 
     #[test]
+    fn nesting_without_end_is_told_as_such_however_deep() {
+        for levels in [DEPTH_MAX + 1, 300, 100_000] {
+            for (open, close) in [("[", "]"), ("{a: ", "}")] {
+                let text = format!("rules: {}{}", open.repeat(levels), close.repeat(levels));
+                let (_, faults) = read(&text);
+                let messages: Vec<_> = faults.iter().map(|fault| &*fault.message).collect();
+                assert_eq!(
+                    messages,
+                    ["nested more than 32 levels deep"],
+                    "{levels} {open}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn brackets_end_where_they_are_closed() {
         let text = "a: []  # none\nb: [x, y] # two\nc: {d: [ ] }   # inside\n";
         let Value::Map(entries) = read(text).0.expect("valid").value else {

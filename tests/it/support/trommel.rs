@@ -194,6 +194,11 @@ impl Trommel {
             .read(|lines| lines.iter().map(|line| Event::read(line)).collect())
     }
 
+    /// Every line of stdout so far, as it is.
+    pub(crate) fn stdout(&self) -> Vec<String> {
+        self.stdout.read(<[String]>::to_vec)
+    }
+
     /// Waits for the message on stdout for which `is` holds.
     #[track_caller]
     pub(crate) fn wait_for(&self, what: &str, is: impl Fn(&Event) -> bool) -> Event {
