@@ -92,7 +92,7 @@ fn of_item(item: &Item) -> Option<Vec<Literal>> {
             bytes: text.as_bytes().into(),
             ignore_case: *ignore_case,
         }]),
-        Item::Regex(pattern) => Stretch::of(&pattern.hir()).best(),
+        Item::Regex(pattern) => Stretch::of(pattern.hir()).best(),
     }
 }
 
