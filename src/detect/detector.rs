@@ -560,7 +560,6 @@ impl Detector {
             .keys
             .entry(place)
             .or_insert_with(|| KeyState::new(rule));
-        let listened = key.listens();
         let before = (key.is_open(), key.last_match());
         act(key, &cx);
         if self.correlations.is_part(at.rule) && before != (key.is_open(), key.last_match()) {
@@ -595,11 +594,10 @@ impl Detector {
                 timers.set(late_by, wake, at);
             }
         }
-        for stream in key.streams() {
-            if key.listens() {
+        // Who no longer listens goes when one of its streams speaks next.
+        if key.listens(rule, clock.newest) {
+            for stream in key.streams() {
                 self.watchers.entry(stream).or_default().insert(at.clone());
-            } else if listened && let Some(watchers) = self.watchers.get_mut(&stream) {
-                watchers.remove(at);
             }
         }
         self.touched(at);
@@ -643,15 +641,17 @@ impl Detector {
             let Some(watchers) = self.watchers.get_mut(stream) else {
                 continue;
             };
-            // A key that was evicted no longer listens.
+            // A key that was evicted no longer listens, nor one whose finding is over and cannot open again.
             watchers.retain(|at| {
                 let place = (Arc::clone(&at.tenant), Arc::clone(&at.key));
-                let key = self.states[at.rule.0 as usize].keys.get_mut(&place);
-                let heard = key.map(|key| key.hear(*stream, times));
-                if heard == Some(true) {
+                let Some(key) = self.states[at.rule.0 as usize].keys.get_mut(&place) else {
+                    return false;
+                };
+                if key.hear(*stream, times) {
                     self.changed.insert(at.clone());
                 }
-                heard.is_some()
+                let now = self.tenants.get(&at.tenant).map(|it| it.clock.newest);
+                now.is_some_and(|now| key.listens(self.rules.rule(at.rule), now))
             });
             if watchers.is_empty() {
                 self.watchers.remove(stream);

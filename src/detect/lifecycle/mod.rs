@@ -158,9 +158,19 @@ impl KeyState {
         }
     }
 
-    /// Whether it matters to this key that its streams speak.
-    pub(super) fn listens(&self) -> bool {
-        self.phase != Phase::Idle || self.armed.is_some()
+    /// Whether it matters to this key that its streams speak, at the time `now`. It does to a finding that may open again, which
+    /// then goes on with the matches that it had; and where enough others may come later than the match that a finding opens with.
+    pub(super) fn listens(&self, rule: &Rule, now: Timestamp) -> bool {
+        let recovered = self.episode.as_ref().and_then(|it| it.recovered_at);
+        let may_reopen = recovered.is_some_and(|at| now < at.plus(rule.cooldown));
+        let may_open = match &rule.condition {
+            Condition::Ratio(ratio) => self.last_match().map(|at| at.plus(ratio.window)),
+            _ => None,
+        };
+        self.phase != Phase::Idle
+            || self.armed.is_some()
+            || may_reopen
+            || may_open.is_some_and(|until| now < until)
     }
 
     /// `stream`, one of its own, had entries at `times`, in order. True if that is worth remembering on disk.

@@ -383,7 +383,8 @@ impl Patterns {
         }
         let place = self.new.iter().position(|new| new.template == template)?;
         let new = &mut self.new[place];
-        if at >= cx.clock.after(new.first, learn) {
+        // Entries of its first instant are as new as the first of them, however short learning is.
+        if at > new.first && at >= cx.clock.after(new.first, learn) {
             self.new.remove(place);
             return None;
         }

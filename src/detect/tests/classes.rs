@@ -18,20 +18,29 @@ use crate::rules::{
 struct Line {
     at: i64,
     pod: u8,
+    /// Which of the pod's label sets it is of.
+    container: u8,
+    /// `OTHER` matches nothing.
     kind: u8,
     /// Makes equal entries of one time different.
     copy: u8,
 }
 
 fn lines() -> impl Strategy<Value = Vec<Line>> {
-    let line = (0i64..80, 0u8..2, 0u8..3, 0u8..2).prop_map(|(at, pod, kind, copy)| Line {
-        at,
-        pod,
-        kind,
-        copy,
-    });
+    let line = (0i64..80, 0u8..2, 0u8..2, 0u8..=OTHER, 0u8..2).prop_map(
+        |(at, pod, container, kind, copy)| Line {
+            at,
+            pod,
+            container,
+            kind,
+            copy,
+        },
+    );
     prop::collection::vec(line, 1..40)
 }
+
+/// The kind of entries that no rule knows. They tell that their label set goes on.
+const OTHER: u8 = 3;
 
 /// What an entry of a kind gives to its hit of the rule number `rule`; `None` for no hit.
 type Meaning = fn(kind: u8) -> Option<(Parts, &'static [&'static str])>;
@@ -39,7 +48,7 @@ type Meaning = fn(kind: u8) -> Option<(Parts, &'static [&'static str])>;
 fn batch(lines: &[Line], rules: &[Meaning]) -> Scanned {
     let mut scanned = Scanned::default();
     for line in lines {
-        let stream = StreamId(u64::from(line.pod));
+        let stream = StreamId(u64::from(line.pod) * 2 + u64::from(line.container));
         let pod: Box<str> = format!("p{}", line.pod).into();
         for (rule, meaning) in rules.iter().enumerate() {
             let index = RuleIndex(rule as u32);
@@ -51,6 +60,9 @@ fn batch(lines: &[Line], rules: &[Meaning]) -> Scanned {
             {
                 Some((_, oldest)) => *oldest = at(line.at).min(*oldest),
                 None => scanned.progress.oldest.push((index, at(line.at))),
+            }
+            if line.kind == OTHER {
+                continue;
             }
             let Some((parts, values)) = meaning(line.kind) else {
                 continue;
@@ -65,6 +77,7 @@ fn batch(lines: &[Line], rules: &[Meaning]) -> Scanned {
                 entry: EntryId(
                     line.at as u64 * 65_536
                         + u64::from(line.pod) * 256
+                        + u64::from(line.container) * 64
                         + u64::from(line.kind) * 16
                         + u64::from(line.copy),
                 ),
@@ -225,7 +238,7 @@ fn of_pod(lines: &[Line], pod: u8) -> Vec<Line> {
     let of_pod: BTreeSet<Line> = lines
         .iter()
         .copied()
-        .filter(|line| line.pod == pod)
+        .filter(|line| line.pod == pod && line.kind != OTHER)
         .collect();
     of_pod.into_iter().collect()
 }
