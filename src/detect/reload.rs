@@ -1,4 +1,4 @@
-//! What a new rule set keeps, and what a restart brings back.
+//! What a new rule set and new settings keep, and what a restart brings back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,6 +8,8 @@ use super::correlation::Correlations;
 use super::detector::{Detector, Spoken};
 use super::keys::{KeyRef, RuleState, Tenant, Timers};
 use super::lifecycle::KeyState;
+use super::settings::Settings;
+use crate::finding::Redactor;
 use crate::hit::{Key, RuleIndex};
 use crate::rules::RuleSet;
 use crate::time::Timestamp;
@@ -24,7 +26,12 @@ struct Kept {
 impl Detector {
     /// Changes to another rule set. State of a rule whose meaning is unchanged stays; a changed rule starts with empty windows and
     /// its open findings go on, unless its `by` changed; those and the open findings of a removed rule end at their tenant's time.
+    ///
+    /// Hits that are applied afterwards must be of `rules`: a rule's index in one set means another rule, or none, in the next.
+    /// Costs a step for each key, and each is stored anew.
     pub fn set_rules(&mut self, rules: Arc<RuleSet>) {
+        // What has changed is named by the places of rules, which are about to be others.
+        self.save_changed();
         let old_rules = std::mem::replace(&mut self.rules, Arc::clone(&rules));
         let fresh = rules
             .rules
@@ -45,12 +52,18 @@ impl Detector {
             let place = rules.find(&rule.id).map(|(index, _)| index);
             match place.map(|index| &mut self.states[index.0 as usize]) {
                 Some(new) if new.meaning == meaning => {
-                    new.identities = old.identities;
+                    let horizon = new.identities.horizon();
+                    new.identities = old.identities.with_horizon(horizon);
                     new.seen = old.seen;
                 }
                 _ => self.identities -= old.identities.len(),
             }
-            for ((tenant, by_values), state) in old.keys {
+            let mut keys: Vec<_> = old.keys.into_iter().collect();
+            if place.is_some_and(|index| rules.rule(index).by == rule.by) {
+                // The one longest untouched is still the first to be evicted.
+                keys.sort_by_key(|(_, state)| state.touched);
+            }
+            for ((tenant, by_values), state) in keys {
                 self.keep(
                     place,
                     &rule.id,
@@ -65,6 +78,14 @@ impl Detector {
             }
         }
         self.settle_in();
+    }
+
+    /// Changes how it decides and what it redacts, from now on. What is remembered stays: a key that redaction now names otherwise is
+    /// another key, and what `keys_max` has no more room for is forgotten, but nothing that is open.
+    pub fn set_settings(&mut self, settings: Settings, redactor: Redactor) {
+        self.settings = settings;
+        self.redactor = redactor;
+        self.set_rules(Arc::clone(&self.rules));
     }
 
     /// Brings back what was stored, into a detector that has seen nothing.
@@ -127,6 +148,12 @@ impl Detector {
     /// All keys are in their places under the present rules: what is expected is armed, findings that are made of others hold back
     /// what they did, and those whose parts are gone with their rules end.
     fn settle_in(&mut self) {
+        for (place, state) in self.states.iter_mut().enumerate() {
+            state.make_room(0, &mut self.tally, |(tenant, key)| {
+                let rule = RuleIndex(place as u32);
+                self.changed.insert(KeyRef { rule, tenant, key });
+            });
+        }
         let tenants = self.tenants.iter();
         let tenants: Vec<_> = tenants
             .map(|(name, tenant)| (Arc::clone(name), tenant.clock.newest))
@@ -164,11 +191,17 @@ impl Detector {
             return;
         };
         let rule = Arc::clone(self.rules.rule(index));
-        if self.states[index.0 as usize].meaning != meaning {
+        let of_rule = &mut self.states[index.0 as usize];
+        if of_rule.meaning != meaning {
             state.restart_counting(&rule);
         }
         state.fit(&rule);
         state.timer = None;
+        // It has its place, however many may be kept: a bound that is lower now forgets no open finding.
+        of_rule.keys.insert(
+            (Arc::clone(&tenant), Arc::clone(&by_values)),
+            KeyState::new(&rule),
+        );
         let at = KeyRef {
             rule: index,
             tenant,
