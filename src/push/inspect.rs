@@ -40,7 +40,7 @@ pub(super) struct Inspected {
     pub(super) scanned: Scanned,
     pub(super) generation: Generation,
     /// The same as the successor sees it, where there is one.
-    pub(super) successor: Option<(Generation, Scanned)>,
+    pub(super) successor: Option<Box<(Generation, Scanned)>>,
     pub(super) notes: Notes,
     /// Entries in the request.
     pub(super) entries: u64,
@@ -89,7 +89,7 @@ pub(super) fn inspect_in_time(
         (inspect.generation(), Scanned { hits, progress })
     });
     let (generation, scanned) = views.next().expect("there is one inspector at least");
-    let successor = views.next();
+    let successor = views.next().map(Box::new);
     Inspected {
         scanned,
         generation,

@@ -311,7 +311,7 @@ impl Server {
             entries,
             inspected,
         } = inspected;
-        let views = std::iter::once(&scanned).chain(successor.as_ref().map(|(_, view)| view));
+        let views = std::iter::once(&scanned).chain(successor.as_deref().map(|(_, view)| view));
         let held = views.map(|view| held_bytes(&view.hits) + size_of_val(&*view.progress.times));
         claim.shrink_to(held.sum());
         let fate = if inspected == 0 {

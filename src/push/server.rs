@@ -47,7 +47,7 @@ pub struct Submission {
     /// To which rule set.
     pub generation: Generation,
     /// What it says to the rule set that takes over, while one does.
-    pub successor: Option<(Generation, Scanned)>,
+    pub successor: Option<Box<(Generation, Scanned)>>,
     /// Wall clock at receipt.
     pub received: Timestamp,
     /// Told once the effect is on disk; dropped without a word when it could not be recorded.
@@ -60,8 +60,8 @@ impl Submission {
         if self.generation == generation {
             return Some(std::mem::take(&mut self.scanned));
         }
-        let successor = self.successor.take();
-        successor.and_then(|(of, scanned)| (of == generation).then_some(scanned))
+        let (of, scanned) = *self.successor.take()?;
+        (of == generation).then_some(scanned)
     }
 }
 

@@ -182,9 +182,15 @@ impl Trommel {
     /// What the admin port answers to a GET of `path`.
     #[track_caller]
     pub(crate) fn admin(&self, path: &str) -> super::http::Answer {
-        Client::new(self.admin)
-            .send(&Request::get(path))
-            .unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.stderr.text()))
+        self.admin_request(&Request::get(path))
+    }
+
+    /// What the admin port answers to `request`, which may take its time.
+    #[track_caller]
+    pub(crate) fn admin_request(&self, request: &Request) -> super::http::Answer {
+        Client::with_timeout(self.admin, wait::PATIENCE)
+            .send(request)
+            .unwrap_or_else(|error| panic!("{}: {error}\n{}", request.path, self.stderr.text()))
     }
 
     /// Every message on stdout so far.
