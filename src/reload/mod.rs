@@ -195,7 +195,7 @@ enum Looked<T> {
 }
 
 impl Reloader {
-    /// Begins with what was loaded. `beginning`'s rules must be in use everywhere.
+    /// Begins with settings and rules that were loaded and are in use everywhere in `reached`; the digests are of their files.
     #[must_use]
     pub fn new(
         config: Config,
@@ -204,7 +204,7 @@ impl Reloader {
         rules_digest: Digest,
         reached: Reached,
     ) -> Self {
-        Self {
+        let reloader = Self {
             started: config.clone(),
             config,
             settings: Arc::new(settings),
@@ -213,14 +213,18 @@ impl Reloader {
             rules_in_use: rules_digest,
             after_restart: Vec::new(),
             reached,
-        }
+        };
+        reloader.measure_rules();
+        reloader.show_rules(None);
+        reloader.show_config(None);
+        reloader
     }
 
     /// Looks again and again, and when asked. Ends with the process.
     pub async fn drive(mut self, mut inbox: ReloadInbox) {
-        self.measure_rules();
-        self.tell_rules(None).await;
-        self.tell_config(None).await;
+        // What was refused before a restart is fine now, or this one would not have started.
+        self.tell_owner(RULES_INVALID, None).await;
+        self.tell_owner(CONFIG_INVALID, None).await;
         loop {
             tokio::select! {
                 () = pause(self.config.reload_interval) => {
@@ -396,14 +400,19 @@ impl Reloader {
     }
 
     /// Says that the rule files are fine, or were refused and why.
-    async fn tell_rules(&mut self, refused: Option<String>) {
+    async fn tell_rules(&self, refused: Option<String>) {
+        self.show_rules(refused.as_deref());
+        self.tell_owner(RULES_INVALID, refused).await;
+    }
+
+    fn show_rules(&self, refused: Option<&str>) {
         let now = (self.reached.clock)();
-        counter!(telemetry::RULES_RELOADS_TOTAL, "outcome" => outcome(&refused)).increment(1);
+        counter!(telemetry::RULES_RELOADS_TOTAL, "outcome" => outcome(refused)).increment(1);
         gauge!(telemetry::RULES_LAST_RELOAD_SUCCESSFUL).set(f64::from(refused.is_none()));
         if refused.is_none() {
             gauge!(telemetry::RULES_LAST_RELOAD_SUCCESS_TIMESTAMP_SECONDS).set(seconds(now));
         }
-        for problem in refused.iter().flat_map(|why| why.lines()) {
+        for problem in refused.into_iter().flat_map(str::lines) {
             error!(
                 problem,
                 "rule files are refused, the rules before them go on"
@@ -411,29 +420,32 @@ impl Reloader {
         }
         self.reached
             .status
-            .send_modify(|status| status.rules.update(now, refused.clone()));
-        self.tell_owner(RULES_INVALID, refused).await;
+            .send_modify(|status| status.rules.update(now, refused));
     }
 
     /// Says that the settings are fine, or were refused and why.
-    async fn tell_config(&mut self, refused: Option<String>) {
+    async fn tell_config(&self, refused: Option<String>) {
+        self.show_config(refused.as_deref());
+        self.tell_owner(CONFIG_INVALID, refused).await;
+    }
+
+    fn show_config(&self, refused: Option<&str>) {
         let now = (self.reached.clock)();
-        counter!(telemetry::CONFIG_RELOADS_TOTAL, "outcome" => outcome(&refused)).increment(1);
+        counter!(telemetry::CONFIG_RELOADS_TOTAL, "outcome" => outcome(refused)).increment(1);
         gauge!(telemetry::CONFIG_LAST_RELOAD_SUCCESSFUL).set(f64::from(refused.is_none()));
         if refused.is_none() {
             gauge!(telemetry::CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP_SECONDS).set(seconds(now));
         }
         gauge!(telemetry::CONFIG_AFTER_RESTART).set(self.after_restart.len() as f64);
-        for problem in refused.iter().flat_map(|why| why.lines()) {
+        for problem in refused.into_iter().flat_map(str::lines) {
             error!(problem, "settings are refused, those before them go on");
         }
         let after_restart = self.after_restart.iter();
         let after_restart = after_restart.map(|changed| changed.text.clone()).collect();
         self.reached.status.send_modify(|status| {
-            status.config.update(now, refused.clone());
+            status.config.update(now, refused);
             status.after_restart = after_restart;
         });
-        self.tell_owner(CONFIG_INVALID, refused).await;
     }
 
     async fn tell_owner(&self, rule: &'static str, error: Option<String>) {
@@ -457,9 +469,9 @@ impl Reloader {
 }
 
 impl Standing {
-    fn update(&mut self, now: Timestamp, refused: Option<String>) {
+    fn update(&mut self, now: Timestamp, refused: Option<&str>) {
         match refused {
-            Some(why) => self.refused = Some((now, why)),
+            Some(why) => self.refused = Some((now, why.to_owned())),
             None => {
                 *self = Self {
                     loaded_at: now,
@@ -491,7 +503,7 @@ pub fn redactor(config: &Config) -> Redactor {
         .with_sensitive_namespaces(config.sensitive_namespaces.clone())
 }
 
-fn outcome(refused: &Option<String>) -> &'static str {
+fn outcome(refused: Option<&str>) -> &'static str {
     match refused {
         None => "taken",
         Some(_) => "refused",

@@ -222,9 +222,10 @@ fn bad_rules_never_replace_good_ones_and_a_finding_says_so_until_they_are_good()
     let file = scratch.write("r.yaml", rule("first", "a text"));
     let setup = setup(&file).with_data();
     let trommel = setup.start();
-    wait::until("the start to be told", || {
-        (metric(&trommel, "trommel_rules_last_reload_successful") == 1.0).then_some(())
-    });
+    assert_eq!(
+        metric(&trommel, "trommel_rules_last_reload_successful"),
+        1.0
+    );
     let before = rules_answer(&trommel);
     assert_eq!(before["error"], Value::Null);
 
@@ -508,17 +509,17 @@ const SENDERS: usize = 3;
 fn every_line_counts_exactly_once_however_often_rules_change_meanwhile() {
     let scratch = Scratch::new();
     let file = scratch.path("r.yaml");
-    // `steady` means the same all the time, under other places in the set; `p…` comes and goes in front of it, `z…` behind. All
-    // read the same lines, so a hit that is applied to the wrong rule, or to none, changes a total.
+    // `steady` means the same all the time and `turning` something else each time, both of them every line; their places in the
+    // set change as `p…` comes and goes in front of them, and `z…` behind. A hit that is applied to another rule, or to none, or
+    // a line that only a rule set saw that was no longer in use, changes a total.
     let set = |round: usize| {
         let before = (0..round % 3).map(|n| one(&format!("p{n}"), "a text", ""));
         let after = (0..round % 2).map(|n| one(&format!("z{n}"), "a text", ""));
         let rules: Vec<_> = before
-            .chain([one(
-                "steady",
-                "a text",
-                &format!(", description: round {round}"),
-            )])
+            .chain([
+                one("steady", "a text", &format!(", description: round {round}")),
+                one("turning", ["a text", "text #"][round % 2], ""),
+            ])
             .chain(after)
             .collect();
         format!("rules:\n- {}\n", rules.join("\n- "))
@@ -561,8 +562,10 @@ fn every_line_counts_exactly_once_however_often_rules_change_meanwhile() {
         over.store(true, Ordering::Relaxed);
     });
     let sent = sent.into_inner();
-    let counted = metric(&trommel, "trommel_rule_matches_total{rule=\"steady\"}");
-    assert_eq!(counted as u64, sent);
+    for rule in ["steady", "turning"] {
+        let counted = format!("trommel_rule_matches_total{{rule=\"{rule}\"}}");
+        assert_eq!(metric(&trommel, &counted) as u64, sent, "{rule}");
+    }
     for name in [
         "trommel_entries_shed_total",
         "trommel_entries_early_total",
