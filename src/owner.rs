@@ -497,10 +497,12 @@ mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
 
     use super::*;
+    use crate::batch::{EntryId, StreamId};
     use crate::detect::Settings;
     use crate::finding::Redactor;
+    use crate::hit::{Hit, Parts, Progress, Role, RuleIndex};
     use crate::record::Limits;
-    use crate::rules::OVERLOADED;
+    use crate::rules::{Match, OVERLOADED, Rule};
 
     const START: i64 = 1_790_000_000_000_000_000;
 
@@ -563,6 +565,116 @@ mod tests {
             // Time is paused: this only lets the owner's own timer come.
             tokio::time::advance(Duration::from_secs(1)).await;
         }
+    }
+
+    fn scanned(rule: u32) -> Scanned {
+        let at = Timestamp(START);
+        let hit = Hit {
+            rule: RuleIndex(rule),
+            role: Role::Match,
+            parts: Parts::MATCH,
+            at,
+            stream: StreamId(1),
+            labels: Arc::default(),
+            entry: EntryId(1),
+            key: Arc::default(),
+            values: Box::default(),
+            captures: Box::default(),
+            line: b"a line".as_slice().into(),
+        };
+        let progress = Progress {
+            streams: vec![(StreamId(1), 1)],
+            times: vec![at],
+            ..Progress::default()
+        };
+        let hits = vec![hit];
+        Scanned { hits, progress }
+    }
+
+    /// The rules `ids`, which no line matches, and those about trommel itself.
+    fn rules(ids: &[&str]) -> Arc<RuleSet> {
+        let rules = ids
+            .iter()
+            .map(|id| Arc::new(Rule::new(*id, Match::default())));
+        let set = RuleSet {
+            rules: rules.collect(),
+            hash: String::new(),
+        };
+        Arc::new(set.with_own())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_request_is_judged_by_the_rules_in_use_when_its_turn_comes() {
+        let (pressure, nanos) = (Arc::new(Pressure::default()), Arc::new(AtomicI64::new(0)));
+        let (owner, mut inbox, outbox, stop) = owner(&pressure, &nanos);
+        let (submissions, changes);
+        (submissions, inbox.submissions) = mpsc::channel(8);
+        (changes, inbox.changes) = mpsc::channel(8);
+        let [zero, one, two] = [0, 1, 2].map(Generation);
+        let take_over = async |generation, ids: &[&str]| {
+            let (done, taken) = oneshot::channel();
+            let next = TakeOver {
+                generation,
+                rules: rules(ids),
+                settings: None,
+                done,
+            };
+            let sent = changes.send(Change::TakeOver(Box::new(next))).await;
+            sent.expect("the owner is there");
+            taken
+        };
+        // What was inspected for which sets, with the place of the rule that is hit.
+        let submit = async |generation, rule, successor: Option<(Generation, u32)>| {
+            let (recorded, on_disk) = oneshot::channel();
+            let submission = Submission {
+                scanned: scanned(rule),
+                generation,
+                successor: successor.map(|(next, rule)| Box::new((next, scanned(rule)))),
+                received: Timestamp(START),
+                recorded,
+            };
+            submissions
+                .send(submission)
+                .await
+                .expect("the owner is there");
+            on_disk
+        };
+        let asks = async {
+            let taken = take_over(one, &["a"]).await;
+            taken.await.expect("it is taken");
+            // Both wait when the next set comes: the first for the old set alone, the second for both.
+            let old = submit(one, 0, None).await;
+            let both = submit(one, 0, Some((two, 1))).await;
+            let taken = take_over(two, &["0", "b"]).await;
+            old.await.expect("recorded");
+            both.await.expect("recorded");
+            taken.await.expect("it is taken");
+            let both = submit(one, 0, Some((two, 1))).await;
+            both.await.expect("recorded");
+            // Nothing is applied that is not for the set in use, and who sent it is told so by silence.
+            for generation in [zero, one] {
+                let stale = submit(generation, 0, None).await;
+                stale.await.expect_err("not recorded");
+            }
+            let mut told = Vec::new();
+            let mut after = 0;
+            for _ in 0..3 {
+                let (seq, message) = next(&outbox, after).await;
+                after = seq;
+                let subject = message["subject"].as_str().unwrap_or_default();
+                told.push(format!("{subject} {}", message["data"]["reason"]));
+            }
+            assert_eq!(
+                told,
+                [r#"a "opened""#, r#"a "rule_removed""#, r#"b "opened""#]
+            );
+            let (reply, answer) = oneshot::channel();
+            let request = OutboxRequest::Next { after, reply };
+            outbox.send(request).await.expect("the owner is there");
+            assert!(answer.await.expect("an answer").is_none());
+            let _ = stop.send(true);
+        };
+        tokio::join!(owner.drive(inbox), asks);
     }
 
     #[tokio::test(start_paused = true)]

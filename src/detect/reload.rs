@@ -21,6 +21,8 @@ struct Kept {
     meaning: u64,
     by: Vec<String>,
     state: KeyState,
+    /// Whether the rule is word for word the same, and what is stored of the key is as good as ever.
+    stored: bool,
 }
 
 impl Detector {
@@ -28,8 +30,13 @@ impl Detector {
     /// its open findings go on, unless its `by` changed; those and the open findings of a removed rule end at their tenant's time.
     ///
     /// Hits that are applied afterwards must be of `rules`: a rule's index in one set means another rule, or none, in the next.
-    /// Costs a step for each key, and each is stored anew.
+    /// Costs a step for each key, and those of rules that have changed in anything are stored anew.
     pub fn set_rules(&mut self, rules: Arc<RuleSet>) {
+        self.exchange(rules, false);
+    }
+
+    /// Goes on with `rules`; `anew` stores every key again, since it is redacted otherwise now.
+    fn exchange(&mut self, rules: Arc<RuleSet>, anew: bool) {
         // What has changed is named by the places of rules, which are about to be others.
         self.save_changed();
         let old_rules = std::mem::replace(&mut self.rules, Arc::clone(&rules));
@@ -49,7 +56,12 @@ impl Detector {
 
         for (rule, old) in old_rules.rules.iter().zip(old_states) {
             let meaning = old.meaning;
-            let place = rules.find(&rule.id).map(|(index, _)| index);
+            let now = rules.find(&rule.id);
+            let place = now.map(|(index, _)| index);
+            let stored = !anew
+                && now.is_some_and(|(_, now)| {
+                    (&now.hash, &now.meaning) == (&rule.hash, &rule.meaning)
+                });
             match place.map(|index| &mut self.states[index.0 as usize]) {
                 Some(new) if new.meaning == meaning => {
                     let horizon = new.identities.horizon();
@@ -73,6 +85,7 @@ impl Detector {
                         meaning,
                         by: rule.by.clone(),
                         state,
+                        stored,
                     },
                 );
             }
@@ -85,7 +98,7 @@ impl Detector {
     pub fn set_settings(&mut self, settings: Settings, redactor: Redactor) {
         self.settings = settings;
         self.redactor = redactor;
-        self.set_rules(Arc::clone(&self.rules));
+        self.exchange(Arc::clone(&self.rules), true);
     }
 
     /// Brings back what was stored, into a detector that has seen nothing.
@@ -138,6 +151,7 @@ impl Detector {
                 meaning: saved.meaning,
                 by: saved.by,
                 state: saved.state,
+                stored: false,
             };
             self.keep(place, &name.rule, kept);
         }
@@ -176,6 +190,7 @@ impl Detector {
             meaning,
             by,
             mut state,
+            stored,
         } = kept;
         let Some(index) = place.filter(|index| self.rules.rule(*index).by == by) else {
             let at = self
@@ -208,5 +223,8 @@ impl Detector {
             key: by_values,
         };
         self.step(&at, &Spoken::default(), |key, _| *key = state);
+        if stored {
+            self.changed.remove(&at);
+        }
     }
 }

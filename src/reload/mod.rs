@@ -250,24 +250,21 @@ impl Reloader {
             Looked::Valid(next) => changed = self.take_settings(next, at_once),
             Looked::Refused(why) => refusals.push(why.clone()),
         }
-        let rules = self.look_at_rules(at_once).await;
-        match &rules {
-            Looked::AsBefore | Looked::Valid(None) if changed => {
-                let rules = Arc::clone(&self.reached.rules.borrow());
-                self.take_over(rules, true).await?;
-            }
-            Looked::AsBefore | Looked::Valid(None) => {}
-            Looked::Valid(Some((rules, digest))) => {
-                self.take_over(Arc::clone(rules), changed).await?;
-                self.rules_in_use = *digest;
-            }
-            Looked::Refused(why) => {
-                if changed {
-                    let rules = Arc::clone(&self.reached.rules.borrow());
-                    self.take_over(rules, true).await?;
-                }
-                refusals.push(why.clone());
-            }
+        let mut rules = self.look_at_rules(at_once).await;
+        let in_use = Arc::clone(&self.reached.rules.borrow());
+        let taken = match &rules {
+            Looked::Valid(Some((rules, _))) => self.take_over(Arc::clone(rules), changed).await,
+            _ if changed => self.take_over(in_use, true).await,
+            _ => Ok(()),
+        };
+        match (taken, &rules) {
+            (Ok(()), Looked::Valid(Some((_, digest)))) => self.rules_in_use = *digest,
+            (Ok(()), _) => {}
+            (Err(ReloadError::Refused(why)), _) => rules = Looked::Refused(why),
+            (Err(ReloadError::Stopping), _) => return Err(ReloadError::Stopping),
+        }
+        if let Looked::Refused(why) = &rules {
+            refusals.push(why.clone());
         }
         match config {
             Looked::AsBefore => {}
@@ -288,7 +285,10 @@ impl Reloader {
 
     async fn look_at_settings(&mut self, at_once: bool) -> Looked<Next> {
         let settings = Arc::clone(&self.settings);
-        let digest = blocking(move || settings.digest()).await;
+        let digest = match blocking(move || settings.digest()).await {
+            Ok(digest) => digest,
+            Err(bug) => return Looked::Refused(bug),
+        };
         if at_once {
             self.settings_seen.try_now(digest);
         } else if !self.settings_seen.see(digest) {
@@ -296,8 +296,9 @@ impl Reloader {
         }
         let settings = Arc::clone(&self.settings);
         match blocking(move || settings.load()).await {
-            Ok(config) => Looked::Valid(Next::new(&self.started, &self.config.written, config)),
-            Err(error) => Looked::Refused(error.to_string()),
+            Ok(Ok(config)) => Looked::Valid(Next::new(&self.started, &self.config.written, config)),
+            Ok(Err(error)) => Looked::Refused(error.to_string()),
+            Err(bug) => Looked::Refused(bug),
         }
     }
 
@@ -309,6 +310,10 @@ impl Reloader {
             false => sources.read(),
         })
         .await;
+        let files = match files {
+            Ok(files) => files,
+            Err(bug) => return Looked::Refused(bug),
+        };
         let digest = files.digest();
         if at_once {
             self.rules_seen.try_now(digest);
@@ -318,7 +323,8 @@ impl Reloader {
         if digest == self.rules_in_use {
             return Looked::Valid(None);
         }
-        match blocking(move || files.load().or_refused()).await {
+        let loaded = blocking(move || files.load().or_refused()).await;
+        match loaded.and_then(|loaded| loaded) {
             Ok((set, warnings)) => {
                 if warnings > 0 {
                     warn!(
@@ -357,6 +363,7 @@ impl Reloader {
     async fn take_over(&mut self, rules: Arc<RuleSet>, settings: bool) -> Result<(), ReloadError> {
         let (of_scanner, exclude) = (Arc::clone(&rules), self.config.exclude.clone());
         let scanner = blocking(move || Scanner::new(of_scanner).excluding(exclude)).await;
+        let scanner = scanner.map_err(ReloadError::Refused)?;
         let Reached {
             server,
             inspection,
@@ -523,9 +530,16 @@ async fn pause(interval: Duration) {
     }
 }
 
-/// Does on a thread of its own what takes its time.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work)
-        .await
-        .expect("reading and loading do not panic, and are not cancelled")
+/// Does on a thread of its own what takes its time. A panic in it is told, and is no reason to stop looking at files.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, String> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Ok(done),
+        Err(error) if error.is_panic() => {
+            Err("trommel itself failed over it, which is a bug; the log tells where".to_owned())
+        }
+        // The process ends, and this with it.
+        Err(_) => std::future::pending().await,
+    }
 }

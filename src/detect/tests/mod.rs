@@ -689,6 +689,29 @@ fn what_changed_before_a_reload_is_stored_under_its_own_rule() {
 }
 
 #[test]
+fn only_keys_of_rules_that_have_changed_are_stored_anew() {
+    let [same, other] = ["s", "t"].map(|id| rule(id, 2, 60, 600));
+    let described = |rule: &Rule, hash: &str| Rule {
+        hash: hash.to_owned(),
+        ..rule.clone()
+    };
+    let rules = set([described(&same, "1"), described(&other, "1")]);
+    let mut detector = detector(Settings::replay(origin()), &rules);
+    let mut of_both = scanned(&[hit(0, 1, 0), hit(0, 2, 0)]);
+    of_both.hits[1].rule = RuleIndex(1);
+    detector.apply(of_both, at(1_000_000));
+    let stored = |detector: &mut Detector| -> Vec<String> {
+        let keys = detector.take_changes().keys.into_keys();
+        keys.map(|name| name.rule).collect()
+    };
+    assert_eq!(stored(&mut detector), ["s", "t"]);
+    detector.set_rules(set([described(&same, "1"), described(&other, "2")]));
+    assert_eq!(stored(&mut detector), ["t"]);
+    detector.set_settings(Settings::replay(origin()), Redactor::new(Vec::new()));
+    assert_eq!(stored(&mut detector), ["s", "t"]);
+}
+
+#[test]
 fn fewer_keys_forget_those_longest_untouched_and_never_an_open_finding() {
     let of_three = |keys_max| Rule {
         keys_max,
