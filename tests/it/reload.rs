@@ -340,6 +340,47 @@ fn a_changed_rule_continues_its_open_finding_and_a_removed_one_closes_it() {
 }
 
 #[test]
+fn incident_types_and_policies_change_with_the_rules() {
+    let scratch = Scratch::new();
+    let folder = scratch.path("rules");
+    fs::create_dir(&folder).expect("a folder");
+    let types = |severity: &str, action: &str| {
+        format!(
+            "incident_types:
+- id: invoice_stuck
+  domain: application_services
+  display_name: Invoice stuck
+  default_severity: {severity}
+  policy: {{approval: [{{recover: {action}}}]}}
+"
+        )
+    };
+    let file = folder.join("types.yaml");
+    fs::write(&file, types("info", "wait")).expect("a file");
+    let text = rule("stuck", "a text").replace("workload_failure", "invoice_stuck");
+    fs::write(folder.join("r.yaml"), text).expect("a file");
+    let trommel = setup(&folder).start();
+    let first = wait_for_finding(&trommel, "stuck{pod=a}", "a", "a text");
+    assert_eq!(first.text("severity"), "info");
+
+    fs::write(&file, types("critical", "start the run again")).expect("a file");
+    wait::until("the type's new severity", || {
+        (rules_answer(&trommel)["rules"][0]["severity"] == "critical").then_some(())
+    });
+    let second = wait_for_finding(&trommel, "stuck{pod=b}", "b", "a text");
+    assert_eq!(second.text("severity"), "critical");
+    assert_eq!(second.data("policy")["approval"][0], "start the run again");
+
+    // A type that rules speak of cannot go.
+    fs::remove_file(&file).expect("it is there");
+    let observed = trommel.wait_for("the finding", |event| {
+        event.brief() == "observed trommel_rules_invalid"
+    });
+    let summary = observed.data_text("summary");
+    assert!(summary.contains("invoice_stuck"), "{summary}");
+}
+
+#[test]
 fn a_signal_and_a_request_reload_at_once_what_nobody_looks_at() {
     let scratch = Scratch::new();
     let file = scratch.write("r.yaml", rule("first", "a text"));
@@ -499,6 +540,23 @@ fn settings_can_name_other_rules() {
         metric(&trommel, "trommel_config_last_reload_successful"),
         1.0
     );
+}
+
+#[test]
+fn the_page_about_reloads_names_every_setting_that_changes_and_no_other() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reload.md");
+    let page = fs::read_to_string(path).expect("the page is there");
+    let (_, table) = page
+        .split_once("| setting | from then on |")
+        .expect("the table");
+    let (table, _) = table.split_once("\n\n").expect("its end");
+    for setting in trommel::config::settings() {
+        let is_live = trommel::reload::LIVE.iter().any(|live| {
+            *live == setting.key || live.ends_with('.') && setting.key.starts_with(live)
+        });
+        let key = format!("`{}`", setting.key);
+        assert_eq!(table.contains(&key), is_live, "{key}");
+    }
 }
 
 /// How often rules are exchanged while lines come in, and how many senders there are.
