@@ -611,7 +611,7 @@ mod tests {
         (submissions, inbox.submissions) = mpsc::channel(8);
         (changes, inbox.changes) = mpsc::channel(8);
         let [zero, one, two] = [0, 1, 2].map(Generation);
-        let take_over = async |generation, ids: &[&str]| {
+        let take_over = |generation, ids: &[&str]| {
             let (done, taken) = oneshot::channel();
             let next = TakeOver {
                 generation,
@@ -619,12 +619,12 @@ mod tests {
                 settings: None,
                 done,
             };
-            let sent = changes.send(Change::TakeOver(Box::new(next))).await;
-            sent.expect("the owner is there");
+            let sent = changes.try_send(Change::TakeOver(Box::new(next)));
+            assert!(sent.is_ok(), "there is room");
             taken
         };
         // What was inspected for which sets, with the place of the rule that is hit.
-        let submit = async |generation, rule, successor: Option<(Generation, u32)>| {
+        let submit = |generation, rule, successor: Option<(Generation, u32)>| {
             let (recorded, on_disk) = oneshot::channel();
             let submission = Submission {
                 scanned: scanned(rule),
@@ -633,27 +633,25 @@ mod tests {
                 received: Timestamp(START),
                 recorded,
             };
-            submissions
-                .send(submission)
-                .await
-                .expect("the owner is there");
+            let sent = submissions.try_send(submission);
+            assert!(sent.is_ok(), "there is room");
             on_disk
         };
         let asks = async {
-            let taken = take_over(one, &["a"]).await;
+            let taken = take_over(one, &["a"]);
             taken.await.expect("it is taken");
             // Both wait when the next set comes: the first for the old set alone, the second for both.
-            let old = submit(one, 0, None).await;
-            let both = submit(one, 0, Some((two, 1))).await;
-            let taken = take_over(two, &["0", "b"]).await;
+            let old = submit(one, 0, None);
+            let both = submit(one, 0, Some((two, 1)));
+            let taken = take_over(two, &["0", "b"]);
             old.await.expect("recorded");
             both.await.expect("recorded");
             taken.await.expect("it is taken");
-            let both = submit(one, 0, Some((two, 1))).await;
+            let both = submit(one, 0, Some((two, 1)));
             both.await.expect("recorded");
             // Nothing is applied that is not for the set in use, and who sent it is told so by silence.
             for generation in [zero, one] {
-                let stale = submit(generation, 0, None).await;
+                let stale = submit(generation, 0, None);
                 stale.await.expect_err("not recorded");
             }
             let mut told = Vec::new();

@@ -66,9 +66,8 @@ fn span(text: &str) -> Result<Span, TimeError> {
 pub(super) fn run(arguments: &RunArgs, diagnostics: &mut impl Write) -> anyhow::Result<Exit> {
     let again = arguments.clone();
     let settings = SettingsFile::new(arguments.config.clone(), move || again.to_config());
-    // Before they are read: what changes in between is then seen as a change.
-    let settings_digest = settings.digest();
-    let config = settings.load()?;
+    let (settings_digest, config) = settings.load();
+    let config = config?;
     telemetry::start_log(&config.log.level, config.log.format)?;
     let files = RuleSources::of(&config).read();
     let rules_digest = files.digest();

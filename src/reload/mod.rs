@@ -54,6 +54,10 @@ pub use settings::{LIVE, SettingsFile};
 pub use settle::Digest;
 pub use sources::{LoadedRules, RuleFiles, RuleSources};
 
+/// How often files are read at once to find them twice alike, when there is no time for another look: a directory that is just
+/// being exchanged is then not read half and half.
+const READS_MAX: usize = 5;
+
 /// Most requests to reload that wait for the one that is under way.
 const REQUESTS_MAX: usize = 16;
 
@@ -64,7 +68,7 @@ pub struct Beginning {
     pub config: Config,
     /// Where they come from.
     pub settings: SettingsFile,
-    /// What the settings file held before they were read.
+    /// What the settings file held that they come from.
     pub settings_digest: Digest,
     /// The rules, without those about trommel itself.
     pub rules: RuleSet,
@@ -285,20 +289,22 @@ impl Reloader {
 
     async fn look_at_settings(&mut self, at_once: bool) -> Looked<Next> {
         let settings = Arc::clone(&self.settings);
-        let digest = match blocking(move || settings.digest()).await {
-            Ok(digest) => digest,
+        let found = match blocking(move || settings.digest()).await {
+            Ok(found) => found,
             Err(bug) => return Looked::Refused(bug),
         };
-        if at_once {
-            self.settings_seen.try_now(digest);
-        } else if !self.settings_seen.see(digest) {
+        if !self.settings_seen.see(found) && !at_once {
             return Looked::AsBefore;
         }
         let settings = Arc::clone(&self.settings);
-        match blocking(move || settings.load()).await {
-            Ok(Ok(config)) => Looked::Valid(Next::new(&self.started, &self.config.written, config)),
-            Ok(Err(error)) => Looked::Refused(error.to_string()),
-            Err(bug) => Looked::Refused(bug),
+        let (digest, loaded) = match blocking(move || settings.load()).await {
+            Ok(loaded) => loaded,
+            Err(bug) => return Looked::Refused(bug),
+        };
+        self.settings_seen.try_now(digest);
+        match loaded {
+            Ok(config) => Looked::Valid(Next::new(&self.started, &self.config.written, config)),
+            Err(error) => Looked::Refused(error.to_string()),
         }
     }
 

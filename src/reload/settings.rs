@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::Digest;
+use super::{Digest, READS_MAX};
 use crate::config::{Changed, Config, ConfigError, Log, Written};
 use crate::finding::Origin;
 
@@ -53,12 +53,22 @@ impl SettingsFile {
         })
     }
 
-    /// The settings as they are written now.
+    /// The settings as they are written now, with what the file held before they were read: if somebody was just writing it, that is
+    /// another content than the next look will find. Blocks while it reads.
     ///
     /// # Errors
-    /// As [`Config::load`].
-    pub fn load(&self) -> Result<Config, ConfigError> {
-        (self.load)()
+    /// As [`Config::load`], beside the digest.
+    pub fn load(&self) -> (Digest, Result<Config, ConfigError>) {
+        let mut digest = self.digest();
+        for _ in 1..READS_MAX {
+            let loaded = (self.load)();
+            let after = self.digest();
+            if after == digest {
+                return (digest, loaded);
+            }
+            digest = after;
+        }
+        (digest, (self.load)())
     }
 }
 

@@ -4,13 +4,9 @@ use std::path::PathBuf;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::Digest;
+use super::{Digest, READS_MAX};
 use crate::config::Config;
 use crate::rules::{self, FilesRead, Level, LoadOptions, Problem, RuleSet, SourceText};
-
-/// How often files are read at once to find them twice alike, when there is no time for another look: a directory that is just
-/// being exchanged is then not read half and half.
-const READS_MAX: usize = 5;
 
 /// Most problems that are told of one set: nobody reads further, and `trommel check` shows all.
 const TOLD_MAX: usize = 20;
