@@ -22,11 +22,13 @@ mod raw;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod written;
 
 pub use raw::{
     RawConfig, RawDetect, RawEvidence, RawGrafana, RawLimits, RawLog, RawNats, Size, Span,
 };
 pub use settings::{LOG_VARIABLE, Setting, schema, settings};
+pub use written::{Changed, Written};
 
 /// Settings that passed every check.
 #[derive(Debug, Clone)]
@@ -63,6 +65,10 @@ pub struct Config {
     pub exclude: Vec<Exclusion>,
     /// Trommel's own logs.
     pub log: Log,
+    /// How often files are looked at for changes; zero for never.
+    pub reload_interval: Duration,
+    /// What all of this was made of.
+    pub written: Written,
 }
 
 impl Config {
@@ -78,6 +84,9 @@ impl Config {
     pub const INSTANCE: &str = "default";
     /// Long enough for Kubernetes to tell every node that the pod takes no more; Alloy's next attempt then goes elsewhere.
     pub const SHUTDOWN_DELAY: Duration = Duration::from_secs(5);
+    /// A change is seen twice before it is taken, so this puts it into use within two seconds, and reads a usual rule directory in
+    /// a millisecond.
+    pub const RELOAD_INTERVAL: Duration = Duration::from_millis(500);
     /// Trommel quotes what it matched, and the query logs of Loki, Alloy and Grafana quote what somebody searched for:
     /// a rule would match its own echo. Their other lines are read like anybody's.
     pub const EXCLUDE: [&str; 4] = [
@@ -116,6 +125,7 @@ impl Config {
     /// [`ConfigError::Invalid`] with everything that is wrong.
     pub fn check(raw: RawConfig) -> Result<Self, ConfigError> {
         let mut check = check::Check::default();
+        let written = Written::of(&raw);
         let nats = check.nats(raw.nats);
         let config = Self {
             listen: check.address("listen", raw.listen, Self::LISTEN),
@@ -152,6 +162,8 @@ impl Config {
                     .unwrap_or_else(|| Self::EXCLUDE.map(str::to_owned).to_vec()),
             ),
             log: check.log(raw.log),
+            reload_interval: check.reload_interval(raw.reload_interval),
+            written,
         };
         if check.0.is_empty() {
             Ok(config)

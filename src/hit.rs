@@ -12,6 +12,19 @@ use crate::time::Timestamp;
 #[serde(transparent)]
 pub struct RuleIndex(pub u32);
 
+/// Which rule set hits are of: a process numbers its sets in the order in which they come into use, the first is 0. A rule's
+/// place in one set says nothing about any other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Generation(pub u64);
+
+impl Generation {
+    /// That of the set that takes over from this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
 /// The values of a rule's `by`, in the order of the names there; empty where the entry had none.
 pub type Key = Arc<[Box<str>]>;
 

@@ -16,7 +16,8 @@
 //!
 //! [`finding`] says what a finding is, [`rules`] what is looked for. Dependencies point one way: rules ← scan ← detect ← record,
 //! and rules ← finding ← detect; `push` knows only the batch and what it hands on. The shell around them: [`owner`] is the
-//! one thread that has the detector and the database, [`service`] joins the rooms, [`cli`] starts it. [`playback`] is the same
+//! one thread that has the detector and the database, [`inspector`] is what pushes are looked at with, [`reload`] exchanges rules
+//! and settings under both while they work, [`service`] joins the rooms, [`cli`] starts it. [`playback`] is the same
 //! life without a shell: entries that are at hand in, messages out. `replay` feeds it from files, [`rule_test`] from a test's
 //! lines. [`explain`] tells why a rule does or does not fire, [`selected`] which rules have no stream to read.
 //!
@@ -35,11 +36,13 @@ pub mod detect;
 pub mod explain;
 pub mod finding;
 pub mod hit;
+pub mod inspector;
 pub mod owner;
 pub mod playback;
 pub mod publish;
 pub mod push;
 pub mod record;
+pub mod reload;
 pub mod rule_test;
 pub mod rules;
 pub mod scan;

@@ -6,24 +6,24 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge, histogram};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
-use crate::batch::{EntryId, Labels, StreamId};
-use crate::detect::{Changes, Detector, OWN_TENANT, RestoreError, Saved};
-use crate::finding::{Finding, Message, MessageSettings, Origin};
-use crate::hit::{Hit, Parts, Progress, Role, Scanned};
+use crate::detect::{Changes, Detector, RestoreError, Saved, Settings};
+use crate::finding::{Finding, Message, MessageSettings, Origin, Redactor};
+use crate::hit::{Generation, Scanned};
 use crate::publish::{OutboxRequest, Pending};
 use crate::push::{Pressure, Submission};
 use crate::record::{Commit, FindingRow, NewMessage, OutboxRow, Store, StoreError};
-use crate::rules::OVERLOADED;
+use crate::rules::RuleSet;
 use crate::telemetry as names;
 use crate::time::Timestamp;
 use crate::web::FindingsQuery;
+
+mod ourselves;
 
 /// The wall clock, as the shell is given it: tests bring their own.
 pub type WallClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -45,6 +45,8 @@ const HELD_IDENTITIES_MAX: usize = 4096;
 /// The detector and the database, and what is between them and the rest of the process.
 pub struct Owner {
     detector: Detector,
+    /// Of which rule set hits are applied.
+    generation: Generation,
     store: Store,
     origin: Origin,
     messages: MessageSettings,
@@ -70,8 +72,38 @@ pub struct Inbox {
     pub questions: mpsc::Receiver<FindingsQuery>,
     /// What publishers want.
     pub outbox: mpsc::Receiver<OutboxRequest>,
+    /// Other rules and settings, and word of refused ones.
+    pub changes: mpsc::Receiver<Change>,
     /// Becomes true when the owner should finish what it has and end.
     pub stop: watch::Receiver<bool>,
+}
+
+/// What a reload tells the owner.
+#[derive(Debug)]
+pub enum Change {
+    /// From here on other rules are in use.
+    TakeOver(Box<TakeOver>),
+    /// The files that the own rule `rule` is about were refused for `error`, or with `None` are fine.
+    Refused {
+        /// [`RULES_INVALID`](crate::rules::RULES_INVALID) or [`CONFIG_INVALID`](crate::rules::CONFIG_INVALID).
+        rule: &'static str,
+        /// What is wrong with them, a line for each thing.
+        error: Option<String>,
+    },
+}
+
+/// Other rules, and what else may change while trommel runs.
+#[derive(Debug)]
+pub struct TakeOver {
+    /// The number of the set. What was inspected for the set before it alone is in the queue when this is sent; what comes
+    /// afterwards was inspected for this set, or for both.
+    pub generation: Generation,
+    /// The rules.
+    pub rules: Arc<RuleSet>,
+    /// How they are applied, and what is redacted, if that changes too.
+    pub settings: Option<(Settings, Redactor)>,
+    /// Told when they are in use.
+    pub done: oneshot::Sender<()>,
 }
 
 /// What an owner needs besides its detector and store.
@@ -133,6 +165,7 @@ impl Owner {
         let last_tick = clock();
         Ok(Self {
             detector,
+            generation: Generation::default(),
             store,
             origin,
             messages,
@@ -162,11 +195,22 @@ impl Owner {
                     while group.len() < GROUP_MAX && let Ok(next) = inbox.submissions.try_recv() {
                         group.push(next);
                     }
-                    for submission in group {
-                        self.apply(submission.scanned, submission.received);
-                        recorded.push(submission.recorded);
-                    }
+                    recorded.extend(group.into_iter().filter_map(|submission| self.apply(submission)));
                 }
+                Some(change) = inbox.changes.recv() => match change {
+                    Change::TakeOver(next) => {
+                        // Of what comes in meanwhile there may be no end, and it is for both sets.
+                        for _ in 0..inbox.submissions.len() {
+                            let waiting = inbox.submissions.try_recv().ok();
+                            recorded.extend(waiting.and_then(|submission| self.apply(submission)));
+                        }
+                        if self.commit() {
+                            recorded.drain(..).for_each(tell);
+                        }
+                        self.take_over(*next);
+                    }
+                    Change::Refused { rule, error } => self.tell_of_refusal(rule, error),
+                },
                 Some(question) = inbox.questions.recv() => self.answer(question),
                 Some(request) = inbox.outbox.recv() => {
                     self.serve(request);
@@ -179,8 +223,7 @@ impl Owner {
                 _ = inbox.stop.wait_for(|stop| *stop) => {
                     inbox.submissions.close();
                     while let Some(last) = inbox.submissions.recv().await {
-                        self.apply(last.scanned, last.received);
-                        recorded.push(last.recorded);
+                        recorded.extend(self.apply(last));
                     }
                     if self.commit() {
                         recorded.into_iter().for_each(tell);
@@ -195,12 +238,40 @@ impl Owner {
         }
     }
 
-    fn apply(&mut self, scanned: Scanned, received: Timestamp) {
+    /// Applies what a request says to the rules in use, and returns who is to be told once that is on disk.
+    fn apply(&mut self, mut submission: Submission) -> Option<oneshot::Sender<()>> {
+        let received = submission.received;
+        let Some(scanned) = submission.take_for(self.generation) else {
+            // See `TakeOver::generation`. Its rules' places would mean other rules here, so nothing of it is applied; the request
+            // is answered, and counted, as early.
+            error!(
+                inspected_for = submission.generation.0,
+                in_use = self.generation.0,
+                "a request was inspected for rules that are no longer in use; it decides nothing"
+            );
+            return None;
+        };
+        self.apply_scanned(scanned, received);
+        Some(submission.recorded)
+    }
+
+    fn apply_scanned(&mut self, scanned: Scanned, received: Timestamp) {
         histogram!(names::BATCH_ENTRIES).record(scanned.progress.times.len() as f64);
         if let Some(newest) = scanned.progress.times.iter().max() {
             histogram!(names::EVENT_LAG_SECONDS).record(received.since(*newest).as_secs_f64());
         }
         self.detector.apply(scanned, received);
+    }
+
+    fn take_over(&mut self, next: TakeOver) {
+        if let Some((settings, redactor)) = next.settings {
+            self.origin = settings.origin.clone();
+            self.detector.set_settings(settings, redactor);
+        }
+        self.detector.set_rules(next.rules);
+        self.generation = next.generation;
+        // Who asked for it may have gone.
+        let _ = next.done.send(());
     }
 
     /// What happens without being asked.
@@ -210,59 +281,6 @@ impl Owner {
         self.detector.tick(now);
         self.measure();
         self.last_tick = now;
-    }
-
-    /// Turns what load made us do into a match of the rule about it, and lets our own time pass.
-    fn tell_of_pressure(&mut self, now: Timestamp) {
-        let Pressure {
-            shed_entries,
-            shed_requests,
-            early_entries,
-        } = &*self.pressure;
-        let counted =
-            [shed_entries, shed_requests, early_entries].map(|count| count.load(Ordering::Relaxed));
-        let [entries, requests, early] = [0, 1, 2].map(|at| counted[at] - self.told[at]);
-        self.told = counted;
-        if entries + requests > 0 {
-            self.detector.lose(self.last_tick, now);
-        }
-        let rule = self.detector.rules().find(OVERLOADED).map(|(rule, _)| rule);
-        if let Some(rule) = rule.filter(|_| entries + requests + early > 0) {
-            let line = format!(
-                "{entries} entries and {requests} whole requests were not inspected; {early} entries were answered before they were on disk"
-            );
-            warn!(
-                entries,
-                requests, early, "overloaded: shed entries and requests, early entries"
-            );
-            let hit = Hit {
-                rule,
-                role: Role::Match,
-                parts: Parts::MATCH,
-                at: now,
-                stream: StreamId(0),
-                labels: Arc::new(Labels::default()),
-                entry: EntryId(now.0.unsigned_abs()),
-                key: Arc::default(),
-                values: Box::default(),
-                captures: Box::default(),
-                line: line.into_bytes().into(),
-            };
-            let progress = Progress {
-                tenant: OWN_TENANT.into(),
-                streams: vec![(StreamId(0), 1)],
-                times: vec![now],
-                oldest: Vec::new(),
-            };
-            self.detector.apply(
-                Scanned {
-                    hits: vec![hit],
-                    progress,
-                },
-                now,
-            );
-        }
-        self.detector.tick_own(now);
     }
 
     fn answer(&self, question: FindingsQuery) {
@@ -476,13 +494,15 @@ fn pending(row: OutboxRow) -> Pending {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicI64;
+    use std::sync::atomic::{AtomicI64, Ordering};
 
     use super::*;
+    use crate::batch::{EntryId, StreamId};
     use crate::detect::Settings;
     use crate::finding::Redactor;
+    use crate::hit::{Hit, Parts, Progress, Role, RuleIndex};
     use crate::record::Limits;
-    use crate::rules::RuleSet;
+    use crate::rules::{Match, OVERLOADED, Rule};
 
     const START: i64 = 1_790_000_000_000_000_000;
 
@@ -526,6 +546,7 @@ mod tests {
             submissions: mpsc::channel(1).1,
             questions: mpsc::channel(1).1,
             outbox: outbox_inbox,
+            changes: mpsc::channel(1).1,
             stop: stopped,
         };
         (owner, inbox, outbox, stop)
@@ -544,6 +565,114 @@ mod tests {
             // Time is paused: this only lets the owner's own timer come.
             tokio::time::advance(Duration::from_secs(1)).await;
         }
+    }
+
+    fn scanned(rule: u32) -> Scanned {
+        let at = Timestamp(START);
+        let hit = Hit {
+            rule: RuleIndex(rule),
+            role: Role::Match,
+            parts: Parts::MATCH,
+            at,
+            stream: StreamId(1),
+            labels: Arc::default(),
+            entry: EntryId(1),
+            key: Arc::default(),
+            values: Box::default(),
+            captures: Box::default(),
+            line: b"a line".as_slice().into(),
+        };
+        let progress = Progress {
+            streams: vec![(StreamId(1), 1)],
+            times: vec![at],
+            ..Progress::default()
+        };
+        let hits = vec![hit];
+        Scanned { hits, progress }
+    }
+
+    /// The rules `ids`, which no line matches, and those about trommel itself.
+    fn rules(ids: &[&str]) -> Arc<RuleSet> {
+        let rules = ids
+            .iter()
+            .map(|id| Arc::new(Rule::new(*id, Match::default())));
+        let set = RuleSet {
+            rules: rules.collect(),
+            hash: String::new(),
+        };
+        Arc::new(set.with_own())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_request_is_judged_by_the_rules_in_use_when_its_turn_comes() {
+        let (pressure, nanos) = (Arc::new(Pressure::default()), Arc::new(AtomicI64::new(0)));
+        let (owner, mut inbox, outbox, stop) = owner(&pressure, &nanos);
+        let (submissions, changes);
+        (submissions, inbox.submissions) = mpsc::channel(8);
+        (changes, inbox.changes) = mpsc::channel(8);
+        let [zero, one, two] = [0, 1, 2].map(Generation);
+        let take_over = |generation, ids: &[&str]| {
+            let (done, taken) = oneshot::channel();
+            let next = TakeOver {
+                generation,
+                rules: rules(ids),
+                settings: None,
+                done,
+            };
+            let sent = changes.try_send(Change::TakeOver(Box::new(next)));
+            assert!(sent.is_ok(), "there is room");
+            taken
+        };
+        // What was inspected for which sets, with the place of the rule that is hit.
+        let submit = |generation, rule, successor: Option<(Generation, u32)>| {
+            let (recorded, on_disk) = oneshot::channel();
+            let submission = Submission {
+                scanned: scanned(rule),
+                generation,
+                successor: successor.map(|(next, rule)| Box::new((next, scanned(rule)))),
+                received: Timestamp(START),
+                recorded,
+            };
+            let sent = submissions.try_send(submission);
+            assert!(sent.is_ok(), "there is room");
+            on_disk
+        };
+        let asks = async {
+            let taken = take_over(one, &["a"]);
+            taken.await.expect("it is taken");
+            // Both wait when the next set comes: the first for the old set alone, the second for both.
+            let old = submit(one, 0, None);
+            let both = submit(one, 0, Some((two, 1)));
+            let taken = take_over(two, &["0", "b"]);
+            old.await.expect("recorded");
+            both.await.expect("recorded");
+            taken.await.expect("it is taken");
+            let both = submit(one, 0, Some((two, 1)));
+            both.await.expect("recorded");
+            // Nothing is applied that is not for the set in use, and who sent it is told so by silence.
+            for generation in [zero, one] {
+                let stale = submit(generation, 0, None);
+                stale.await.expect_err("not recorded");
+            }
+            let mut told = Vec::new();
+            let mut after = 0;
+            for _ in 0..3 {
+                let (seq, message) = next(&outbox, after).await;
+                after = seq;
+                let subject = message["subject"].as_str().unwrap_or_default();
+                told.push(format!("{subject} {}", message["data"]["reason"]));
+            }
+            assert_eq!(
+                told,
+                [r#"a "opened""#, r#"a "rule_removed""#, r#"b "opened""#]
+            );
+            let (reply, answer) = oneshot::channel();
+            let request = OutboxRequest::Next { after, reply };
+            outbox.send(request).await.expect("the owner is there");
+            assert!(answer.await.expect("an answer").is_none());
+            let _ = stop.send(true);
+        };
+        tokio::join!(owner.drive(inbox), asks);
     }
 
     #[tokio::test(start_paused = true)]

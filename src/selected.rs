@@ -1,10 +1,10 @@
 //! Which rules have streams to read: a rule whose selector has matched nothing for a day looks for what is not there.
 //!
 //! Told of streams as they come and of the wall clock: what counts is how long a rule has gone without a stream while trommel
-//! was running, and a log that stands still must not hide that. Nothing of it is kept: after a restart every rule has a day again,
-//! and so has every rule after a change of rules.
+//! was running, and a log that stands still must not hide that. Nothing of it is kept: after a restart every rule has a day again.
+//! After a change of rules, those have that read other streams than before.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +43,22 @@ impl Selected {
             rules: concerned.map(|rule| (Arc::clone(rule), now)).collect(),
             known: HashSet::new(),
             round: now,
+        }
+    }
+
+    /// Goes on with other rules. What is known of a rule that reads the same streams as before stays.
+    pub fn set_rules(&mut self, rules: &RuleSet, now: Timestamp) {
+        let reads = |rule: &Rule| {
+            let unless = rule.unless.as_ref().map(ToString::to_string);
+            (rule.id.clone(), rule.selector.to_string(), unless)
+        };
+        let before = self.rules.iter().map(|(rule, last)| (reads(rule), *last));
+        let before: HashMap<_, _> = before.collect();
+        *self = Self::new(rules, now);
+        for (rule, last) in &mut self.rules {
+            if let Some(seen) = before.get(&reads(rule)) {
+                *last = *seen;
+            }
         }
     }
 
@@ -135,6 +151,27 @@ mod tests {
         let mut selected = selected();
         selected.see(&stream(&[("app", "api"), ("pod", "canary")]), at(DAY));
         assert_eq!(selected.unselected(at(DAY)), ["api", "web"]);
+    }
+
+    #[test]
+    fn after_a_change_of_rules_those_that_read_other_streams_have_a_day_again() {
+        let mut selected = selected();
+        let text = "rules:
+- {id: api, selector: app=api, unless: pod=canary, match: another text, incident_type: workload_failure}
+- {id: web, selector: app=www, match: a failure, incident_type: workload_failure}
+- {id: new, selector: app=new, match: a failure, incident_type: workload_failure}
+";
+        let source = SourceText {
+            name: "rules.yaml".to_owned(),
+            text: text.to_owned(),
+        };
+        let rules = load(&[source], &LoadOptions::default()).set.expect("valid");
+        selected.set_rules(&rules, at(DAY / 2));
+        assert_eq!(selected.unselected(at(DAY)), ["api"]);
+        assert_eq!(
+            selected.unselected(at(DAY + DAY / 2)),
+            ["api", "new", "web"]
+        );
     }
 
     #[test]

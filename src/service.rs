@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -15,19 +14,21 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 
-use crate::batch::Batch;
 use crate::config::{self, Config};
-use crate::detect::{Detector, Settings};
-use crate::finding::{MessageSettings, Redactor};
-use crate::hit::Scanned;
+use crate::detect::Detector;
+use crate::finding::MessageSettings;
+use crate::inspector::Inspection;
 use crate::owner::{Inbox, Owner, OwnerError, Surroundings, WallClock};
 use crate::publish::{
     NatsError, NatsSettings, Outbox, OutboxRequest, Status, publish_to_nats, publish_to_writer,
 };
-use crate::push::{Inspect, Limits, Phase, Pressure, Server};
+use crate::push::{Limits, Phase, Pressure, Server};
 use crate::record::{self, Store, StoreError};
-use crate::rules::RuleSet;
-use crate::scan::{Scanner, Scratch};
+use crate::reload::{
+    Beginning, Reached, Reloader, Reloads, Status as ReloadStatus, detect_settings, redactor,
+    reloads,
+};
+use crate::scan::Scanner;
 use crate::selected::Selected;
 use crate::telemetry::{self, Telemetry};
 use crate::web::{self, Admin};
@@ -87,6 +88,7 @@ pub struct Service {
     publishing: JoinSet<()>,
     outbox: mpsc::Sender<OutboxRequest>,
     owner: JoinHandle<()>,
+    reloads: Reloads,
 }
 
 impl Service {
@@ -94,15 +96,17 @@ impl Service {
     ///
     /// # Errors
     /// [`StartError`] for an address, a directory or state that cannot be used. NATS need not be there.
-    pub async fn start(
-        config: Config,
-        rules: RuleSet,
-        clock: WallClock,
-    ) -> Result<Self, StartError> {
+    pub async fn start(beginning: Beginning, clock: WallClock) -> Result<Self, StartError> {
+        let Beginning {
+            config,
+            settings,
+            settings_digest,
+            rules,
+            rules_digest,
+        } = beginning;
         let telemetry = telemetry::install();
         let rules = Arc::new(rules.with_own());
         let scanner = Scanner::new(Arc::clone(&rules)).excluding(config.exclude.clone());
-        measure_rules(&rules, clock().0);
         let selected = Arc::new(Mutex::new(Selected::new(&rules, clock())));
         let (unselected_sender, unselected) = watch::channel(Vec::new());
 
@@ -122,8 +126,7 @@ impl Service {
         )?;
         let detector = Detector::new(
             detect_settings(&config),
-            Redactor::new(config.redact.clone())
-                .with_sensitive_namespaces(config.sensitive_namespaces.clone()),
+            redactor(&config),
             Arc::clone(&rules),
         );
         let pressure = Arc::new(Pressure::default());
@@ -131,6 +134,7 @@ impl Service {
         let (submissions, submissions_inbox) = mpsc::channel(SUBMISSIONS_MAX);
         let (questions, questions_inbox) = mpsc::channel(16);
         let (outbox, outbox_inbox) = mpsc::channel(64);
+        let (changes, changes_inbox) = mpsc::channel(4);
         let (stop_owner, owner_stop) = watch::channel(false);
         let subject_prefix = config.nats.as_ref().map(|nats| nats.subject_prefix.clone());
         let mut messages = MessageSettings::default();
@@ -151,6 +155,7 @@ impl Service {
             submissions: submissions_inbox,
             questions: questions_inbox,
             outbox: outbox_inbox,
+            changes: changes_inbox,
             stop: owner_stop,
         };
         let owner = spawn_owner(owner, inbox)?;
@@ -158,7 +163,9 @@ impl Service {
         let publishing = publish(&config, &outbox, &newest);
         let (ready, readiness) = watch::channel(true);
         let (stop_web, web_stop) = watch::channel(false);
-        let (_, rules_in_use) = watch::channel(Arc::clone(&rules));
+        let (rules_sender, rules_in_use) = watch::channel(Arc::clone(&rules));
+        let (status_sender, status) = watch::channel(ReloadStatus::loaded(clock()));
+        let (reloads, reload_inbox) = reloads();
         let mut beside = JoinSet::new();
         beside.spawn(web::serve(
             admin_listener,
@@ -167,26 +174,40 @@ impl Service {
                 findings: questions,
                 rules: rules_in_use,
                 unselected,
+                status,
+                reloads: reloads.clone(),
                 ready: readiness,
             }),
             web_stop,
         ));
-        beside.spawn(keep_up(telemetry));
+        beside.spawn(keep_up(telemetry.clone()));
         beside.spawn(tell_unselected(
             Arc::clone(&selected),
             Arc::clone(&clock),
             unselected_sender,
         ));
 
-        let inspector = Arc::new(Inspector::new(scanner, selected, clock));
-        let server = Server::new(
+        let inspection = Inspection::new(scanner, Arc::clone(&selected), Arc::clone(&clock));
+        let server = Arc::new(Server::new(
             push_limits(&config.limits),
-            inspector,
+            inspection.inspector(),
             submissions,
             pressure,
-        );
+        ));
         let (phase, phases) = watch::channel(Phase::Serving);
-        let serving = tokio::spawn(Arc::new(server).serve(push_listener, phases));
+        let serving = tokio::spawn(Arc::clone(&server).serve(push_listener, phases));
+        let reached = Reached {
+            server,
+            inspection,
+            owner: changes,
+            selected,
+            rules: rules_sender,
+            status: status_sender,
+            telemetry,
+            clock,
+        };
+        let reloader = Reloader::new(config, settings, settings_digest, rules_digest, reached);
+        beside.spawn(reloader.drive(reload_inbox));
         info!(push = %push, admin = %admin, "listening");
         Ok(Self {
             push,
@@ -200,6 +221,7 @@ impl Service {
             publishing,
             outbox,
             owner,
+            reloads,
         })
     }
 
@@ -213,6 +235,12 @@ impl Service {
     #[must_use]
     pub fn admin_address(&self) -> SocketAddr {
         self.admin
+    }
+
+    /// Where a reload of rules and settings is asked for.
+    #[must_use]
+    pub fn reloads(&self) -> Reloads {
+        self.reloads.clone()
     }
 
     /// Stops in order: readiness ends at once, while every push is served for `delay` more; then no request is accepted, those under way
@@ -361,23 +389,6 @@ async fn tell_unselected(
     }
 }
 
-fn measure_rules(rules: &RuleSet, now_nanos: i64) {
-    metrics::gauge!(telemetry::RULES_LOADED).set(rules.rules.len() as f64);
-    metrics::gauge!(telemetry::RULES_LAST_RELOAD_SUCCESSFUL).set(1.0);
-    metrics::gauge!(telemetry::RULES_LAST_RELOAD_TIMESTAMP_SECONDS).set(now_nanos as f64 / 1e9);
-}
-
-fn detect_settings(config: &Config) -> Settings {
-    let detect = &config.detect;
-    Settings {
-        late_by: detect.late_by,
-        max_age: Some(detect.max_age),
-        keys_max: count(detect.keys_max),
-        identities_max: count(detect.identities_max),
-        ..Settings::live(config.origin.clone())
-    }
-}
-
 fn push_limits(limits: &config::Limits) -> Limits {
     Limits {
         body_bytes_max: count(limits.body_bytes_max),
@@ -407,59 +418,4 @@ fn nats_settings(nats: &config::Nats) -> NatsSettings {
 /// A checked setting as a count of things in memory; what does not fit there is no bound.
 fn count(setting: u64) -> usize {
     usize::try_from(setting).unwrap_or(usize::MAX)
-}
-
-/// The scanner as the push server calls it: a scratch for each worker that is at it.
-struct Inspector {
-    scanner: Scanner,
-    scratches: Mutex<Vec<Scratch>>,
-    selected: Arc<Mutex<Selected>>,
-    clock: WallClock,
-}
-
-impl Inspector {
-    fn new(scanner: Scanner, selected: Arc<Mutex<Selected>>, clock: WallClock) -> Self {
-        Self {
-            scanner,
-            scratches: Mutex::default(),
-            selected,
-            clock,
-        }
-    }
-
-    /// Keeps in mind which streams there are.
-    fn see(&self, batch: &Batch, entries: &Range<usize>) {
-        let now = (self.clock)();
-        let mut selected = self.selected.lock().unwrap_or_else(PoisonError::into_inner);
-        for part in &batch.streams {
-            if !part.entries_within(entries).is_empty()
-                && !self.scanner.leaves_out_stream(&part.stream.labels)
-            {
-                selected.see(&part.stream, now);
-            }
-        }
-    }
-
-    fn scratches(&self) -> std::sync::MutexGuard<'_, Vec<Scratch>> {
-        self.scratches
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Inspect for Inspector {
-    fn inspect(&self, batch: &Batch, entries: Range<usize>, out: &mut Scanned) {
-        self.see(batch, &entries);
-        // As many as there are workers: each takes one and brings it back.
-        let mut scratch = self.scratches().pop().unwrap_or_default();
-        self.scanner
-            .note_oldest(batch, entries.clone(), &mut out.progress.oldest);
-        self.scanner
-            .scan(batch, entries, &mut scratch, &mut out.hits);
-        scratch.take_candidates(|rule, candidates| {
-            let id = self.scanner.rules().rule(rule).id.clone();
-            metrics::counter!(telemetry::RULE_CANDIDATES_TOTAL, "rule" => id).increment(candidates);
-        });
-        self.scratches().push(scratch);
-    }
 }

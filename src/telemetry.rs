@@ -7,7 +7,7 @@
 //! or a label value of a user's log above `debug`.
 
 use std::io::IsTerminal;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
@@ -119,7 +119,14 @@ metrics! {
     RULES_LOADED = "trommel_rules_loaded", Gauge, [], "Rules in use.";
     RULES_UNSELECTED = "trommel_rules_unselected", Gauge, [], "Rules whose selector has matched no stream for 24 hours of running; /api/v1/rules and the log name them.";
     RULES_LAST_RELOAD_SUCCESSFUL = "trommel_rules_last_reload_successful", Gauge, [], "1 when the newest rule files are in use, 0 when they were refused and older rules go on.";
-    RULES_LAST_RELOAD_TIMESTAMP_SECONDS = "trommel_rules_last_reload_timestamp_seconds", Gauge, [], "When rules were last taken into use.";
+    RULES_LAST_RELOAD_SUCCESS_TIMESTAMP_SECONDS = "trommel_rules_last_reload_success_timestamp_seconds", Gauge, [], "When the rule files were last found valid and in use.";
+    RULES_RELOADS_TOTAL = "trommel_rules_reloads_total", Counter, ["outcome"], "Times that rule files were loaded, by taken or refused; the start is one.";
+    RULES_INFO = "trommel_rules_info", Gauge, ["hash"], "Always 1; the label is the hash of all rules in use, as /api/v1/rules and trommel rules show it.";
+
+    CONFIG_LAST_RELOAD_SUCCESSFUL = "trommel_config_last_reload_successful", Gauge, [], "1 when the newest settings file is in use, 0 when it was refused and older settings go on.";
+    CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP_SECONDS = "trommel_config_last_reload_success_timestamp_seconds", Gauge, [], "When the settings file was last found valid.";
+    CONFIG_RELOADS_TOTAL = "trommel_config_reloads_total", Counter, ["outcome"], "Times that the settings file was loaded, by taken or refused; the start is one.";
+    CONFIG_AFTER_RESTART = "trommel_config_settings_after_restart", Gauge, [], "Settings that are written otherwise than trommel was started with and take effect after a restart; /api/v1/config and the log name them.";
 
     DUPLICATES_TOTAL = "trommel_duplicates_total", Counter, [], "Matches that were not counted because the same entry had been.";
     KEYS = "trommel_keys", Gauge, [], "Keys with a window or an open finding.";
@@ -148,6 +155,8 @@ metrics! {
 #[derive(Debug, Clone)]
 pub struct Telemetry {
     handle: PrometheusHandle,
+    /// Hash of the rules in use. The recorder would go on to show every hash that there was.
+    rules: Arc<Mutex<Option<String>>>,
 }
 
 impl Telemetry {
@@ -156,7 +165,21 @@ impl Telemetry {
     pub fn render(&self) -> String {
         let mut text = self.handle.render();
         process::render(&mut text);
+        let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(hash) = &*rules {
+            let info = METRICS.iter().find(|metric| metric.name == RULES_INFO);
+            let help = info.map_or("", |info| info.help);
+            text += &format!(
+                "# HELP {RULES_INFO} {help}\n# TYPE {RULES_INFO} gauge\n{RULES_INFO}{{hash=\"{hash}\"}} 1\n\n"
+            );
+        }
         text
+    }
+
+    /// From now on rules with that hash, hex digits, are in use.
+    pub fn tell_rules(&self, hash: &str) {
+        let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        *rules = Some(hash.to_owned());
     }
 
     /// Adds up what histograms have collected. To be called every few seconds, or a process that nobody scrapes keeps every observation.
@@ -177,7 +200,10 @@ pub fn install() -> Telemetry {
             let handle = recorder.handle();
             metrics::set_global_recorder(recorder).expect("only this function installs a recorder");
             register();
-            Telemetry { handle }
+            Telemetry {
+                handle,
+                rules: Arc::default(),
+            }
         })
         .clone()
 }
@@ -246,23 +272,52 @@ pub fn check_log_filter(filter: &str) -> Result<(), ParseError> {
 pub fn start_log(filter: &str, format: LogFormat) -> Result<(), ParseError> {
     let filter = EnvFilter::builder().parse(filter)?;
     let terminal = std::io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr);
     let json = match format {
         LogFormat::Auto => !terminal,
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
     // A second start (tests run several instances in one process) keeps the first one's settings.
-    let _ = if json {
-        log.json()
+    if json {
+        let log = log
+            .json()
             .flatten_event(true)
             .with_span_list(false)
-            .try_init()
+            .with_env_filter(filter)
+            .with_filter_reloading();
+        let filter = log.reload_handle();
+        if log.try_init().is_ok() {
+            let _ = SET_FILTER.set(Box::new(move |new| filter.reload(new)));
+        }
     } else {
-        log.with_ansi(terminal && colour_is_wanted()).try_init()
-    };
+        let log = log
+            .with_ansi(terminal && colour_is_wanted())
+            .with_env_filter(filter)
+            .with_filter_reloading();
+        let filter = log.reload_handle();
+        if log.try_init().is_ok() {
+            let _ = SET_FILTER.set(Box::new(move |new| filter.reload(new)));
+        }
+    }
+    Ok(())
+}
+
+type SetFilter = dyn Fn(EnvFilter) -> Result<(), tracing_subscriber::reload::Error> + Send + Sync;
+
+/// Exchanges the filter of the log that was started.
+static SET_FILTER: OnceLock<Box<SetFilter>> = OnceLock::new();
+
+/// Logs by another filter from now on. Without a log nothing happens.
+///
+/// # Errors
+/// When `filter` cannot be read.
+pub fn set_log_filter(filter: &str) -> Result<(), ParseError> {
+    let filter = EnvFilter::builder().parse(filter)?;
+    if let Some(set) = SET_FILTER.get() {
+        // It fails only when the log is gone with the process.
+        let _ = set(filter);
+    }
     Ok(())
 }
 
@@ -287,6 +342,7 @@ mod tests {
         let recorder = recorder();
         let telemetry = Telemetry {
             handle: recorder.handle(),
+            rules: Arc::default(),
         };
         metrics::with_local_recorder(&recorder, || {
             register();

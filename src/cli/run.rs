@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Exit, sample};
 use crate::config::{Config, ConfigError, RawConfig, RawDetect, RawNats, Span};
-use crate::rules::{self, LoadOptions, RuleSet};
+use crate::reload::{Beginning, ReloadError, Reloads, RuleFiles, RuleSources, SettingsFile};
+use crate::rules::{self, RuleSet};
 use crate::service::Service;
 use crate::telemetry;
 use crate::time::{TimeError, Timestamp, parse_duration};
@@ -61,11 +62,16 @@ fn span(text: &str) -> Result<Span, TimeError> {
     parse_duration(text).map(Span)
 }
 
-/// Runs until SIGTERM or SIGINT; a second signal ends it at once.
+/// Runs until SIGTERM or SIGINT; a second signal ends it at once. SIGHUP has files read anew.
 pub(super) fn run(arguments: &RunArgs, diagnostics: &mut impl Write) -> anyhow::Result<Exit> {
-    let config = arguments.to_config()?;
+    let again = arguments.clone();
+    let settings = SettingsFile::new(arguments.config.clone(), move || again.to_config());
+    let (settings_digest, config) = settings.load();
+    let config = config?;
     telemetry::start_log(&config.log.level, config.log.format)?;
-    let Some(rules) = load_rules(&config, diagnostics)? else {
+    let files = RuleSources::of(&config).read();
+    let rules_digest = files.digest();
+    let Some(rules) = load_rules(files, diagnostics)? else {
         writeln!(
             diagnostics,
             "trommel: the rules are not valid; nothing was started"
@@ -80,7 +86,16 @@ pub(super) fn run(arguments: &RunArgs, diagnostics: &mut impl Write) -> anyhow::
         // Handled from here on, or a signal during the start would end the process at once.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let service = Service::start(config, rules, Arc::new(Timestamp::wall_clock)).await?;
+        let hangup = signal(SignalKind::hangup())?;
+        let beginning = Beginning {
+            config,
+            settings,
+            settings_digest,
+            rules,
+            rules_digest,
+        };
+        let service = Service::start(beginning, Arc::new(Timestamp::wall_clock)).await?;
+        tokio::spawn(reload_on(hangup, service.reloads()));
         if arguments.sample {
             tokio::spawn(sample::push(service.push_address()));
         }
@@ -102,23 +117,26 @@ pub(super) fn run(arguments: &RunArgs, diagnostics: &mut impl Write) -> anyhow::
     ended
 }
 
-/// The shipped rules and those of the configured files; problems are shown. `None` if they are not valid.
-fn load_rules(config: &Config, diagnostics: &mut impl Write) -> anyhow::Result<Option<RuleSet>> {
-    let mut read = rules::read_paths(&config.rules);
-    if config.builtin {
-        read.sources.extend(rules::builtin());
-    }
-    let options = LoadOptions::of_instance(&config.origin.environment);
-    let loaded = rules::load(&read.sources, &options);
-    let mut problems = read.problems;
-    let unreadable = !problems.is_empty();
-    problems.extend(loaded.problems);
-    if !problems.is_empty() {
+/// The rules that `files` make; problems are shown. `None` if they are not valid.
+fn load_rules(files: RuleFiles, diagnostics: &mut impl Write) -> anyhow::Result<Option<RuleSet>> {
+    let loaded = files.load();
+    if !loaded.problems.is_empty() {
         let colour = telemetry::colour_is_wanted() && std::io::stderr().is_terminal();
-        let report = rules::report::text(&problems, &read.sources, colour);
+        let report = rules::report::text(&loaded.problems, &loaded.sources, colour);
         write!(diagnostics, "{report}")?;
     }
-    Ok(loaded.set.filter(|_| !unreadable))
+    Ok(loaded.set)
+}
+
+/// Has files read anew on every signal.
+async fn reload_on(mut hangup: Signal, reloads: Reloads) {
+    while hangup.recv().await.is_some() {
+        tracing::info!("reloading on a signal");
+        // What is refused was logged where it was found.
+        if reloads.reload().await == Err(ReloadError::Stopping) {
+            return;
+        }
+    }
 }
 
 impl RunArgs {

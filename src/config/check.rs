@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::raw::{RawDetect, RawGrafana, RawLimits, RawLog, RawNats, Size, Span};
-use super::{Detect, Limits, Log, Nats};
+use super::{Config, Detect, Limits, Log, Nats};
 use crate::finding::Grafana;
 use crate::rules::{Exclusion, Pattern};
 use crate::telemetry::check_log_filter;
@@ -94,6 +94,19 @@ impl Check {
             Duration::from_millis(*range_ms.start())..=Duration::from_millis(*range_ms.end());
         let value = value.map(|span| span.0);
         self.within(key, value, default, range, format_duration)
+    }
+
+    /// Zero, or long enough that looking is not all there is to do.
+    pub(super) fn reload_interval(&mut self, value: Option<Span>) -> Duration {
+        if value == Some(Span(Duration::ZERO)) {
+            return Duration::ZERO;
+        }
+        self.span(
+            "reload_interval",
+            value,
+            Config::RELOAD_INTERVAL,
+            50..=3_600_000,
+        )
     }
 
     /// A name that can stand in a subject, a path and a message as it is. Only one with an empty default may be empty.

@@ -74,6 +74,9 @@ pub struct RawConfig {
     /// Trommel's own logs, on stderr.
     #[serde(deserialize_with = "or_default")]
     pub log: RawLog,
+    /// How often rule files and the settings file are looked at for changes, which are taken into use when they are seen twice alike. `0` looks only on SIGHUP and `POST /-/reload`.
+    #[schemars(extend("default" = Span(Config::RELOAD_INTERVAL)))]
+    pub reload_interval: Option<Span>,
 }
 
 /// Where findings are published.

@@ -83,7 +83,7 @@ fn variable(key: &str) -> String {
 /// Sets the level of logs, as `RUST_LOG` does elsewhere.
 pub const LOG_VARIABLE: &str = "TROMMEL_LOG";
 
-fn written(value: &Value) -> String {
+pub(super) fn written(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Array(items) => items.iter().map(written).collect::<Vec<_>>().join("; "),

@@ -167,6 +167,7 @@ fn the_table_holds_every_key() {
         nats.subject_prefix TROMMEL_NATS_SUBJECT_PREFIX ops.findings
         nats.url TROMMEL_NATS_URL -
         outbox_bytes_max TROMMEL_OUTBOX_BYTES_MAX 64MiB
+        reload_interval TROMMEL_RELOAD_INTERVAL 500ms
         rules TROMMEL_RULES -
         shutdown_delay TROMMEL_SHUTDOWN_DELAY 5s
         stdout TROMMEL_STDOUT -
@@ -214,7 +215,7 @@ fn what_is_no_setting_is_refused_with_its_place() {
         "cluster: a\nclustr: b\n",
         &[],
         expect![
-            "trommel.yaml:2:1: unknown field `clustr`, expected one of listen, admin_listen, data, rules, builtin, environment, cluster, instance, nats, stdout, detect, limits, outbox_bytes_max, shutdown_delay, evidence, exclude, grafana, log"
+            "trommel.yaml:2:1: unknown field `clustr`, expected one of listen, admin_listen, data, rules, builtin, environment, cluster, instance, nats, stdout, detect, limits, outbox_bytes_max, shutdown_delay, evidence, exclude, grafana, log, reload_interval"
         ],
     );
     refused(
@@ -384,6 +385,7 @@ evidence: {redact: [pin], sensitive_namespaces: [vault]}
 exclude: [app=loki]
 grafana: {url: "https://grafana.example", datasource: loki}
 log: {level: info, format: json}
+reload_interval: 1s
 "#;
 
 #[test]
@@ -421,4 +423,40 @@ fn settings_are_refused_by_schema_and_reader_alike() {
         }
     }
     assert!(apart.is_empty(), "{}", apart.join("\n"));
+}
+
+#[test]
+fn what_another_file_changes_is_told_without_its_secrets() {
+    let load = |yaml| load(yaml, &[], &RawConfig::default()).expect("fine");
+    let old =
+        load("nats: {url: 'nats://bob:hunter2x9@old:4222'}\nlimits: {body_bytes_max: 1MiB}\n");
+    let new = load(
+        "nats: {url: 'nats://bob:hunter3x9@new:4222'}\nlimits: {body_bytes_max: 1024KiB}\nexclude: [app=a, app=b]\nlog: {level: info}\n",
+    );
+    let texts = |changed: Vec<Changed>| -> String {
+        let lines = changed.into_iter().map(|changed| changed.text + "\n");
+        lines.collect()
+    };
+    let exclude = Config::EXCLUDE.join("; ");
+    assert_eq!(
+        texts(old.written.changed_in(&new.written)),
+        format!(
+            "`exclude` changed from `{exclude}` to `app=a; app=b`\n\
+             `nats.url` changed from `nats://‹redacted:url_userinfo›@old:4222` to `nats://‹redacted:url_userinfo›@new:4222`\n"
+        )
+    );
+    assert_eq!(texts(old.written.changed_in(&old.written)), "");
+    assert!(!format!("{new:?}").contains("hunter"));
+}
+
+#[test]
+fn files_are_looked_at_every_so_often_or_never() {
+    let interval = |text: &str| {
+        let yaml = format!("reload_interval: '{text}'");
+        load(&yaml, &[], &RawConfig::default()).map(|config| config.reload_interval)
+    };
+    assert_eq!(interval("0").expect("fine"), Duration::ZERO);
+    assert_eq!(interval("50ms").expect("fine"), Duration::from_millis(50));
+    let error = interval("49ms").expect_err("too often").to_string();
+    assert_eq!(error, "reload_interval: 49ms is not between 50ms and 1h");
 }

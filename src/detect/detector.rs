@@ -32,7 +32,7 @@ const TENANTS_MAX: usize = 1024;
 /// The same scanned batches in the same order give the same findings, byte for byte; entries of one batch may be in any order.
 pub struct Detector {
     pub(super) settings: Settings,
-    redactor: Redactor,
+    pub(super) redactor: Redactor,
     pub(super) rules: Arc<RuleSet>,
     pub(super) states: Vec<RuleState>,
     pub(super) tenants: BTreeMap<Arc<str>, Tenant>,
@@ -47,10 +47,10 @@ pub struct Detector {
     /// Keys of which findings of other rules may be made, that changed at this instant.
     pub(super) stirred: BTreeSet<KeyRef>,
     steps: u64,
-    changed: BTreeSet<KeyRef>,
+    pub(super) changed: BTreeSet<KeyRef>,
     changed_clocks: BTreeSet<Arc<str>>,
     pub(super) changes: Changes,
-    tally: Tally,
+    pub(super) tally: Tally,
 }
 
 /// When streams spoke in the batch at hand: times in order.
@@ -180,6 +180,15 @@ impl Detector {
         std::mem::take(&mut self.tally)
     }
 
+    /// Whether a finding of `rule` is open.
+    ///
+    /// # Panics
+    /// If `rule` is from another rule set.
+    #[must_use]
+    pub fn has_open(&self, rule: RuleIndex) -> bool {
+        !self.states[rule.0 as usize].open.is_empty()
+    }
+
     /// How much it holds. Cost: linear in the number of keys.
     #[must_use]
     pub fn sizes(&self) -> Sizes {
@@ -200,6 +209,17 @@ impl Detector {
 
     /// Takes everything that has changed since the last call: messages, and the state to be stored with them.
     pub fn take_changes(&mut self) -> Changes {
+        self.save_changed();
+        for tenant in std::mem::take(&mut self.changed_clocks) {
+            if let Some(Tenant { clock, .. }) = self.tenants.get(&tenant) {
+                self.changes.save_clock(&tenant, clock);
+            }
+        }
+        std::mem::take(&mut self.changes)
+    }
+
+    /// Notes the state of every key that has changed, under the name that it is stored by.
+    pub(super) fn save_changed(&mut self) {
         for at in std::mem::take(&mut self.changed) {
             let state = &mut self.states[at.rule.0 as usize];
             let rule = self.rules.rule(at.rule);
@@ -214,12 +234,6 @@ impl Detector {
             });
             self.changes.keys.insert(name, saved);
         }
-        for tenant in std::mem::take(&mut self.changed_clocks) {
-            if let Some(Tenant { clock, .. }) = self.tenants.get(&tenant) {
-                self.changes.save_clock(&tenant, clock);
-            }
-        }
-        std::mem::take(&mut self.changes)
     }
 
     fn is_too_old(&self, at: Timestamp, now: Timestamp) -> bool {
@@ -529,7 +543,7 @@ impl Detector {
         let state = &mut self.states[at.rule.0 as usize];
         let rule = self.rules.rule(at.rule);
         if !state.keys.contains_key(&place)
-            && !state.make_room(&mut self.tally, |gone| {
+            && !state.make_room(1, &mut self.tally, |gone| {
                 self.changed.insert(KeyRef {
                     rule: at.rule,
                     tenant: gone.0,
@@ -537,6 +551,7 @@ impl Detector {
                 });
             })
         {
+            self.tally.keys_refused += 1;
             return;
         }
         let spoke = |stream: StreamId, from: Timestamp, to: Timestamp| {

@@ -54,6 +54,11 @@ impl Identities {
         }
     }
 
+    /// The same entries, remembered for `horizon` from now on. Slices stay as long as they are: an entry is looked for in its own.
+    pub(super) fn with_horizon(self, horizon: Duration) -> Self {
+        Self { horizon, ..self }
+    }
+
     /// Remembers an entry; false if it was known.
     pub(super) fn remember(&mut self, at: Timestamp, entry: EntryId) -> bool {
         let slice = self

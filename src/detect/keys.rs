@@ -170,22 +170,21 @@ impl RuleState {
         }
     }
 
-    /// Makes room for one more key: the one longest untouched and not open goes. False if all are open.
+    /// Makes room for `more` keys: those longest untouched and not open go. False if only open ones are left and there is none.
     pub(super) fn make_room(
         &mut self,
+        more: usize,
         tally: &mut Tally,
-        gone: impl FnOnce((Arc<str>, Key)),
+        mut gone: impl FnMut((Arc<str>, Key)),
     ) -> bool {
-        if self.keys.len() < self.keys_max {
-            return true;
+        while self.keys.len() + more > self.keys_max {
+            let Some((_, place)) = self.idle.pop_first() else {
+                return false;
+            };
+            self.keys.remove(&place);
+            tally.keys_evicted += 1;
+            gone(place);
         }
-        let Some((_, place)) = self.idle.pop_first() else {
-            tally.keys_refused += 1;
-            return false;
-        };
-        self.keys.remove(&place);
-        tally.keys_evicted += 1;
-        gone(place);
         true
     }
 

@@ -1,4 +1,4 @@
-//! What a new rule set keeps, and what a restart brings back.
+//! What a new rule set and new settings keep, and what a restart brings back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,6 +8,8 @@ use super::correlation::Correlations;
 use super::detector::{Detector, Spoken};
 use super::keys::{KeyRef, RuleState, Tenant, Timers};
 use super::lifecycle::KeyState;
+use super::settings::Settings;
+use crate::finding::Redactor;
 use crate::hit::{Key, RuleIndex};
 use crate::rules::RuleSet;
 use crate::time::Timestamp;
@@ -19,12 +21,24 @@ struct Kept {
     meaning: u64,
     by: Vec<String>,
     state: KeyState,
+    /// Whether the rule is word for word the same, and what is stored of the key is as good as ever.
+    stored: bool,
 }
 
 impl Detector {
     /// Changes to another rule set. State of a rule whose meaning is unchanged stays; a changed rule starts with empty windows and
     /// its open findings go on, unless its `by` changed; those and the open findings of a removed rule end at their tenant's time.
+    ///
+    /// Hits that are applied afterwards must be of `rules`: a rule's index in one set means another rule, or none, in the next.
+    /// Costs a step for each key, and those of rules that have changed in anything are stored anew.
     pub fn set_rules(&mut self, rules: Arc<RuleSet>) {
+        self.exchange(rules, false);
+    }
+
+    /// Goes on with `rules`; `anew` stores every key again, since it is redacted otherwise now.
+    fn exchange(&mut self, rules: Arc<RuleSet>, anew: bool) {
+        // What has changed is named by the places of rules, which are about to be others.
+        self.save_changed();
         let old_rules = std::mem::replace(&mut self.rules, Arc::clone(&rules));
         let fresh = rules
             .rules
@@ -42,15 +56,26 @@ impl Detector {
 
         for (rule, old) in old_rules.rules.iter().zip(old_states) {
             let meaning = old.meaning;
-            let place = rules.find(&rule.id).map(|(index, _)| index);
+            let now = rules.find(&rule.id);
+            let place = now.map(|(index, _)| index);
+            let stored = !anew
+                && now.is_some_and(|(_, now)| {
+                    (&now.hash, &now.meaning) == (&rule.hash, &rule.meaning)
+                });
             match place.map(|index| &mut self.states[index.0 as usize]) {
                 Some(new) if new.meaning == meaning => {
-                    new.identities = old.identities;
+                    let horizon = new.identities.horizon();
+                    new.identities = old.identities.with_horizon(horizon);
                     new.seen = old.seen;
                 }
                 _ => self.identities -= old.identities.len(),
             }
-            for ((tenant, by_values), state) in old.keys {
+            let mut keys: Vec<_> = old.keys.into_iter().collect();
+            if place.is_some_and(|index| rules.rule(index).by == rule.by) {
+                // The one longest untouched is still the first to be evicted.
+                keys.sort_by_key(|(_, state)| state.touched);
+            }
+            for ((tenant, by_values), state) in keys {
                 self.keep(
                     place,
                     &rule.id,
@@ -60,11 +85,20 @@ impl Detector {
                         meaning,
                         by: rule.by.clone(),
                         state,
+                        stored,
                     },
                 );
             }
         }
         self.settle_in();
+    }
+
+    /// Changes how it decides and what it redacts, from now on. What is remembered stays: a key that redaction now names otherwise is
+    /// another key, and what `keys_max` has no more room for is forgotten, but nothing that is open.
+    pub fn set_settings(&mut self, settings: Settings, redactor: Redactor) {
+        self.settings = settings;
+        self.redactor = redactor;
+        self.exchange(Arc::clone(&self.rules), true);
     }
 
     /// Brings back what was stored, into a detector that has seen nothing.
@@ -117,6 +151,7 @@ impl Detector {
                 meaning: saved.meaning,
                 by: saved.by,
                 state: saved.state,
+                stored: false,
             };
             self.keep(place, &name.rule, kept);
         }
@@ -127,6 +162,12 @@ impl Detector {
     /// All keys are in their places under the present rules: what is expected is armed, findings that are made of others hold back
     /// what they did, and those whose parts are gone with their rules end.
     fn settle_in(&mut self) {
+        for (place, state) in self.states.iter_mut().enumerate() {
+            state.make_room(0, &mut self.tally, |(tenant, key)| {
+                let rule = RuleIndex(place as u32);
+                self.changed.insert(KeyRef { rule, tenant, key });
+            });
+        }
         let tenants = self.tenants.iter();
         let tenants: Vec<_> = tenants
             .map(|(name, tenant)| (Arc::clone(name), tenant.clock.newest))
@@ -149,6 +190,7 @@ impl Detector {
             meaning,
             by,
             mut state,
+            stored,
         } = kept;
         let Some(index) = place.filter(|index| self.rules.rule(*index).by == by) else {
             let at = self
@@ -164,16 +206,25 @@ impl Detector {
             return;
         };
         let rule = Arc::clone(self.rules.rule(index));
-        if self.states[index.0 as usize].meaning != meaning {
+        let of_rule = &mut self.states[index.0 as usize];
+        if of_rule.meaning != meaning {
             state.restart_counting(&rule);
         }
         state.fit(&rule);
         state.timer = None;
+        // It has its place, however many may be kept: a bound that is lower now forgets no open finding.
+        of_rule.keys.insert(
+            (Arc::clone(&tenant), Arc::clone(&by_values)),
+            KeyState::new(&rule),
+        );
         let at = KeyRef {
             rule: index,
             tenant,
             key: by_values,
         };
         self.step(&at, &Spoken::default(), |key, _| *key = state);
+        if stored {
+            self.changed.remove(&at);
+        }
     }
 }

@@ -194,8 +194,14 @@ pub(super) fn ended(told: Finding, at: Timestamp) -> Finding {
     }
 }
 
-/// The last revision of a finding whose rule is gone.
-pub(super) fn rule_removed(told: Finding, at: Timestamp, cluster: &str, tenant: &str) -> Finding {
+/// The last revision of a finding whose rule is gone: as it was last told, with what has been counted since.
+pub(super) fn rule_removed(
+    told: Finding,
+    episode: &Episode,
+    at: Timestamp,
+    cluster: &str,
+    tenant: &str,
+) -> Finding {
     let tenant = if tenant == OWN_TENANT { "" } else { tenant };
     Finding {
         finding_key: finding::finding_key(cluster, tenant, &told.dedupe_key),
@@ -204,9 +210,15 @@ pub(super) fn rule_removed(told: Finding, at: Timestamp, cluster: &str, tenant: 
         reason: Reason::RuleRemoved,
         recovered_at: Some(at),
         counts: Counts {
-            since_last_message: 0,
+            total: episode.total,
+            since_last_message: episode.since_message,
+            suppressed: episode.suppressed,
+            late: episode.late,
+            duplicates_dropped: episode.duplicates,
             ..told.counts
         },
+        first_seen: episode.first_seen,
+        last_seen: episode.last_seen,
         time: at,
         ..told
     }

@@ -5,10 +5,23 @@ use std::sync::Arc;
 
 use super::decode::{Notes, Scratch};
 use crate::batch::Batch;
-use crate::hit::{Hit, Progress, Scanned};
+use crate::hit::{Generation, Hit, Progress, Scanned};
 
 /// Looks at a batch's entries: the rules, as far as this room knows them.
+///
+/// While one rule set takes over from another, nobody knows which of them will be in use when a request's hits are applied. So
+/// the inspector of that time has a successor, both look at every entry, and whoever applies the hits takes those of its set.
 pub trait Inspect: Send + Sync {
+    /// Of which rule set the hits are.
+    fn generation(&self) -> Generation {
+        Generation::default()
+    }
+
+    /// What else looks at the same entries, for the rule set that takes over. It has no successor itself.
+    fn successor(&self) -> Option<&dyn Inspect> {
+        None
+    }
+
     /// Adds the hits of `entries` (indices into the batch's entries) to `out`, and what rules compare with their past have to
     /// know of them to [`Progress::oldest`]. The rest of the progress is not this function's concern.
     ///
@@ -25,6 +38,9 @@ const PIECE_ENTRY_BYTES: usize = 32;
 /// What was found in a request, and how far that goes.
 pub(super) struct Inspected {
     pub(super) scanned: Scanned,
+    pub(super) generation: Generation,
+    /// The same as the successor sees it, where there is one.
+    pub(super) successor: Option<Box<(Generation, Scanned)>>,
     pub(super) notes: Notes,
     /// Entries in the request.
     pub(super) entries: u64,
@@ -41,10 +57,16 @@ pub(super) fn inspect_in_time(
     go_on: &mut dyn FnMut(&[Hit]) -> bool,
 ) -> Inspected {
     let batch = scratch.batch();
-    let mut scanned = Scanned::default();
-    let (mut inspected, mut told) = (0, 0);
-    while inspected < batch.entries.len() && go_on(&scanned.hits[told..]) {
-        told = scanned.hits.len();
+    let inspects: Vec<&dyn Inspect> = std::iter::once(inspect)
+        .chain(inspect.successor())
+        .collect();
+    let mut views: Vec<(Scanned, usize)> = vec![Default::default(); inspects.len()];
+    let mut inspected = 0;
+    while inspected < batch.entries.len()
+        && views.iter_mut().all(|(scanned, told)| {
+            go_on(&scanned.hits[std::mem::replace(told, scanned.hits.len())..])
+        })
+    {
         let rest = &batch.entries[inspected..];
         let mut bytes = 0;
         let piece = rest.iter().take_while(|entry| {
@@ -53,16 +75,25 @@ pub(super) fn inspect_in_time(
             within
         });
         let end = inspected + piece.count();
-        inspect.inspect(batch, inspected..end, &mut scanned);
+        for (inspect, (scanned, _)) in inspects.iter().zip(&mut views) {
+            inspect.inspect(batch, inspected..end, scanned);
+        }
         inspected = end;
     }
-    let oldest = std::mem::take(&mut scanned.progress.oldest);
-    scanned.progress = Progress {
-        oldest,
-        ..Progress::of(batch, tenant, inspected)
-    };
+    let mut views = inspects.iter().zip(views).map(|(inspect, (scanned, _))| {
+        let progress = Progress {
+            oldest: scanned.progress.oldest,
+            ..Progress::of(batch, tenant, inspected)
+        };
+        let hits = scanned.hits;
+        (inspect.generation(), Scanned { hits, progress })
+    });
+    let (generation, scanned) = views.next().expect("there is one inspector at least");
+    let successor = views.next().map(Box::new);
     Inspected {
         scanned,
+        generation,
+        successor,
         notes,
         entries: batch.entries.len() as u64 + notes.entries_beyond,
         inspected: inspected as u64,

@@ -15,11 +15,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::budget::Claim;
 use super::decode::{DecodeError, Encoded, Form};
-use super::inspect::{Inspected, held_bytes, inspect_in_time};
+use super::inspect::{Inspect, Inspected, held_bytes, inspect_in_time};
 use super::limits::Limits;
 use super::server::Submission;
 use super::server::{Server, text};
-use crate::hit::Scanned;
 use crate::telemetry;
 use crate::time::Timestamp;
 
@@ -85,7 +84,7 @@ enum Outcome {
     Unread {
         discarded: usize,
     },
-    Inspected(Inspected),
+    Inspected(Inspected, Arc<dyn Inspect>),
 }
 
 impl From<DecodeError> for Outcome {
@@ -159,8 +158,9 @@ impl Server {
                 self.count_unread(body_bytes + discarded);
                 no_content()
             }
-            Outcome::Inspected(inspected) => {
-                self.conclude(inspected, inspecting, received, by).await
+            Outcome::Inspected(inspected, inspect) => {
+                self.conclude(inspected, inspect, inspecting, received, by)
+                    .await
             }
         };
         metrics::histogram!(telemetry::PUSH_ANSWER_SECONDS).record(arrived.elapsed().as_secs_f64());
@@ -280,7 +280,7 @@ impl Server {
             let kept = scratch.kept_bytes();
             self.scratches.put(scratch, kept);
             match decoded {
-                Ok(inspected) => return Outcome::Inspected(inspected),
+                Ok(inspected) => return Outcome::Inspected(inspected, inspect),
                 Err(DecodeError::NoRoom { .. }) => {
                     let mut patience = by.saturating_duration_since(Instant::now());
                     claim.shrink_to(0);
@@ -298,21 +298,34 @@ impl Server {
     async fn conclude(
         &self,
         inspected: Inspected,
+        inspect: Arc<dyn Inspect>,
         mut claim: Claim,
         received: Timestamp,
         by: Instant,
     ) -> Response<Full<Bytes>> {
         let Inspected {
             scanned,
+            generation,
+            successor,
             notes,
             entries,
             inspected,
         } = inspected;
-        claim.shrink_to(held_bytes(&scanned.hits) + size_of_val(&*scanned.progress.times));
+        let views = std::iter::once(&scanned).chain(successor.as_deref().map(|(_, view)| view));
+        let held = views.map(|view| held_bytes(&view.hits) + size_of_val(&*view.progress.times));
+        claim.shrink_to(held.sum());
         let fate = if inspected == 0 {
             Fate::Recorded
         } else {
-            self.hand_on(scanned, received, by).await
+            let (recorded, on_disk) = oneshot::channel();
+            let submission = Submission {
+                scanned,
+                generation,
+                successor,
+                received,
+                recorded,
+            };
+            self.hand_on(submission, inspect, on_disk, by).await
         };
         let (shed, early) = match fate {
             Fate::Recorded => (entries - inspected, 0),
@@ -331,16 +344,19 @@ impl Server {
         no_content()
     }
 
-    async fn hand_on(&self, scanned: Scanned, received: Timestamp, by: Instant) -> Fate {
+    async fn hand_on(
+        &self,
+        submission: Submission,
+        inspect: Arc<dyn Inspect>,
+        on_disk: oneshot::Receiver<()>,
+        by: Instant,
+    ) -> Fate {
         let Ok(Ok(place)) = timeout_at(by, self.owner.reserve()).await else {
             return Fate::Shed;
         };
-        let (recorded, on_disk) = oneshot::channel();
-        place.send(Submission {
-            scanned,
-            received,
-            recorded,
-        });
+        place.send(submission);
+        // Not a moment earlier: who waits for the end of an inspector takes what it saw to be in the queue.
+        drop(inspect);
         match timeout_at(by, on_disk).await {
             Ok(Ok(())) => Fate::Recorded,
             // Late, or never.

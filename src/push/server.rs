@@ -35,7 +35,7 @@ use super::inspect::Inspect;
 use super::interner::Interner;
 use super::limits::Limits;
 use super::pool::Pool;
-use crate::hit::Scanned;
+use crate::hit::{Generation, Scanned};
 use crate::telemetry;
 use crate::time::Timestamp;
 
@@ -44,10 +44,25 @@ use crate::time::Timestamp;
 pub struct Submission {
     /// What the request says.
     pub scanned: Scanned,
+    /// To which rule set.
+    pub generation: Generation,
+    /// What it says to the rule set that takes over, while one does.
+    pub successor: Option<Box<(Generation, Scanned)>>,
     /// Wall clock at receipt.
     pub received: Timestamp,
     /// Told once the effect is on disk; dropped without a word when it could not be recorded.
     pub recorded: oneshot::Sender<()>,
+}
+
+impl Submission {
+    /// Takes what the request says to the rule set `generation`; `None` if it was not inspected for that.
+    pub fn take_for(&mut self, generation: Generation) -> Option<Scanned> {
+        if self.generation == generation {
+            return Some(std::mem::take(&mut self.scanned));
+        }
+        let (of, scanned) = *self.successor.take()?;
+        (of == generation).then_some(scanned)
+    }
 }
 
 /// What load made us do, for the finding about ourselves.
@@ -120,7 +135,8 @@ impl Server {
         }
     }
 
-    /// Inspects requests from now on with `inspect`; those under way go on with what they began with.
+    /// Inspects requests from now on with `inspect`; those under way go on with what they began with, and keep it until they have
+    /// been handed on, or have failed to be. So once it is dropped, all that it has seen is with the owner.
     pub fn set_inspect(&self, inspect: Arc<dyn Inspect>) {
         *self.inspect.write().unwrap_or_else(PoisonError::into_inner) = inspect;
     }

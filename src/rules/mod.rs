@@ -57,7 +57,7 @@ pub use model::{
     FieldCondition, FieldTest, Item, Match, Parse, Pattern, Recover, Rule, RuleSet, Severity,
     Source, Summary, SummaryPart,
 };
-pub use own::OVERLOADED;
+pub use own::{CONFIG_INVALID, ERROR, OVERLOADED, RULES_INVALID};
 pub use problem::{Problem, SourceText};
 pub use schedule::{Schedule, ScheduleError, suppressed_until};
 pub use schema::{schema, test_schema};

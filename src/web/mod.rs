@@ -1,8 +1,8 @@
 //! The admin listener: metrics, health, findings and rules, for whoever operates trommel.
 //!
 //! It has its own port, so that a flood of pushes does not hide what is wrong and the push port can be open where this
-//! one is not. It has no authentication and changes nothing; what it answers comes from the database's owner, from
-//! the rule set in use and from the metrics, each through one handle in [`Admin`].
+//! one is not. It has no authentication and changes nothing, but that it has files read anew; what it answers comes from the
+//! database's owner, from the rule set in use and from the metrics, each through one handle in [`Admin`].
 
 mod routes;
 mod rules;
@@ -22,10 +22,12 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use crate::record::{FindingFilter, FindingRow};
+use crate::reload::{Reloads, Status};
 use crate::rules::RuleSet;
 use crate::telemetry::{CONNECTIONS_REFUSED_TOTAL, Telemetry};
 
 pub use rules::rule_list;
+use rules::{config_answer, rules_answer};
 
 /// Connections served at once: a few scrapers, probes and people. Further ones are closed at once and counted.
 const CONNECTIONS_MAX: usize = 32;
@@ -49,6 +51,10 @@ pub struct Admin {
     pub rules: watch::Receiver<Arc<RuleSet>>,
     /// Ids of rules whose selector has matched no stream for a day.
     pub unselected: watch::Receiver<Vec<String>>,
+    /// How things stand with rules and settings.
+    pub status: watch::Receiver<Status>,
+    /// Has rules and settings read anew.
+    pub reloads: Reloads,
     /// Whether the push port is answered. NATS has no part in it: without NATS pushes are taken all the same.
     pub ready: watch::Receiver<bool>,
 }
@@ -126,7 +132,9 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     use super::*;
+    use crate::reload::reloads;
     use crate::telemetry;
+    use crate::time::Timestamp;
 
     fn admin() -> Arc<Admin> {
         Arc::new(Admin {
@@ -134,6 +142,8 @@ mod tests {
             findings: mpsc::channel(1).0,
             rules: watch::channel(Arc::new(RuleSet::default())).1,
             unselected: watch::channel(Vec::new()).1,
+            status: watch::channel(Status::loaded(Timestamp(0))).1,
+            reloads: reloads().0,
             ready: watch::channel(true).1,
         })
     }

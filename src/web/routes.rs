@@ -11,9 +11,10 @@ use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::{Admin, FindingsQuery, rule_list};
+use super::{Admin, FindingsQuery, config_answer, rules_answer};
 use crate::finding::State;
 use crate::record::FindingFilter;
+use crate::reload::ReloadError;
 
 /// Findings in an answer when the request does not say.
 const LIMIT_DEFAULT: usize = 100;
@@ -21,6 +22,9 @@ const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 500;
 /// How long the owner of the database may take to answer; it also commits, and a commit can wait for a slow disk.
 const OWNER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a reload may take before who asked for it is told that it goes on.
+const RELOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -32,7 +36,13 @@ pub(super) async fn respond<B>(admin: &Admin, request: &Request<B>) -> Response<
     let path = request.uri().path();
     let known = matches!(
         path,
-        "/" | "/metrics" | "/livez" | "/readyz" | "/api/v1/findings" | "/api/v1/rules"
+        "/" | "/metrics"
+            | "/livez"
+            | "/readyz"
+            | "/api/v1/findings"
+            | "/api/v1/rules"
+            | "/api/v1/config"
+            | RELOAD
     );
     if !known {
         return answer(
@@ -40,6 +50,9 @@ pub(super) async fn respond<B>(admin: &Admin, request: &Request<B>) -> Response<
             TEXT,
             "not found; `/` lists what there is\n",
         );
+    }
+    if path == RELOAD {
+        return reload(admin, request.method()).await;
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut refusal = answer(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD\n");
@@ -64,9 +77,42 @@ pub(super) async fn respond<B>(admin: &Admin, request: &Request<B>) -> Response<
         "/api/v1/rules" => {
             let rules = admin.rules.borrow().clone();
             let unselected = admin.unselected.borrow().clone();
-            json(StatusCode::OK, &rule_list(&rules, &unselected))
+            let status = admin.status.borrow().clone();
+            json(StatusCode::OK, &rules_answer(&rules, &unselected, &status))
+        }
+        "/api/v1/config" => {
+            let status = admin.status.borrow().clone();
+            json(StatusCode::OK, &config_answer(&status))
         }
         _ => answer(StatusCode::OK, TEXT, front_page(admin)),
+    }
+}
+
+/// As Prometheus and its relatives have it.
+const RELOAD: &str = "/-/reload";
+
+/// Has files read anew, and says what came of it.
+async fn reload(admin: &Admin, method: &Method) -> Response<Full<Bytes>> {
+    if *method != Method::POST {
+        let mut refusal = answer(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only POST\n");
+        refusal
+            .headers_mut()
+            .insert(header::ALLOW, HeaderValue::from_static("POST"));
+        return refusal;
+    }
+    match timeout(RELOAD_TIMEOUT, admin.reloads.reload()).await {
+        Ok(Ok(in_use)) => answer(StatusCode::OK, TEXT, in_use),
+        Ok(Err(ReloadError::Refused(why))) => {
+            answer(StatusCode::UNPROCESSABLE_ENTITY, TEXT, format!("{why}\n"))
+        }
+        Ok(Err(ReloadError::Stopping)) => {
+            answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, "stopping\n")
+        }
+        Err(_) => answer(
+            StatusCode::SERVICE_UNAVAILABLE,
+            TEXT,
+            "it takes long and goes on; the log says what comes of it\n",
+        ),
     }
 }
 
@@ -146,7 +192,9 @@ fn front_page(admin: &Admin) -> String {
          /livez               200 while the process runs\n\
          /readyz              200 until it is told to stop\n\
          /api/v1/findings     findings, newest change first; ?state=open|recovered&limit=1..{LIMIT_MAX}\n\
-         /api/v1/rules        rules in use\n",
+         /api/v1/rules        rules in use, and what newer ones were refused for\n\
+         /api/v1/config       what newer settings were refused for, and which want a restart\n\
+         /-/reload            POST reads rules and settings anew\n",
         version = env!("CARGO_PKG_VERSION"),
     )
 }
@@ -184,6 +232,7 @@ mod tests {
 
     use super::*;
     use crate::record::FindingRow;
+    use crate::reload::{Status, reloads};
     use crate::rules::{RuleSet, Severity};
     use crate::telemetry;
     use crate::time::Timestamp;
@@ -216,6 +265,8 @@ mod tests {
             findings,
             rules: watch::channel(Arc::new(RuleSet::default())).1,
             unselected: watch::channel(Vec::new()).1,
+            status: watch::channel(Status::loaded(Timestamp(0))).1,
+            reloads: reloads().0,
             ready: watch::channel(ready).1,
         };
         let request = Request::builder()
@@ -254,15 +305,17 @@ mod tests {
             "GET",
             "/",
             expect![[r#"
-            200 text/plain; charset=utf-8
-            trommel 0.1.0: ready, 0 rules
+                200 text/plain; charset=utf-8
+                trommel 0.1.0: ready, 0 rules
 
-            /metrics             measurements for Prometheus
-            /livez               200 while the process runs
-            /readyz              200 until it is told to stop
-            /api/v1/findings     findings, newest change first; ?state=open|recovered&limit=1..500
-            /api/v1/rules        rules in use
-        "#]],
+                /metrics             measurements for Prometheus
+                /livez               200 while the process runs
+                /readyz              200 until it is told to stop
+                /api/v1/findings     findings, newest change first; ?state=open|recovered&limit=1..500
+                /api/v1/rules        rules in use, and what newer ones were refused for
+                /api/v1/config       what newer settings were refused for, and which want a restart
+                /-/reload            POST reads rules and settings anew
+            "#]],
         );
         check(
             "GET",
@@ -292,9 +345,9 @@ mod tests {
             "GET",
             "/api/v1/rules",
             expect![[r#"
-            200 application/json
-            {"hash":"","rules":[]}
-        "#]],
+                200 application/json
+                {"loaded_at":"1970-01-01T00:00:00Z","error":null,"error_at":null,"hash":"","rules":[]}
+            "#]],
         );
     }
 
@@ -350,6 +403,30 @@ mod tests {
             expect![[r#"
             405 text/plain; charset=utf-8
             only GET and HEAD
+        "#]],
+        );
+        check(
+            "GET",
+            "/-/reload",
+            expect![[r#"
+            405 text/plain; charset=utf-8
+            only POST
+        "#]],
+        );
+        check(
+            "POST",
+            "/-/reload",
+            expect![[r#"
+            503 text/plain; charset=utf-8
+            stopping
+        "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/config",
+            expect![[r#"
+            200 application/json
+            {"loaded_at":"1970-01-01T00:00:00Z","error":null,"error_at":null,"after_restart":[]}
         "#]],
         );
         check(
@@ -416,6 +493,8 @@ mod tests {
             findings,
             rules: watch::channel(Arc::new(RuleSet::default())).1,
             unselected: watch::channel(Vec::new()).1,
+            status: watch::channel(Status::loaded(Timestamp(0))).1,
+            reloads: reloads().0,
             ready: watch::channel(true).1,
         };
         let request = Request::builder()

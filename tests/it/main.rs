@@ -11,6 +11,7 @@ mod metrics;
 mod nats_down;
 mod once;
 mod readme;
+mod reload;
 mod replay;
 mod restart;
 mod sample;

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use trommel::batch::Batch;
-use trommel::hit::{Hit, Parts, Role, RuleIndex, Scanned};
+use trommel::hit::{Generation, Hit, Parts, Role, RuleIndex, Scanned};
 use trommel::push::Submission;
 use trommel::push::{Inspect, Limits, Phase, Pressure, Server};
 use trommel::time::Timestamp;
@@ -285,6 +285,87 @@ async fn a_request_larger_than_the_whole_budget_is_served_alone() {
     submission.recorded.send(()).expect("it waits");
     assert_eq!(pushing.await.expect("no panic").status, 204);
     assert_eq!(running.pressure(), [0, 0, 0]);
+}
+
+/// Rules that match every entry, with others that match nothing and will take over.
+struct TakenOver(Arc<Everything>);
+
+impl Inspect for TakenOver {
+    fn generation(&self) -> Generation {
+        Generation(7)
+    }
+
+    fn successor(&self) -> Option<&dyn Inspect> {
+        struct Next;
+
+        impl Inspect for Next {
+            fn generation(&self) -> Generation {
+                Generation(8)
+            }
+
+            fn inspect(&self, batch: &Batch, entries: Range<usize>, out: &mut Scanned) {
+                Everything.inspect(batch, entries.start..entries.start + 1, out);
+            }
+        }
+
+        Some(&Next)
+    }
+
+    fn inspect(&self, batch: &Batch, entries: Range<usize>, out: &mut Scanned) {
+        self.0.inspect(batch, entries, out);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_rules_change_a_request_tells_both_what_it_says() {
+    let mut running = Running::start(Limits::default(), 8).await;
+    running
+        .server
+        .set_inspect(Arc::new(TakenOver(Arc::new(Everything))));
+    for (generation, hits) in [(7, Some(2)), (8, Some(1)), (6, None)] {
+        let pushing = running.pushing(ONE);
+        let mut submission = running.submissions.recv().await.expect("a submission");
+        let said = submission.take_for(Generation(generation));
+        if let Some(said) = &said {
+            assert_eq!(said.progress.times.len(), 2);
+        }
+        assert_eq!(said.map(|said| said.hits.len()), hits);
+        submission.recorded.send(()).expect("it waits");
+        assert_eq!(pushing.await.expect("no panic"), 204);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_keeps_what_it_was_inspected_with_until_it_is_in_the_queue() {
+    // The queue has room for one.
+    let mut running = Running::start(Limits::default(), 1).await;
+    let rules = Arc::new(Everything);
+    let held = Arc::downgrade(&rules);
+    running.server.set_inspect(Arc::new(TakenOver(rules)));
+    let first = running.pushing(ONE);
+    while running.submissions.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let second = running.pushing(ONE);
+    // Time passes only when nothing else can be done: the second waits for room.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    running.server.set_inspect(Arc::new(Nothing));
+    assert!(held.upgrade().is_some(), "the second is not handed on yet");
+
+    let submission = running.submissions.recv().await.expect("the first");
+    submission.recorded.send(()).expect("it waits");
+    while running.submissions.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert!(
+        held.upgrade().is_none(),
+        "the second waits for the disk only"
+    );
+    let submission = running.submissions.recv().await.expect("the second");
+    assert_eq!(submission.scanned.hits.len(), 2);
+    submission.recorded.send(()).expect("it waits");
+    assert_eq!(first.await.expect("no panic"), 204);
+    assert_eq!(second.await.expect("no panic"), 204);
 }
 
 #[tokio::test(start_paused = true)]

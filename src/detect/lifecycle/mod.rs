@@ -703,8 +703,9 @@ impl KeyState {
         if !self.is_open() {
             return None;
         }
-        let told = self.episode.take()?.told?;
-        Some(report::rule_removed(*told, at, cluster, tenant))
+        let mut episode = self.episode.take()?;
+        let told = episode.told.take()?;
+        Some(report::rule_removed(*told, &episode, at, cluster, tenant))
     }
 
     /// Redacts what is kept, before it is written to disk.

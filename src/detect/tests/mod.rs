@@ -650,6 +650,120 @@ fn a_changed_rule_keeps_its_open_findings_and_a_removed_one_closes_them() {
     .assert_eq(&printed(&detector.take_changes().findings));
 }
 
+/// A rule set in which `r` has the place `place`, among rules that nothing hits.
+fn set_around(r: Rule, place: u32) -> Arc<RuleSet> {
+    let before = (0..place).map(|n| rule(&format!("a{n}"), 2, 60, 600));
+    set(before.chain([r, rule("s", 3, 60, 600)]))
+}
+
+/// What was scanned for a set in which the one rule that is hit has the place `place`.
+fn scanned_for(place: u32, entries: &[Entry]) -> Scanned {
+    let mut scanned = scanned(entries);
+    for hit in &mut scanned.hits {
+        hit.rule = RuleIndex(place);
+    }
+    scanned
+}
+
+#[test]
+fn what_changed_before_a_reload_is_stored_under_its_own_rule() {
+    let rules = set_around(rule("r", 2, 60, 600), 1);
+    let mut detector = detector(Settings::replay(origin()), &rules);
+    detector.apply(scanned_for(1, &[hit(0, 1, 0)]), at(1_000_000));
+    detector.set_rules(set_around(rule("r", 2, 60, 600), 3));
+    let keys = detector.take_changes().keys;
+    let stored: Vec<_> = keys
+        .iter()
+        .map(|(name, state)| (&*name.rule, state.is_some()))
+        .collect();
+    assert_eq!(stored, [("r", true)]);
+
+    detector.apply(scanned_for(3, &[hit(1, 2, 0)]), at(1_000_000));
+    detector.set_rules(set([rule("s", 3, 60, 600)]));
+    let keys = detector.take_changes().keys;
+    let stored: Vec<_> = keys
+        .iter()
+        .map(|(name, state)| (&*name.rule, &*name.by[0], state.is_some()))
+        .collect();
+    assert_eq!(stored, [("r", "p1", false), ("r", "p2", false)]);
+}
+
+#[test]
+fn only_keys_of_rules_that_have_changed_are_stored_anew() {
+    let [same, other] = ["s", "t"].map(|id| rule(id, 2, 60, 600));
+    let described = |rule: &Rule, hash: &str| Rule {
+        hash: hash.to_owned(),
+        ..rule.clone()
+    };
+    let rules = set([described(&same, "1"), described(&other, "1")]);
+    let mut detector = detector(Settings::replay(origin()), &rules);
+    let mut of_both = scanned(&[hit(0, 1, 0), hit(0, 2, 0)]);
+    of_both.hits[1].rule = RuleIndex(1);
+    detector.apply(of_both, at(1_000_000));
+    let stored = |detector: &mut Detector| -> Vec<String> {
+        let keys = detector.take_changes().keys.into_keys();
+        keys.map(|name| name.rule).collect()
+    };
+    assert_eq!(stored(&mut detector), ["s", "t"]);
+    detector.set_rules(set([described(&same, "1"), described(&other, "2")]));
+    assert_eq!(stored(&mut detector), ["t"]);
+    detector.set_settings(Settings::replay(origin()), Redactor::new(Vec::new()));
+    assert_eq!(stored(&mut detector), ["s", "t"]);
+}
+
+#[test]
+fn fewer_keys_forget_those_longest_untouched_and_never_an_open_finding() {
+    let of_three = |keys_max| Rule {
+        keys_max,
+        ..rule("r", 2, 60, 600)
+    };
+    let mut detector = detector(Settings::replay(origin()), &set([of_three(None)]));
+    // The findings of p0 and p1 are open; of the others p3 is the one longest untouched.
+    let entries = [
+        hit(0, 0, 0),
+        hit(1, 0, 1),
+        hit(2, 1, 0),
+        hit(3, 1, 1),
+        hit(4, 3, 0),
+        hit(5, 2, 0),
+    ];
+    for entry in entries {
+        detector.apply(scanned(&[entry]), at(1_000_000));
+    }
+    detector.set_rules(set([of_three(Some(3))]));
+    assert_eq!(detector.sizes().keys, 3);
+    detector.apply(scanned(&[hit(6, 2, 1)]), at(1_000_000));
+    detector.set_rules(set([of_three(Some(1))]));
+    assert_eq!(detector.sizes().keys, 3, "all are open");
+    detector.take_tally();
+    detector.apply(scanned(&[hit(7, 3, 1), hit(8, 3, 2)]), at(1_000_000));
+    assert_eq!(detector.take_tally().keys_refused, 2);
+    detector.finish(at(10_000));
+    expect![[r#"
+        1 observed r{pod=p0} Opened window=2 total=2 seen=0..1 flaps=0 evidence=[0, 1]
+        3 observed r{pod=p1} Opened window=2 total=2 seen=2..3 flaps=0 evidence=[2, 3]
+        6 observed r{pod=p2} Opened window=2 total=2 seen=5..6 flaps=0 evidence=[5, 6]
+        601 recovered r{pod=p0} Silent window=0 total=2 seen=0..1 flaps=0 evidence=[0, 1]
+        603 recovered r{pod=p1} Silent window=0 total=2 seen=2..3 flaps=0 evidence=[2, 3]
+        606 recovered r{pod=p2} Silent window=0 total=2 seen=5..6 flaps=0 evidence=[5, 6]
+    "#]]
+    .assert_eq(&printed(&detector.take_changes().findings));
+}
+
+#[test]
+fn a_repeat_is_known_when_entries_may_be_older_than_before() {
+    let max_age = |hours: u64| Settings {
+        max_age: Some(seconds(hours * 3600)),
+        ..Settings::live(origin())
+    };
+    let mut detector = detector(max_age(1), &set([rule("r", 2, 60, 600)]));
+    let entry = hit(0, 1, 0);
+    detector.apply(scanned(&[entry]), at(0));
+    detector.set_settings(max_age(100), Redactor::new(Vec::new()));
+    detector.apply(scanned(&[entry]), at(50 * 3600));
+    assert_eq!(detector.take_tally().duplicates, 1);
+}
+
 /// A rule's settings as the properties vary them.
 #[derive(Debug, Clone)]
 struct Shape {
@@ -853,6 +967,42 @@ proptest! {
             };
             prop_assert_eq!(states(&found), states(&expected), "{:?} against {:?}", found, expected);
         }
+    }
+
+    #[test]
+    fn a_reload_before_every_batch_changes_nothing_for_a_rule_that_stays(
+        shape in shapes(), entries in logs(), late_by in 0u64..12, places in prop::collection::vec(0u32..4, 40),
+        taken in prop::collection::vec(any::<bool>(), 40),
+    ) {
+        let settings = Settings { late_by: seconds(late_by), ..Settings::replay(origin()) };
+        let batches: Vec<_> = entries.iter().map(|entry| vec![*entry]).collect();
+        let whole = run(settings.clone(), &set([shape.rule()]), &batches, 120);
+
+        let mut detector = detector(settings.clone(), &set([shape.rule()]));
+        let mut changes = Changes::default();
+        for (batch, (place, taken)) in batches.iter().zip(places.into_iter().zip(taken)) {
+            // Prose and the rules around it may change, and its place with them.
+            let rule = Rule { description: Some(place.to_string()), ..shape.rule() };
+            detector.set_rules(set_around(rule, place));
+            detector.apply(scanned_for(place, batch), at(1_000_000));
+            if taken {
+                changes.extend(detector.take_changes());
+            }
+        }
+        detector.finish(at(120));
+        changes.extend(detector.take_changes());
+        prop_assert_eq!(printed(&changes.findings), printed(&whole));
+
+        // And what is on disk is what it holds.
+        let mut again = restarted(&settings, &set([shape.rule()]), &changes);
+        detector.set_rules(set([shape.rule()]));
+        for detector in [&mut again, &mut detector] {
+            detector.take_changes();
+            detector.apply(scanned(&[hit(121, 0, 7), hit(121, 1, 7)]), at(1_000_000));
+            detector.finish(at(300));
+        }
+        let found = printed(&again.take_changes().findings);
+        prop_assert_eq!(found, printed(&detector.take_changes().findings));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::{program, wait};
 /// What to start, and the folder it works in. A second start with the same setup finds the data of the first.
 #[derive(Debug)]
 pub(crate) struct Setup {
-    scratch: Scratch,
+    scratch: Arc<Scratch>,
     args: Vec<OsString>,
     shutdown_delay: String,
     stdout_is_read: bool,
@@ -36,7 +36,7 @@ impl Setup {
     /// `trommel run` on free ports with the rules that ship.
     pub(crate) fn with_builtin_rules() -> Self {
         let setup = Self {
-            scratch: Scratch::new(),
+            scratch: Arc::new(Scratch::new()),
             args: Vec::new(),
             // Most tests that stop it have nothing to say in that time.
             shutdown_delay: "0s".to_owned(),
@@ -129,6 +129,8 @@ pub(crate) struct Trommel {
     admin: SocketAddr,
     stdout: Lines,
     stderr: Lines,
+    /// It reads its files for as long as it runs.
+    _scratch: Arc<Scratch>,
 }
 
 impl Trommel {
@@ -182,9 +184,15 @@ impl Trommel {
     /// What the admin port answers to a GET of `path`.
     #[track_caller]
     pub(crate) fn admin(&self, path: &str) -> super::http::Answer {
-        Client::new(self.admin)
-            .send(&Request::get(path))
-            .unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.stderr.text()))
+        self.admin_request(&Request::get(path))
+    }
+
+    /// What the admin port answers to `request`, which may take its time.
+    #[track_caller]
+    pub(crate) fn admin_request(&self, request: &Request) -> super::http::Answer {
+        Client::with_timeout(self.admin, wait::PATIENCE)
+            .send(request)
+            .unwrap_or_else(|error| panic!("{}: {error}\n{}", request.path, self.stderr.text()))
     }
 
     /// Every message on stdout so far.
@@ -250,6 +258,7 @@ struct Starting {
     child: Child,
     stdout: Lines,
     stderr: Lines,
+    scratch: Arc<Scratch>,
 }
 
 impl Starting {
@@ -275,6 +284,7 @@ impl Starting {
                 None => Lines::collect(std::io::empty()),
             },
             stderr: Lines::collect(stderr),
+            scratch: Arc::clone(&setup.scratch),
         }
     }
 
@@ -298,6 +308,7 @@ impl Starting {
             admin,
             stdout: self.stdout,
             stderr: self.stderr,
+            _scratch: self.scratch,
         }
     }
 }
