@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::access;
 use crate::detect::Settings;
 use crate::finding::Origin;
 use crate::publish::Create;
@@ -17,13 +18,15 @@ use crate::rules::{Exclusion, Pattern};
 use crate::telemetry::LogFormat;
 
 mod check;
+mod entrance;
 mod raw;
 mod settings;
 #[cfg(test)]
 mod tests;
 
 pub use raw::{
-    RawConfig, RawDetect, RawEvidence, RawGrafana, RawLimits, RawLog, RawNats, Size, Span,
+    RawAccess, RawConfig, RawDetect, RawEvidence, RawGrafana, RawLimits, RawLog, RawNats, Size,
+    Span,
 };
 pub use settings::{LOG_VARIABLE, Setting, schema, settings};
 
@@ -34,6 +37,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Address for metrics, health and the API.
     pub admin_listen: SocketAddr,
+    /// Who may push.
+    pub push: access::Settings,
+    /// Who may see metrics, findings and rules.
+    pub admin: access::Settings,
     /// Directory for state; in memory without it.
     pub data: Option<PathBuf>,
     /// Rule files and directories.
@@ -69,6 +76,8 @@ impl Config {
     pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3101);
     /// Beside the push port, and inside the host: it shows findings to whoever asks.
     pub const ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3102);
+    /// What a finding quotes is nobody's business who has no credentials.
+    pub const INSECURE_ADMIN: bool = false;
     /// A first start finds something without a rule written.
     pub const BUILTIN: bool = true;
     /// Ids need a cluster; one cluster needs no name.
@@ -116,9 +125,18 @@ impl Config {
     pub fn check(raw: RawConfig) -> Result<Self, ConfigError> {
         let mut check = check::Check::default();
         let nats = check.nats(raw.nats);
+        let admin_listen = check.address("admin_listen", raw.admin_listen, Self::ADMIN_LISTEN);
+        let admin = check.access("admin", raw.admin);
+        check.exposure(
+            admin_listen,
+            &admin,
+            raw.insecure_admin.unwrap_or(Self::INSECURE_ADMIN),
+        );
         let config = Self {
             listen: check.address("listen", raw.listen, Self::LISTEN),
-            admin_listen: check.address("admin_listen", raw.admin_listen, Self::ADMIN_LISTEN),
+            admin_listen,
+            push: check.access("push", raw.push),
+            admin,
             data: raw.data,
             rules: raw.rules.unwrap_or_default(),
             builtin: raw.builtin.unwrap_or(Self::BUILTIN),

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 
+use crate::access::{self, Gate, Listener};
 use crate::batch::Batch;
 use crate::config::{self, Config};
 use crate::detect::{Detector, Settings};
@@ -63,6 +64,9 @@ pub enum StartError {
         /// What the system says.
         error: io::Error,
     },
+    /// Files of certificates, tokens or passwords cannot be used: one line for each.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Access(Vec<access::Problem>),
     /// The data directory cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -106,6 +110,7 @@ impl Service {
         let selected = Arc::new(Mutex::new(Selected::new(&rules, clock())));
         let (unselected_sender, unselected) = watch::channel(Vec::new());
 
+        let [push_gate, admin_gate] = gates(&config)?;
         let push_listener = listen("listen", config.listen).await?;
         let admin_listener = listen("admin_listen", config.admin_listen).await?;
         let (push, admin) = (
@@ -169,8 +174,10 @@ impl Service {
                 unselected,
                 ready: readiness,
             }),
+            Arc::clone(&admin_gate),
             web_stop,
         ));
+        beside.spawn(access::keep_up([Arc::clone(&push_gate), admin_gate]));
         beside.spawn(keep_up(telemetry));
         beside.spawn(tell_unselected(
             Arc::clone(&selected),
@@ -184,7 +191,8 @@ impl Service {
             inspector,
             submissions,
             pressure,
-        );
+        )
+        .behind(push_gate);
         let (phase, phases) = watch::channel(Phase::Serving);
         let serving = tokio::spawn(Arc::new(server).serve(push_listener, phases));
         info!(push = %push, admin = %admin, "listening");
@@ -258,6 +266,19 @@ impl Service {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// What both listeners ask of their clients.
+fn gates(config: &Config) -> Result<[Arc<Gate>; 2], StartError> {
+    let push = Gate::open(Listener::Push, &config.push);
+    let admin = Gate::open(Listener::Admin, &config.admin);
+    match (push, admin) {
+        (Ok(push), Ok(admin)) => Ok([push, admin].map(Arc::new)),
+        (push, admin) => {
+            let problems = [push.err(), admin.err()].into_iter().flatten().flatten();
+            Err(StartError::Access(problems.collect()))
         }
     }
 }

@@ -34,6 +34,9 @@ pub struct RunArgs {
     /// Address for metrics, health and the API [default: 127.0.0.1:3102]
     #[arg(long, value_name = "ADDR")]
     pub admin_listen: Option<String>,
+    /// Show metrics, findings and rules to everybody, also at an address that other hosts can reach
+    #[arg(long)]
+    pub insecure_admin: bool,
     /// Directory for state that outlives a restart [default: in memory only]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
@@ -64,6 +67,11 @@ fn span(text: &str) -> Result<Span, TimeError> {
 /// Runs until SIGTERM or SIGINT; a second signal ends it at once.
 pub(super) fn run(arguments: &RunArgs, diagnostics: &mut impl Write) -> anyhow::Result<Exit> {
     let config = arguments.to_config()?;
+    if arguments.sample && (config.push.tls.is_some() || config.push.ask_anything()) {
+        anyhow::bail!(
+            "--sample pushes without TLS and credentials, which `push` asks for: leave out one of them"
+        );
+    }
     telemetry::start_log(&config.log.level, config.log.format)?;
     let Some(rules) = load_rules(&config, diagnostics)? else {
         writeln!(
@@ -137,6 +145,7 @@ impl RunArgs {
         RawConfig {
             listen: self.listen.clone(),
             admin_listen: self.admin_listen.clone(),
+            insecure_admin: self.insecure_admin.then_some(true),
             data: self.data.clone(),
             rules: (!self.rules.is_empty()).then(|| self.rules.clone()),
             builtin: self.no_builtin.then_some(false),
@@ -174,6 +183,7 @@ mod tests {
             "0.0.0.0:0",
             "--admin-listen",
             "[::1]:9",
+            "--insecure-admin",
             "--data",
             "/var/lib/trommel",
             "--nats",
@@ -188,6 +198,7 @@ mod tests {
             "--sample",
         ])
         .expect("flags of the command");
+        assert_eq!(arguments.to_layer().insecure_admin, Some(true));
         let config = Config::check(arguments.to_layer()).expect("fine");
         assert!(arguments.sample);
         assert_eq!(config.rules, [PathBuf::from("a.yaml"), PathBuf::from("b")]);

@@ -20,7 +20,7 @@ use crate::time::format_duration;
 pub(super) struct Check(pub(super) Vec<String>);
 
 impl Check {
-    fn wrong(&mut self, key: &str, problem: impl fmt::Display) {
+    pub(super) fn wrong(&mut self, key: &str, problem: impl fmt::Display) {
         self.0.push(format!("{key}: {problem}"));
     }
 

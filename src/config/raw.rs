@@ -27,9 +27,18 @@ pub struct RawConfig {
     /// Address for log pushes. Port 0 picks a free one, which the start-up log tells.
     #[schemars(extend("default" = Config::LISTEN))]
     pub listen: Option<String>,
-    /// Address for metrics, health and the API. It has no authentication: keep it inside the cluster.
+    /// Address for metrics, health and the API. One that other hosts can reach wants credentials in `admin`.
     #[schemars(extend("default" = Config::ADMIN_LISTEN))]
     pub admin_listen: Option<String>,
+    /// Who may push.
+    #[serde(deserialize_with = "or_default")]
+    pub push: RawAccess,
+    /// Who may see metrics, findings and rules. Probes may ask `/livez` and `/readyz` whoever they are.
+    #[serde(deserialize_with = "or_default")]
+    pub admin: RawAccess,
+    /// Whether everybody may see metrics, findings and rules at an `admin_listen` that other hosts can reach.
+    #[schemars(extend("default" = Config::INSECURE_ADMIN))]
+    pub insecure_admin: Option<bool>,
     /// Directory for state that outlives a restart. Without it state is in memory only.
     pub data: Option<PathBuf>,
     /// Rule files, and directories that are searched for them.
@@ -74,6 +83,24 @@ pub struct RawConfig {
     /// Trommel's own logs, on stderr.
     #[serde(deserialize_with = "or_default")]
     pub log: RawLog,
+}
+
+/// Who may come in. Every file is read again when it changes; one that is then wrong replaces nothing.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawAccess {
+    /// Certificate file for TLS (PEM), with those between it and its authority. Without it connections are plain.
+    pub cert_file: Option<PathBuf>,
+    /// File of the certificate's private key (PEM, not encrypted).
+    pub key_file: Option<PathBuf>,
+    /// File of authorities (PEM), one of which must have signed a client's certificate. Needs `cert_file`.
+    pub client_ca_file: Option<PathBuf>,
+    /// Files of bearer tokens, one token each; any of them lets a client in.
+    pub token_files: Option<Vec<PathBuf>>,
+    /// Name of a user for basic authentication.
+    pub username: Option<String>,
+    /// File of that user's password.
+    pub password_file: Option<PathBuf>,
 }
 
 /// Where findings are published.

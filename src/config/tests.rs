@@ -133,6 +133,12 @@ fn the_table_holds_every_key() {
         })
         .collect();
     expect![[r#"
+        admin.cert_file TROMMEL_ADMIN_CERT_FILE -
+        admin.client_ca_file TROMMEL_ADMIN_CLIENT_CA_FILE -
+        admin.key_file TROMMEL_ADMIN_KEY_FILE -
+        admin.password_file TROMMEL_ADMIN_PASSWORD_FILE -
+        admin.token_files TROMMEL_ADMIN_TOKEN_FILES -
+        admin.username TROMMEL_ADMIN_USERNAME -
         admin_listen TROMMEL_ADMIN_LISTEN 127.0.0.1:3102
         builtin TROMMEL_BUILTIN true
         cluster TROMMEL_CLUSTER default
@@ -147,6 +153,7 @@ fn the_table_holds_every_key() {
         exclude TROMMEL_EXCLUDE service_name="trommel"; container="trommel"; service_name=~"loki.*|alloy.*|grafana.*|tempo.*|mimir.*" |= "query="; service_name=~"loki.*|alloy.*|grafana.*|tempo.*|mimir.*" |= "\"query\":"
         grafana.datasource TROMMEL_GRAFANA_DATASOURCE -
         grafana.url TROMMEL_GRAFANA_URL -
+        insecure_admin TROMMEL_INSECURE_ADMIN false
         instance TROMMEL_INSTANCE default
         limits.answer_deadline TROMMEL_LIMITS_ANSWER_DEADLINE 500ms
         limits.body_bytes_max TROMMEL_LIMITS_BODY_BYTES_MAX 16MiB
@@ -167,6 +174,12 @@ fn the_table_holds_every_key() {
         nats.subject_prefix TROMMEL_NATS_SUBJECT_PREFIX ops.findings
         nats.url TROMMEL_NATS_URL -
         outbox_bytes_max TROMMEL_OUTBOX_BYTES_MAX 64MiB
+        push.cert_file TROMMEL_PUSH_CERT_FILE -
+        push.client_ca_file TROMMEL_PUSH_CLIENT_CA_FILE -
+        push.key_file TROMMEL_PUSH_KEY_FILE -
+        push.password_file TROMMEL_PUSH_PASSWORD_FILE -
+        push.token_files TROMMEL_PUSH_TOKEN_FILES -
+        push.username TROMMEL_PUSH_USERNAME -
         rules TROMMEL_RULES -
         shutdown_delay TROMMEL_SHUTDOWN_DELAY 5s
         stdout TROMMEL_STDOUT -
@@ -214,7 +227,7 @@ fn what_is_no_setting_is_refused_with_its_place() {
         "cluster: a\nclustr: b\n",
         &[],
         expect![
-            "trommel.yaml:2:1: unknown field `clustr`, expected one of listen, admin_listen, data, rules, builtin, environment, cluster, instance, nats, stdout, detect, limits, outbox_bytes_max, shutdown_delay, evidence, exclude, grafana, log"
+            "trommel.yaml:2:1: unknown field `clustr`, expected one of listen, admin_listen, push, admin, insecure_admin, data, rules, builtin, environment, cluster, instance, nats, stdout, detect, limits, outbox_bytes_max, shutdown_delay, evidence, exclude, grafana, log"
         ],
     );
     refused(
@@ -358,6 +371,9 @@ fn a_file_that_is_not_there_is_named() {
 const EVERY_SETTING: &str = r#"
 listen: 127.0.0.1:3101
 admin_listen: 127.0.0.1:9090
+push: {cert_file: /a.crt, key_file: /a.key, client_ca_file: /ca.crt, token_files: [/a, /b], username: alloy, password_file: /p}
+admin: {cert_file: /b.crt, key_file: /b.key, client_ca_file: /ca.crt, token_files: [/c], username: prometheus, password_file: /q}
+insecure_admin: false
 data: /var/lib/trommel
 rules: [a.yaml, b]
 builtin: true
@@ -421,4 +437,78 @@ fn settings_are_refused_by_schema_and_reader_alike() {
         }
     }
     assert!(apart.is_empty(), "{}", apart.join("\n"));
+}
+
+#[test]
+fn what_lets_clients_in_is_whole_or_refused() {
+    refused(
+        "push: {cert_file: a, client_ca_file: ca, username: alloy}
+admin: {key_file: b, password_file: p}
+",
+        &[],
+        expect![[r#"
+            admin.cert_file: missing: admin.key_file needs it
+            admin.username: missing: admin.password_file needs it
+            push.key_file: missing: push.cert_file needs it
+            push.password_file: missing: push.username needs it"#]],
+    );
+    refused(
+        "push: {client_ca_file: ca, username: 'a:b', password_file: p}",
+        &[],
+        expect![[r#"
+            push.cert_file: missing: push.client_ca_file needs it
+            push.username: `a:b` is no user name: not empty, no `:`, no control characters"#]],
+    );
+    let config = load(
+        "push: {username: alloy, password_file: p}",
+        &[
+            ("TROMMEL_PUSH_TOKEN_FILES", "a; b"),
+            ("TROMMEL_ADMIN_CERT_FILE", "c"),
+            ("TROMMEL_ADMIN_KEY_FILE", "k"),
+        ],
+        &RawConfig::default(),
+    )
+    .expect("fine");
+    assert_eq!(config.push.tokens, [Path::new("a"), Path::new("b")]);
+    assert_eq!(config.push.user.expect("given").name, "alloy");
+    assert!(config.admin.tls.is_some() && !config.admin.ask_anything());
+}
+
+#[test]
+fn strangers_see_nothing_unless_they_are_let_in_on_purpose() {
+    for (yaml, fine) in [
+        ("admin_listen: 127.0.0.1:1", true),
+        ("admin_listen: '[::1]:1'", true),
+        ("admin_listen: '[::ffff:127.0.0.9]:1'", true),
+        ("admin_listen: 0.0.0.0:1", false),
+        ("admin_listen: '[::]:1'", false),
+        ("admin_listen: 10.0.0.1:1", false),
+        // TLS alone hides findings from those in between, and shows them to whoever asks.
+        (
+            "admin_listen: 0.0.0.0:1\nadmin: {cert_file: c, key_file: k}",
+            false,
+        ),
+        ("admin_listen: 0.0.0.0:1\nadmin: {token_files: []}", false),
+        ("admin_listen: 0.0.0.0:1\npush: {token_files: [t]}", false),
+        ("admin_listen: 0.0.0.0:1\nadmin: {token_files: [t]}", true),
+        (
+            "admin_listen: 0.0.0.0:1\nadmin: {username: u, password_file: p}",
+            true,
+        ),
+        (
+            "admin_listen: 0.0.0.0:1\nadmin: {cert_file: c, key_file: k, client_ca_file: a}",
+            true,
+        ),
+        ("admin_listen: 0.0.0.0:1\ninsecure_admin: true", true),
+    ] {
+        let loaded = load(yaml, &[], &RawConfig::default());
+        assert_eq!(loaded.is_ok(), fine, "{yaml}: {:?}", loaded.err());
+    }
+    refused(
+        "admin_listen: 0.0.0.0:3102",
+        &[],
+        expect![
+            "admin_listen: 0.0.0.0:3102 can be reached from other hosts, and everybody would see findings and metrics: set admin.token_files, admin.username and admin.password_file, or admin.client_ca_file; --insecure-admin leaves it open to everybody"
+        ],
+    );
 }
