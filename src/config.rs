@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::access;
 use crate::detect::Settings;
 use crate::finding::Origin;
-use crate::publish::Create;
+use crate::publish::{Create, Login, Tls};
 use crate::push;
 use crate::record;
 use crate::rules::{Exclusion, Pattern};
@@ -216,8 +216,10 @@ pub struct Nats {
     pub subject_prefix: String,
     /// Whether the stream is made.
     pub create: Create,
-    /// Credentials file.
-    pub creds: Option<PathBuf>,
+    /// How trommel shows who it is.
+    pub login: Login,
+    /// Files for TLS.
+    pub tls: Tls,
 }
 
 impl Nats {

@@ -270,15 +270,17 @@ impl Service {
     }
 }
 
-/// What both listeners ask of their clients.
+/// What both listeners ask of their clients; with the same errors for the files that NATS asks for.
 fn gates(config: &Config) -> Result<[Arc<Gate>; 2], StartError> {
     let push = Gate::open(Listener::Push, &config.push);
     let admin = Gate::open(Listener::Admin, &config.admin);
-    match (push, admin) {
-        (Ok(push), Ok(admin)) => Ok([push, admin].map(Arc::new)),
-        (push, admin) => {
-            let problems = [push.err(), admin.err()].into_iter().flatten().flatten();
-            Err(StartError::Access(problems.collect()))
+    let nats = config.nats.as_ref().map(nats_settings);
+    let nats = nats.map_or(Ok(()), |nats| nats.check_files());
+    match (push, admin, nats) {
+        (Ok(push), Ok(admin), Ok(())) => Ok([push, admin].map(Arc::new)),
+        (push, admin, nats) => {
+            let problems = [push.err(), admin.err(), nats.err()].into_iter().flatten();
+            Err(StartError::Access(problems.flatten().collect()))
         }
     }
 }
@@ -417,7 +419,8 @@ fn push_limits(limits: &config::Limits) -> Limits {
 
 fn nats_settings(nats: &config::Nats) -> NatsSettings {
     NatsSettings {
-        credentials: nats.creds.clone(),
+        login: nats.login.clone(),
+        tls: nats.tls.clone(),
         stream: nats.stream.clone(),
         subject_prefix: nats.subject_prefix.clone(),
         create: nats.create,

@@ -25,8 +25,10 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::telemetry::CREDENTIALS_LAST_RELOAD_SUCCESSFUL;
 
 pub use file::{NamedFile, Problem};
+pub(crate) use file::{password, token};
 pub use gate::{Gate, Peer, Refusal};
 pub use secret::Secret;
+pub(crate) use tls::{check_authorities, check_pair};
 
 /// How often files are compared with what is in use. They are a few kilobytes that the system has in memory.
 const PERIOD: Duration = Duration::from_secs(1);

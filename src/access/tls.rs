@@ -15,7 +15,7 @@ use tokio_rustls::rustls::{Error, RootCertStore, ServerConfig};
 use tokio_rustls::server::TlsStream;
 
 use super::Listener;
-use super::file::Content;
+use super::file::{Content, NamedFile, Problem};
 use super::kept::Blame;
 use crate::telemetry::TLS_HANDSHAKES_FAILED_TOTAL;
 
@@ -31,22 +31,17 @@ const SPEAKS_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain
 /// A client without a certificate may connect all the same: it is refused by an answer, which it can understand, and probes,
 /// which have none, are answered. One whose certificate is not signed by these authorities cannot connect.
 pub(super) fn config(contents: &[Content]) -> Result<ServerConfig, Blame> {
-    let (certificate, key, authorities) = (&contents[0], &contents[1], contents.get(2));
+    let (certificate, key, clients) = (&contents[0], &contents[1], contents.get(2));
     let chain = certificates(certificate).map_err(|problem| (0, problem))?;
     let key = private_key(key).map_err(|problem| (1, problem))?;
     let provider = Arc::new(ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .expect("ring has what TLS 1.2 and 1.3 need");
-    let builder = match authorities {
+    let builder = match clients {
         None => builder.with_no_client_auth(),
         Some(pem) => {
-            let mut roots = RootCertStore::empty();
-            for authority in certificates(pem).map_err(|problem| (2, problem))? {
-                roots
-                    .add(authority)
-                    .map_err(|error| (2, format!("holds no usable certificate: {error}")))?;
-            }
+            let roots = authorities(pem).map_err(|problem| (2, problem))?;
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
                 .allow_unauthenticated()
                 .build()
@@ -66,6 +61,32 @@ pub(super) fn config(contents: &[Content]) -> Result<ServerConfig, Blame> {
         })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// Whether a file holds a certificate, and another its key.
+pub(crate) fn check_pair(certificate: &NamedFile, key: &NamedFile) -> Result<(), Problem> {
+    let contents = [certificate.read()?, key.read()?];
+    config(&contents).map(drop).map_err(|(place, problem)| {
+        let file = [certificate, key][place];
+        file.problem(problem)
+    })
+}
+
+/// Whether a file holds authorities.
+pub(crate) fn check_authorities(file: &NamedFile) -> Result<(), Problem> {
+    authorities(&file.read()?)
+        .map(drop)
+        .map_err(|problem| file.problem(problem))
+}
+
+fn authorities(pem: &[u8]) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for authority in certificates(pem)? {
+        roots
+            .add(authority)
+            .map_err(|error| format!("holds no usable certificate: {error}"))?;
+    }
+    Ok(roots)
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {

@@ -107,7 +107,7 @@ pub struct RawAccess {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawNats {
-    /// Server, `nats://host:4222` or `tls://host:4222`; several are separated by commas. Without it nothing goes to NATS.
+    /// Server, `nats://host:4222` or `tls://host:4222`; several are separated by commas. Without it nothing goes to NATS. Secrets are in files.
     pub url: Option<String>,
     /// JetStream stream that findings go to.
     #[schemars(extend("default" = Nats::STREAM))]
@@ -118,8 +118,22 @@ pub struct RawNats {
     /// `if_missing` makes the stream when it is absent; `never` is for credentials that may only publish. An existing stream is never altered.
     #[schemars(extend("default" = Create::default()))]
     pub create: Option<Create>,
-    /// Credentials file, as `nsc` writes it.
+    /// Credentials file, as `nsc` writes it. It and the files below are read for each connection.
     pub creds: Option<PathBuf>,
+    /// File of an nkey's seed.
+    pub nkey_file: Option<PathBuf>,
+    /// File of a token.
+    pub token_file: Option<PathBuf>,
+    /// Name of a user.
+    pub username: Option<String>,
+    /// File of that user's password.
+    pub password_file: Option<PathBuf>,
+    /// File of authorities (PEM), one of which must have signed the server's certificate. Without it those that the system trusts.
+    pub ca_file: Option<PathBuf>,
+    /// File of trommel's own certificate (PEM), for servers that ask for one.
+    pub cert_file: Option<PathBuf>,
+    /// File of that certificate's private key (PEM, not encrypted).
+    pub key_file: Option<PathBuf>,
 }
 
 /// How windows and keys are kept.

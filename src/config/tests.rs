@@ -168,11 +168,18 @@ fn the_table_holds_every_key() {
         listen TROMMEL_LISTEN 127.0.0.1:3101
         log.format TROMMEL_LOG_FORMAT auto
         log.level TROMMEL_LOG info
+        nats.ca_file TROMMEL_NATS_CA_FILE -
+        nats.cert_file TROMMEL_NATS_CERT_FILE -
         nats.create TROMMEL_NATS_CREATE if_missing
         nats.creds TROMMEL_NATS_CREDS -
+        nats.key_file TROMMEL_NATS_KEY_FILE -
+        nats.nkey_file TROMMEL_NATS_NKEY_FILE -
+        nats.password_file TROMMEL_NATS_PASSWORD_FILE -
         nats.stream TROMMEL_NATS_STREAM OPS_FINDINGS
         nats.subject_prefix TROMMEL_NATS_SUBJECT_PREFIX ops.findings
+        nats.token_file TROMMEL_NATS_TOKEN_FILE -
         nats.url TROMMEL_NATS_URL -
+        nats.username TROMMEL_NATS_USERNAME -
         outbox_bytes_max TROMMEL_OUTBOX_BYTES_MAX 64MiB
         push.cert_file TROMMEL_PUSH_CERT_FILE -
         push.client_ca_file TROMMEL_PUSH_CLIENT_CA_FILE -
@@ -328,23 +335,24 @@ log: {level: loud=loud}
 ",
         &[],
         expect![[r#"
-                nats.stream: `ops.findings` is no stream name: no blanks, `.`, `*`, `>`, `/`, `\`
-                nats.subject_prefix: `ops.*` is no subject: words without blanks or wildcards, separated by `.`
-                nats.url: every server must be written as nats://host:port or tls://host:port
-                cluster: `my cluster` is not 1 to 64 letters, digits, `.`, `_` or `-`
-                instance: `` is not 1 to 64 letters, digits, `.`, `_` or `-`
-                grafana.datasource: missing: a link needs the uid of the Loki data source beside grafana.url
-                detect.keys_max: 0 is not between 1 and 1000000
-                detect.late_by: 2m is more than detect.max_age, 1m
-                limits.body_bytes_max: 1B is not between 1KiB and 1GiB
-                limits.answer_deadline: 1m is not between 10ms and 30s
-                limits.in_flight_bytes_max: 64MiB is less than limits.decompressed_bytes_max, 1GiB: such a request would never be inspected
-                outbox_bytes_max: 10B is not between 1MiB and 64GiB
-                evidence.redact: `(`: regex parse error:
-                    (
-                    ^
-                error: unclosed group
-                log.level: `loud=loud`: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5"#]],
+            nats.stream: `ops.findings` is no stream name: no blanks, `.`, `*`, `>`, `/`, `\`
+            nats.subject_prefix: `ops.*` is no subject: words without blanks or wildcards, separated by `.`
+            nats.url: every server must be written as nats://host:port or tls://host:port
+            nats.url: holds a user or a token; write them to a file for nats.creds, nats.nkey_file, nats.token_file or nats.password_file
+            cluster: `my cluster` is not 1 to 64 letters, digits, `.`, `_` or `-`
+            instance: `` is not 1 to 64 letters, digits, `.`, `_` or `-`
+            grafana.datasource: missing: a link needs the uid of the Loki data source beside grafana.url
+            detect.keys_max: 0 is not between 1 and 1000000
+            detect.late_by: 2m is more than detect.max_age, 1m
+            limits.body_bytes_max: 1B is not between 1KiB and 1GiB
+            limits.answer_deadline: 1m is not between 10ms and 30s
+            limits.in_flight_bytes_max: 64MiB is less than limits.decompressed_bytes_max, 1GiB: such a request would never be inspected
+            outbox_bytes_max: 10B is not between 1MiB and 64GiB
+            evidence.redact: `(`: regex parse error:
+                (
+                ^
+            error: unclosed group
+            log.level: `loud=loud`: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5"#]],
     );
     refused(
         "grafana: {url: grafana.example, datasource: x}",
@@ -380,7 +388,7 @@ builtin: true
 environment: staging
 cluster: a
 instance: b
-nats: {url: "nats://host:4222", stream: OPS, subject_prefix: ops.findings, create: never, creds: /a.creds}
+nats: {url: "nats://host:4222", stream: OPS, subject_prefix: ops.findings, create: never, creds: /a.creds, nkey_file: /a.nk, token_file: /t, username: ops, password_file: /p, ca_file: /ca.crt, cert_file: /c.crt, key_file: /c.key}
 stdout: false
 detect: {late_by: 10s, max_age: 1h, keys_max: 100, identities_max: 1000}
 limits:
@@ -511,4 +519,36 @@ fn strangers_see_nothing_unless_they_are_let_in_on_purpose() {
             "admin_listen: 0.0.0.0:3102 can be reached from other hosts, and everybody would see findings and metrics: set admin.token_files, admin.username and admin.password_file, or admin.client_ca_file; --insecure-admin leaves it open to everybody"
         ],
     );
+}
+
+#[test]
+fn nats_is_logged_in_to_in_one_way_and_by_files() {
+    refused(
+        "nats: {url: 'nats://me:secret@host', creds: a, token_file: t, username: u}",
+        &[],
+        expect![[r#"
+            nats.password_file: missing: nats.username needs it
+            nats.token_file: one too many beside nats.creds: there is one way to log in
+            nats.url: holds a user or a token; write them to a file for nats.creds, nats.nkey_file, nats.token_file or nats.password_file"#]],
+    );
+    refused(
+        "nats: {url: 'nats://t0ken@host', username: u, password_file: p, nkey_file: n, key_file: k}",
+        &[],
+        expect![[r#"
+            nats.username: one too many beside nats.nkey_file: there is one way to log in
+            nats.cert_file: missing: nats.key_file needs it
+            nats.url: holds a user or a token; write them to a file for nats.creds, nats.nkey_file, nats.token_file or nats.password_file"#]],
+    );
+    let config = load(
+        "nats: {url: 'tls://host'}",
+        &[
+            ("TROMMEL_NATS_NKEY_FILE", "n"),
+            ("TROMMEL_NATS_CA_FILE", "ca"),
+        ],
+        &RawConfig::default(),
+    )
+    .expect("fine");
+    let nats = config.nats.expect("given");
+    assert_eq!(nats.login, Login::Nkey("n".into()));
+    assert_eq!(nats.tls.authorities, Some("ca".into()));
 }

@@ -18,13 +18,13 @@ use crate::support::trommel::{Setup, Trommel};
 use crate::support::wait;
 
 /// Certificates and secrets of one trommel.
-struct Files {
-    scratch: Scratch,
-    authority: Authority,
+pub(crate) struct Files {
+    pub(crate) scratch: Scratch,
+    pub(crate) authority: Authority,
 }
 
 impl Files {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             scratch: Scratch::new(),
             authority: Authority::new("the test's authority"),
@@ -32,7 +32,7 @@ impl Files {
     }
 
     /// Writes a file at once, as Kubernetes and good tools do: a reader sees the old one or the new one.
-    fn replace(&self, name: &str, content: &str) -> PathBuf {
+    pub(crate) fn replace(&self, name: &str, content: &str) -> PathBuf {
         let new = self.scratch.write(&format!("{name}.new"), content);
         let path = self.scratch.path(name);
         std::fs::rename(new, &path).expect("the target folder is writable");
@@ -84,7 +84,7 @@ fn status(server: SocketAddr, request: &Request) -> u16 {
 }
 
 /// The value of a series on an admin port that anybody may read; 0 when it is not there yet.
-fn measured(trommel: &Trommel, series: &str) -> f64 {
+pub(crate) fn measured(trommel: &Trommel, series: &str) -> f64 {
     let text = trommel.admin("/metrics").text();
     text.lines()
         .find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())

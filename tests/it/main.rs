@@ -8,6 +8,7 @@ mod docs;
 mod jetstream;
 mod kill;
 mod metrics;
+mod nats_access;
 mod nats_down;
 mod once;
 mod readme;
