@@ -156,6 +156,12 @@ impl Gate {
         self.tls.is_some()
     }
 
+    /// Whether anything is asked of a client.
+    #[must_use]
+    pub fn asks_anything(&self) -> bool {
+        self.asks_certificate || !self.tokens.is_empty() || self.user.is_some()
+    }
+
     /// Shakes hands with whoever is at the other end of `socket`, who has `within` for it; `None`, which is counted, when nothing came of it.
     ///
     /// # Panics

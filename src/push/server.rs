@@ -251,14 +251,13 @@ impl Server {
         peer: Peer,
         phase: &watch::Receiver<Phase>,
     ) -> Response<Full<Bytes>> {
-        // Probes of Kubernetes have no secrets to show.
-        if request.uri().path() != "/ready"
-            && let Err(refusal) = self.gate.judge(peer, request.headers())
-        {
-            return self.refuse_unread(request, self.gate.answer(refusal));
-        }
         let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
         let is_post = request.method() == Method::POST;
+        // Probes of Kubernetes have no secrets to show.
+        let is_probe = is_get && request.uri().path() == "/ready";
+        if !is_probe && let Err(refusal) = self.gate.judge(peer, request.headers()) {
+            return self.refuse_unread(request, self.gate.answer(refusal));
+        }
         let leaving = || *phase.borrow() != Phase::Serving;
         let mut response = match request.uri().path() {
             "/loki/api/v1/push" if is_post => self.push(Form::V1, request).await,
@@ -282,7 +281,8 @@ impl Server {
                     .await
             }
         };
-        if leaving() {
+        // Strangers do not keep connections that others may want.
+        if leaving() || (is_probe && self.gate.asks_anything()) {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(CONNECTION, close);
         }
