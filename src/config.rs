@@ -9,15 +9,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::access;
 use crate::detect::Settings;
 use crate::finding::Origin;
-use crate::publish::Create;
+use crate::publish::{Create, Login, Tls};
 use crate::push;
 use crate::record;
 use crate::rules::{Exclusion, Pattern};
 use crate::telemetry::LogFormat;
 
 mod check;
+mod entrance;
 mod raw;
 mod settings;
 #[cfg(test)]
@@ -25,7 +27,8 @@ mod tests;
 mod written;
 
 pub use raw::{
-    RawConfig, RawDetect, RawEvidence, RawGrafana, RawLimits, RawLog, RawNats, Size, Span,
+    RawAccess, RawConfig, RawDetect, RawEvidence, RawGrafana, RawLimits, RawLog, RawNats, Size,
+    Span,
 };
 pub use settings::{LOG_VARIABLE, Setting, schema, settings};
 pub use written::{Changed, Written};
@@ -37,6 +40,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Address for metrics, health and the API.
     pub admin_listen: SocketAddr,
+    /// Who may push.
+    pub push: access::Settings,
+    /// Who may see metrics, findings and rules.
+    pub admin: access::Settings,
     /// Directory for state; in memory without it.
     pub data: Option<PathBuf>,
     /// Rule files and directories.
@@ -76,6 +83,8 @@ impl Config {
     pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3101);
     /// Beside the push port, and inside the host: it shows findings to whoever asks.
     pub const ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3102);
+    /// What a finding quotes is nobody's business who has no credentials.
+    pub const INSECURE_ADMIN: bool = false;
     /// A first start finds something without a rule written.
     pub const BUILTIN: bool = true;
     /// Ids need a cluster; one cluster needs no name.
@@ -127,9 +136,18 @@ impl Config {
         let mut check = check::Check::default();
         let written = Written::of(&raw);
         let nats = check.nats(raw.nats);
+        let admin_listen = check.address("admin_listen", raw.admin_listen, Self::ADMIN_LISTEN);
+        let admin = check.access("admin", raw.admin);
+        check.exposure(
+            admin_listen,
+            &admin,
+            raw.insecure_admin.unwrap_or(Self::INSECURE_ADMIN),
+        );
         let config = Self {
             listen: check.address("listen", raw.listen, Self::LISTEN),
-            admin_listen: check.address("admin_listen", raw.admin_listen, Self::ADMIN_LISTEN),
+            admin_listen,
+            push: check.access("push", raw.push),
+            admin,
             data: raw.data,
             rules: raw.rules.unwrap_or_default(),
             builtin: raw.builtin.unwrap_or(Self::BUILTIN),
@@ -211,8 +229,10 @@ pub struct Nats {
     pub subject_prefix: String,
     /// Whether the stream is made.
     pub create: Create,
-    /// Credentials file.
-    pub creds: Option<PathBuf>,
+    /// How trommel shows who it is.
+    pub login: Login,
+    /// Files for TLS.
+    pub tls: Tls,
 }
 
 impl Nats {

@@ -19,7 +19,7 @@
 //! one thread that has the detector and the database, [`inspector`] is what pushes are looked at with, [`reload`] exchanges rules
 //! and settings under both while they work, [`service`] joins the rooms, [`cli`] starts it. [`playback`] is the same
 //! life without a shell: entries that are at hand in, messages out. `replay` feeds it from files, [`rule_test`] from a test's
-//! lines. [`explain`] tells why a rule does or does not fire, [`selected`] which rules have no stream to read.
+//! lines. [`access`] decides who may come in. [`explain`] tells why a rule does or does not fire, [`selected`] which rules have no stream to read.
 //!
 //! # What is absent, and why
 //!
@@ -29,6 +29,7 @@
 //! - No answer waits for NATS, and none is 429 or 5xx for being busy: Alloy would hold back Loki's own logs.
 //! - Raw lines never leave, save the few redacted ones that a finding quotes.
 
+pub mod access;
 pub mod batch;
 pub mod cli;
 pub mod config;

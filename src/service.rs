@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 
+use crate::access::{self, Gate, Listener};
 use crate::config::{self, Config};
 use crate::detect::Detector;
 use crate::finding::MessageSettings;
@@ -64,6 +65,9 @@ pub enum StartError {
         /// What the system says.
         error: io::Error,
     },
+    /// Files of certificates, tokens or passwords cannot be used: one line for each.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Access(Vec<access::Problem>),
     /// The data directory cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -110,6 +114,7 @@ impl Service {
         let selected = Arc::new(Mutex::new(Selected::new(&rules, clock())));
         let (unselected_sender, unselected) = watch::channel(Vec::new());
 
+        let [push_gate, admin_gate] = gates(&config)?;
         let push_listener = listen("listen", config.listen).await?;
         let admin_listener = listen("admin_listen", config.admin_listen).await?;
         let (push, admin) = (
@@ -178,8 +183,10 @@ impl Service {
                 reloads: reloads.clone(),
                 ready: readiness,
             }),
+            Arc::clone(&admin_gate),
             web_stop,
         ));
+        beside.spawn(access::keep_up([Arc::clone(&push_gate), admin_gate]));
         beside.spawn(keep_up(telemetry.clone()));
         beside.spawn(tell_unselected(
             Arc::clone(&selected),
@@ -188,12 +195,13 @@ impl Service {
         ));
 
         let inspection = Inspection::new(scanner, Arc::clone(&selected), Arc::clone(&clock));
-        let server = Arc::new(Server::new(
+        let server = Server::new(
             push_limits(&config.limits),
             inspection.inspector(),
             submissions,
             pressure,
-        ));
+        );
+        let server = Arc::new(server.behind(push_gate));
         let (phase, phases) = watch::channel(Phase::Serving);
         let serving = tokio::spawn(Arc::clone(&server).serve(push_listener, phases));
         let reached = Reached {
@@ -286,6 +294,21 @@ impl Service {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// What both listeners ask of their clients; with the same errors for the files that NATS asks for.
+fn gates(config: &Config) -> Result<[Arc<Gate>; 2], StartError> {
+    let push = Gate::open(Listener::Push, &config.push);
+    let admin = Gate::open(Listener::Admin, &config.admin);
+    let nats = config.nats.as_ref().map(nats_settings);
+    let nats = nats.map_or(Ok(()), |nats| nats.check_files());
+    match (push, admin, nats) {
+        (Ok(push), Ok(admin), Ok(())) => Ok([push, admin].map(Arc::new)),
+        (push, admin, nats) => {
+            let problems = [push.err(), admin.err(), nats.err()].into_iter().flatten();
+            Err(StartError::Access(problems.flatten().collect()))
         }
     }
 }
@@ -407,7 +430,8 @@ fn push_limits(limits: &config::Limits) -> Limits {
 
 fn nats_settings(nats: &config::Nats) -> NatsSettings {
     NatsSettings {
-        credentials: nats.creds.clone(),
+        login: nats.login.clone(),
+        tls: nats.tls.clone(),
         stream: nats.stream.clone(),
         subject_prefix: nats.subject_prefix.clone(),
         create: nats.create,

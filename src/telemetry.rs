@@ -103,6 +103,11 @@ metrics! {
 
     CONNECTIONS_TIMED_OUT_TOTAL = "trommel_connections_timed_out_total", Counter, ["stage"], "Connections closed because a header or the next request did not come in time.";
 
+    UNAUTHORIZED_TOTAL = "trommel_unauthorized_total", Counter, ["listener", "reason"], "Requests refused for want of a certificate or of valid credentials.";
+    TLS_HANDSHAKES_FAILED_TOTAL = "trommel_tls_handshakes_failed_total", Counter, ["listener", "reason"], "Connections of which nothing came because they were plain, broken or too slow where TLS is spoken.";
+    CREDENTIALS_RELOADS_TOTAL = "trommel_credentials_reloads_total", Counter, ["outcome"], "Changed files of certificates, tokens and passwords, by whether they were taken into use or refused.";
+    CREDENTIALS_LAST_RELOAD_SUCCESSFUL = "trommel_credentials_last_reload_successful", Gauge, [], "1 when all files of certificates, tokens and passwords are in use as they are, 0 when some cannot be used and older ones stay in use.";
+
     ENTRIES_TOTAL = "trommel_entries_total", Counter, [], "Log entries received.";
     ENTRIES_SHED_TOTAL = "trommel_entries_shed_total", Counter, [], "Entries that were not inspected because of overload.";
     ENTRIES_EARLY_TOTAL = "trommel_entries_early_total", Counter, [], "Entries answered at the deadline before their effect was on disk.";

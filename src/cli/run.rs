@@ -35,6 +35,9 @@ pub struct RunArgs {
     /// Address for metrics, health and the API [default: 127.0.0.1:3102]
     #[arg(long, value_name = "ADDR")]
     pub admin_listen: Option<String>,
+    /// Show metrics, findings and rules to everybody, also at an address that other hosts can reach
+    #[arg(long)]
+    pub insecure_admin: bool,
     /// Directory for state that outlives a restart [default: in memory only]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
@@ -68,6 +71,11 @@ pub(super) fn run(arguments: &RunArgs, diagnostics: &mut impl Write) -> anyhow::
     let settings = SettingsFile::new(arguments.config.clone(), move || again.to_config());
     let (settings_digest, config) = settings.load();
     let config = config?;
+    if arguments.sample && (config.push.tls.is_some() || config.push.ask_anything()) {
+        anyhow::bail!(
+            "--sample pushes without TLS and credentials, which `push` asks for: leave out one of them"
+        );
+    }
     telemetry::start_log(&config.log.level, config.log.format)?;
     let files = RuleSources::of(&config).read();
     let rules_digest = files.digest();
@@ -155,6 +163,7 @@ impl RunArgs {
         RawConfig {
             listen: self.listen.clone(),
             admin_listen: self.admin_listen.clone(),
+            insecure_admin: self.insecure_admin.then_some(true),
             data: self.data.clone(),
             rules: (!self.rules.is_empty()).then(|| self.rules.clone()),
             builtin: self.no_builtin.then_some(false),
@@ -192,6 +201,7 @@ mod tests {
             "0.0.0.0:0",
             "--admin-listen",
             "[::1]:9",
+            "--insecure-admin",
             "--data",
             "/var/lib/trommel",
             "--nats",
@@ -206,6 +216,7 @@ mod tests {
             "--sample",
         ])
         .expect("flags of the command");
+        assert_eq!(arguments.to_layer().insecure_admin, Some(true));
         let config = Config::check(arguments.to_layer()).expect("fine");
         assert!(arguments.sample);
         assert_eq!(config.rules, [PathBuf::from("a.yaml"), PathBuf::from("b")]);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::raw::{RawDetect, RawGrafana, RawLimits, RawLog, RawNats, Size, Span};
 use super::{Config, Detect, Limits, Log, Nats};
 use crate::finding::Grafana;
+use crate::publish::Tls;
 use crate::rules::{Exclusion, Pattern};
 use crate::telemetry::check_log_filter;
 use crate::time::format_duration;
@@ -18,7 +19,7 @@ use crate::time::format_duration;
 pub(super) struct Check(pub(super) Vec<String>);
 
 impl Check {
-    fn wrong(&mut self, key: &str, problem: impl fmt::Display) {
+    pub(super) fn wrong(&mut self, key: &str, problem: impl fmt::Display) {
         self.0.push(format!("{key}: {problem}"));
     }
 
@@ -134,7 +135,19 @@ impl Check {
             subject_prefix,
             create,
             creds,
+            nkey_file,
+            token_file,
+            username,
+            password_file,
+            ca_file,
+            cert_file,
+            key_file,
         } = raw;
+        let login = self.nats_login(creds, nkey_file, token_file, username, password_file);
+        let tls = Tls {
+            authorities: ca_file,
+            own: self.pair("nats", ("cert_file", cert_file), ("key_file", key_file)),
+        };
         let stream = stream.unwrap_or_else(|| Nats::STREAM.to_owned());
         let subject_prefix = subject_prefix.unwrap_or_else(|| Nats::SUBJECT_PREFIX.to_owned());
         let plain = |text: &str| {
@@ -165,12 +178,20 @@ impl Check {
                 "every server must be written as nats://host:port or tls://host:port",
             );
         }
+        // Flags are in process lists, and settings in ConfigMaps.
+        if url.contains('@') {
+            self.wrong(
+                "nats.url",
+                "holds a user or a token; write them to a file for nats.creds, nats.nkey_file, nats.token_file or nats.password_file",
+            );
+        }
         Some(Nats {
             url,
             stream,
             subject_prefix,
             create: create.unwrap_or_default(),
-            creds,
+            login,
+            tls,
         })
     }
 

@@ -27,9 +27,18 @@ pub struct RawConfig {
     /// Address for log pushes. Port 0 picks a free one, which the start-up log tells.
     #[schemars(extend("default" = Config::LISTEN))]
     pub listen: Option<String>,
-    /// Address for metrics, health and the API. It has no authentication: keep it inside the cluster.
+    /// Address for metrics, health and the API. One that other hosts can reach wants credentials in `admin`.
     #[schemars(extend("default" = Config::ADMIN_LISTEN))]
     pub admin_listen: Option<String>,
+    /// Who may push.
+    #[serde(deserialize_with = "or_default")]
+    pub push: RawAccess,
+    /// Who may see metrics, findings and rules. Probes may ask `/livez` and `/readyz` whoever they are.
+    #[serde(deserialize_with = "or_default")]
+    pub admin: RawAccess,
+    /// Whether everybody may see metrics, findings and rules at an `admin_listen` that other hosts can reach.
+    #[schemars(extend("default" = Config::INSECURE_ADMIN))]
+    pub insecure_admin: Option<bool>,
     /// Directory for state that outlives a restart. Without it state is in memory only.
     pub data: Option<PathBuf>,
     /// Rule files, and directories that are searched for them.
@@ -79,11 +88,29 @@ pub struct RawConfig {
     pub reload_interval: Option<Span>,
 }
 
+/// Who may come in. Every file is read again when it changes; one that is then wrong replaces nothing.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawAccess {
+    /// Certificate file for TLS (PEM), with those between it and its authority. Without it connections are plain.
+    pub cert_file: Option<PathBuf>,
+    /// File of the certificate's private key (PEM, not encrypted).
+    pub key_file: Option<PathBuf>,
+    /// File of authorities (PEM), one of which must have signed a client's certificate. Needs `cert_file`.
+    pub client_ca_file: Option<PathBuf>,
+    /// Files of bearer tokens, one token each; any of them lets a client in.
+    pub token_files: Option<Vec<PathBuf>>,
+    /// Name of a user for basic authentication.
+    pub username: Option<String>,
+    /// File of that user's password.
+    pub password_file: Option<PathBuf>,
+}
+
 /// Where findings are published.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawNats {
-    /// Server, `nats://host:4222` or `tls://host:4222`; several are separated by commas. Without it nothing goes to NATS.
+    /// Server, `nats://host:4222` or `tls://host:4222`; several are separated by commas. Without it nothing goes to NATS. Secrets are in files.
     pub url: Option<String>,
     /// JetStream stream that findings go to.
     #[schemars(extend("default" = Nats::STREAM))]
@@ -94,8 +121,22 @@ pub struct RawNats {
     /// `if_missing` makes the stream when it is absent; `never` is for credentials that may only publish. An existing stream is never altered.
     #[schemars(extend("default" = Create::default()))]
     pub create: Option<Create>,
-    /// Credentials file, as `nsc` writes it.
+    /// Credentials file, as `nsc` writes it. It and the files below are read for each connection.
     pub creds: Option<PathBuf>,
+    /// File of an nkey's seed.
+    pub nkey_file: Option<PathBuf>,
+    /// File of a token.
+    pub token_file: Option<PathBuf>,
+    /// Name of a user.
+    pub username: Option<String>,
+    /// File of that user's password.
+    pub password_file: Option<PathBuf>,
+    /// File of authorities (PEM), one of which must have signed the server's certificate. Without it those that the system trusts.
+    pub ca_file: Option<PathBuf>,
+    /// File of trommel's own certificate (PEM), for servers that ask for one.
+    pub cert_file: Option<PathBuf>,
+    /// File of that certificate's private key (PEM, not encrypted).
+    pub key_file: Option<PathBuf>,
 }
 
 /// How windows and keys are kept.

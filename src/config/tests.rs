@@ -133,6 +133,12 @@ fn the_table_holds_every_key() {
         })
         .collect();
     expect![[r#"
+        admin.cert_file TROMMEL_ADMIN_CERT_FILE -
+        admin.client_ca_file TROMMEL_ADMIN_CLIENT_CA_FILE -
+        admin.key_file TROMMEL_ADMIN_KEY_FILE -
+        admin.password_file TROMMEL_ADMIN_PASSWORD_FILE -
+        admin.token_files TROMMEL_ADMIN_TOKEN_FILES -
+        admin.username TROMMEL_ADMIN_USERNAME -
         admin_listen TROMMEL_ADMIN_LISTEN 127.0.0.1:3102
         builtin TROMMEL_BUILTIN true
         cluster TROMMEL_CLUSTER default
@@ -147,6 +153,7 @@ fn the_table_holds_every_key() {
         exclude TROMMEL_EXCLUDE service_name="trommel"; container="trommel"; service_name=~"loki.*|alloy.*|grafana.*|tempo.*|mimir.*" |= "query="; service_name=~"loki.*|alloy.*|grafana.*|tempo.*|mimir.*" |= "\"query\":"
         grafana.datasource TROMMEL_GRAFANA_DATASOURCE -
         grafana.url TROMMEL_GRAFANA_URL -
+        insecure_admin TROMMEL_INSECURE_ADMIN false
         instance TROMMEL_INSTANCE default
         limits.answer_deadline TROMMEL_LIMITS_ANSWER_DEADLINE 500ms
         limits.body_bytes_max TROMMEL_LIMITS_BODY_BYTES_MAX 16MiB
@@ -161,12 +168,25 @@ fn the_table_holds_every_key() {
         listen TROMMEL_LISTEN 127.0.0.1:3101
         log.format TROMMEL_LOG_FORMAT auto
         log.level TROMMEL_LOG info
+        nats.ca_file TROMMEL_NATS_CA_FILE -
+        nats.cert_file TROMMEL_NATS_CERT_FILE -
         nats.create TROMMEL_NATS_CREATE if_missing
         nats.creds TROMMEL_NATS_CREDS -
+        nats.key_file TROMMEL_NATS_KEY_FILE -
+        nats.nkey_file TROMMEL_NATS_NKEY_FILE -
+        nats.password_file TROMMEL_NATS_PASSWORD_FILE -
         nats.stream TROMMEL_NATS_STREAM OPS_FINDINGS
         nats.subject_prefix TROMMEL_NATS_SUBJECT_PREFIX ops.findings
+        nats.token_file TROMMEL_NATS_TOKEN_FILE -
         nats.url TROMMEL_NATS_URL -
+        nats.username TROMMEL_NATS_USERNAME -
         outbox_bytes_max TROMMEL_OUTBOX_BYTES_MAX 64MiB
+        push.cert_file TROMMEL_PUSH_CERT_FILE -
+        push.client_ca_file TROMMEL_PUSH_CLIENT_CA_FILE -
+        push.key_file TROMMEL_PUSH_KEY_FILE -
+        push.password_file TROMMEL_PUSH_PASSWORD_FILE -
+        push.token_files TROMMEL_PUSH_TOKEN_FILES -
+        push.username TROMMEL_PUSH_USERNAME -
         reload_interval TROMMEL_RELOAD_INTERVAL 500ms
         rules TROMMEL_RULES -
         shutdown_delay TROMMEL_SHUTDOWN_DELAY 5s
@@ -215,7 +235,7 @@ fn what_is_no_setting_is_refused_with_its_place() {
         "cluster: a\nclustr: b\n",
         &[],
         expect![
-            "trommel.yaml:2:1: unknown field `clustr`, expected one of listen, admin_listen, data, rules, builtin, environment, cluster, instance, nats, stdout, detect, limits, outbox_bytes_max, shutdown_delay, evidence, exclude, grafana, log, reload_interval"
+            "trommel.yaml:2:1: unknown field `clustr`, expected one of listen, admin_listen, push, admin, insecure_admin, data, rules, builtin, environment, cluster, instance, nats, stdout, detect, limits, outbox_bytes_max, shutdown_delay, evidence, exclude, grafana, log, reload_interval"
         ],
     );
     refused(
@@ -316,23 +336,24 @@ log: {level: loud=loud}
 ",
         &[],
         expect![[r#"
-                nats.stream: `ops.findings` is no stream name: no blanks, `.`, `*`, `>`, `/`, `\`
-                nats.subject_prefix: `ops.*` is no subject: words without blanks or wildcards, separated by `.`
-                nats.url: every server must be written as nats://host:port or tls://host:port
-                cluster: `my cluster` is not 1 to 64 letters, digits, `.`, `_` or `-`
-                instance: `` is not 1 to 64 letters, digits, `.`, `_` or `-`
-                grafana.datasource: missing: a link needs the uid of the Loki data source beside grafana.url
-                detect.keys_max: 0 is not between 1 and 1000000
-                detect.late_by: 2m is more than detect.max_age, 1m
-                limits.body_bytes_max: 1B is not between 1KiB and 1GiB
-                limits.answer_deadline: 1m is not between 10ms and 30s
-                limits.in_flight_bytes_max: 64MiB is less than limits.decompressed_bytes_max, 1GiB: such a request would never be inspected
-                outbox_bytes_max: 10B is not between 1MiB and 64GiB
-                evidence.redact: `(`: regex parse error:
-                    (
-                    ^
-                error: unclosed group
-                log.level: `loud=loud`: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5"#]],
+            nats.stream: `ops.findings` is no stream name: no blanks, `.`, `*`, `>`, `/`, `\`
+            nats.subject_prefix: `ops.*` is no subject: words without blanks or wildcards, separated by `.`
+            nats.url: every server must be written as nats://host:port or tls://host:port
+            nats.url: holds a user or a token; write them to a file for nats.creds, nats.nkey_file, nats.token_file or nats.password_file
+            cluster: `my cluster` is not 1 to 64 letters, digits, `.`, `_` or `-`
+            instance: `` is not 1 to 64 letters, digits, `.`, `_` or `-`
+            grafana.datasource: missing: a link needs the uid of the Loki data source beside grafana.url
+            detect.keys_max: 0 is not between 1 and 1000000
+            detect.late_by: 2m is more than detect.max_age, 1m
+            limits.body_bytes_max: 1B is not between 1KiB and 1GiB
+            limits.answer_deadline: 1m is not between 10ms and 30s
+            limits.in_flight_bytes_max: 64MiB is less than limits.decompressed_bytes_max, 1GiB: such a request would never be inspected
+            outbox_bytes_max: 10B is not between 1MiB and 64GiB
+            evidence.redact: `(`: regex parse error:
+                (
+                ^
+            error: unclosed group
+            log.level: `loud=loud`: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5"#]],
     );
     refused(
         "grafana: {url: grafana.example, datasource: x}",
@@ -359,13 +380,16 @@ fn a_file_that_is_not_there_is_named() {
 const EVERY_SETTING: &str = r#"
 listen: 127.0.0.1:3101
 admin_listen: 127.0.0.1:9090
+push: {cert_file: /a.crt, key_file: /a.key, client_ca_file: /ca.crt, token_files: [/a, /b], username: alloy, password_file: /p}
+admin: {cert_file: /b.crt, key_file: /b.key, client_ca_file: /ca.crt, token_files: [/c], username: prometheus, password_file: /q}
+insecure_admin: false
 data: /var/lib/trommel
 rules: [a.yaml, b]
 builtin: true
 environment: staging
 cluster: a
 instance: b
-nats: {url: "nats://host:4222", stream: OPS, subject_prefix: ops.findings, create: never, creds: /a.creds}
+nats: {url: "nats://host:4222", stream: OPS, subject_prefix: ops.findings, create: never, creds: /a.creds, nkey_file: /a.nk, token_file: /t, username: ops, password_file: /p, ca_file: /ca.crt, cert_file: /c.crt, key_file: /c.key}
 stdout: false
 detect: {late_by: 10s, max_age: 1h, keys_max: 100, identities_max: 1000}
 limits:
@@ -459,4 +483,110 @@ fn files_are_looked_at_every_so_often_or_never() {
     assert_eq!(interval("50ms").expect("fine"), Duration::from_millis(50));
     let error = interval("49ms").expect_err("too often").to_string();
     assert_eq!(error, "reload_interval: 49ms is not between 50ms and 1h");
+}
+
+#[test]
+fn what_lets_clients_in_is_whole_or_refused() {
+    refused(
+        "push: {cert_file: a, client_ca_file: ca, username: alloy}
+admin: {key_file: b, password_file: p}
+",
+        &[],
+        expect![[r#"
+            admin.cert_file: missing: admin.key_file needs it
+            admin.username: missing: admin.password_file needs it
+            push.key_file: missing: push.cert_file needs it
+            push.password_file: missing: push.username needs it"#]],
+    );
+    refused(
+        "push: {client_ca_file: ca, username: 'a:b', password_file: p}",
+        &[],
+        expect![[r#"
+            push.cert_file: missing: push.client_ca_file needs it
+            push.username: `a:b` is no user name: not empty, no `:`, no control characters"#]],
+    );
+    let config = load(
+        "push: {username: alloy, password_file: p}",
+        &[
+            ("TROMMEL_PUSH_TOKEN_FILES", "a; b"),
+            ("TROMMEL_ADMIN_CERT_FILE", "c"),
+            ("TROMMEL_ADMIN_KEY_FILE", "k"),
+        ],
+        &RawConfig::default(),
+    )
+    .expect("fine");
+    assert_eq!(config.push.tokens, [Path::new("a"), Path::new("b")]);
+    assert_eq!(config.push.user.expect("given").name, "alloy");
+    assert!(config.admin.tls.is_some() && !config.admin.ask_anything());
+}
+
+#[test]
+fn strangers_see_nothing_unless_they_are_let_in_on_purpose() {
+    for (yaml, fine) in [
+        ("admin_listen: 127.0.0.1:1", true),
+        ("admin_listen: '[::1]:1'", true),
+        ("admin_listen: '[::ffff:127.0.0.9]:1'", true),
+        ("admin_listen: 0.0.0.0:1", false),
+        ("admin_listen: '[::]:1'", false),
+        ("admin_listen: 10.0.0.1:1", false),
+        // TLS alone hides findings from those in between, and shows them to whoever asks.
+        (
+            "admin_listen: 0.0.0.0:1\nadmin: {cert_file: c, key_file: k}",
+            false,
+        ),
+        ("admin_listen: 0.0.0.0:1\nadmin: {token_files: []}", false),
+        ("admin_listen: 0.0.0.0:1\npush: {token_files: [t]}", false),
+        ("admin_listen: 0.0.0.0:1\nadmin: {token_files: [t]}", true),
+        (
+            "admin_listen: 0.0.0.0:1\nadmin: {username: u, password_file: p}",
+            true,
+        ),
+        (
+            "admin_listen: 0.0.0.0:1\nadmin: {cert_file: c, key_file: k, client_ca_file: a}",
+            true,
+        ),
+        ("admin_listen: 0.0.0.0:1\ninsecure_admin: true", true),
+    ] {
+        let loaded = load(yaml, &[], &RawConfig::default());
+        assert_eq!(loaded.is_ok(), fine, "{yaml}: {:?}", loaded.err());
+    }
+    refused(
+        "admin_listen: 0.0.0.0:3102",
+        &[],
+        expect![
+            "admin_listen: 0.0.0.0:3102 can be reached from other hosts, and everybody would see findings and metrics: set admin.token_files, admin.username and admin.password_file, or admin.client_ca_file; --insecure-admin leaves it open to everybody"
+        ],
+    );
+}
+
+#[test]
+fn nats_is_logged_in_to_in_one_way_and_by_files() {
+    refused(
+        "nats: {url: 'nats://me:secret@host', creds: a, token_file: t, username: u}",
+        &[],
+        expect![[r#"
+            nats.password_file: missing: nats.username needs it
+            nats.token_file: one too many beside nats.creds: there is one way to log in
+            nats.url: holds a user or a token; write them to a file for nats.creds, nats.nkey_file, nats.token_file or nats.password_file"#]],
+    );
+    refused(
+        "nats: {url: 'nats://t0ken@host', username: u, password_file: p, nkey_file: n, key_file: k}",
+        &[],
+        expect![[r#"
+            nats.username: one too many beside nats.nkey_file: there is one way to log in
+            nats.cert_file: missing: nats.key_file needs it
+            nats.url: holds a user or a token; write them to a file for nats.creds, nats.nkey_file, nats.token_file or nats.password_file"#]],
+    );
+    let config = load(
+        "nats: {url: 'tls://host'}",
+        &[
+            ("TROMMEL_NATS_NKEY_FILE", "n"),
+            ("TROMMEL_NATS_CA_FILE", "ca"),
+        ],
+        &RawConfig::default(),
+    )
+    .expect("fine");
+    let nats = config.nats.expect("given");
+    assert_eq!(nats.login, Login::Nkey("n".into()));
+    assert_eq!(nats.tls.authorities, Some("ca".into()));
 }

@@ -16,7 +16,7 @@ use crate::finding::Message;
 use crate::telemetry;
 use crate::time::Timestamp;
 
-pub use nats::{Create, NatsError, NatsSettings, publish_to_nats};
+pub use nats::{Create, Login, NatsError, NatsSettings, Tls, publish_to_nats};
 pub use stdout::publish_to_writer;
 
 /// A message that waits to be sent.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderMap, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
@@ -178,6 +178,35 @@ impl Server {
         discard(&mut request.into_body(), by).await;
         metrics::counter!(telemetry::PUSH_REQUESTS_TOTAL, "code" => code(refusal.status()))
             .increment(1);
+        refusal
+    }
+
+    /// Gives a refusal at once, and closes the connection. The body is read and forgotten beside it, as far as one may be long, or the
+    /// answer might be lost with the connection; whoever waits for `100 Continue` has not sent any.
+    pub(super) fn refuse_unread(
+        &self,
+        request: Request<Incoming>,
+        mut refusal: Response<Full<Bytes>>,
+    ) -> Response<Full<Bytes>> {
+        metrics::counter!(telemetry::PUSH_REQUESTS_TOTAL, "code" => code(refusal.status()))
+            .increment(1);
+        metrics::counter!(telemetry::PUSH_REJECTED_TOTAL, "reason" => "unauthorized").increment(1);
+        if !request.headers().contains_key(EXPECT) {
+            let by = Instant::now() + self.limits.body_read;
+            let mut rest = self.limits.body_bytes_max;
+            let mut body = request.into_body();
+            tokio::spawn(async move {
+                while let Ok(Some(Ok(frame))) = timeout_at(by, body.frame()).await {
+                    let bytes = frame.data_ref().map_or(0, Bytes::len);
+                    let Some(less) = rest.checked_sub(bytes) else {
+                        return;
+                    };
+                    rest = less;
+                }
+            });
+        }
+        let close = HeaderValue::from_static("close");
+        refusal.headers_mut().insert(CONNECTION, close);
         refusal
     }
 
@@ -415,6 +444,8 @@ fn code(status: StatusCode) -> &'static str {
     match status {
         StatusCode::NO_CONTENT => "204",
         StatusCode::BAD_REQUEST => "400",
+        StatusCode::UNAUTHORIZED => "401",
+        StatusCode::FORBIDDEN => "403",
         StatusCode::NOT_FOUND => "404",
         StatusCode::METHOD_NOT_ALLOWED => "405",
         StatusCode::REQUEST_TIMEOUT => "408",

@@ -7,8 +7,9 @@
 //! | request | answer |
 //! |---|---|
 //! | `POST /loki/api/v1/push`, `POST /api/prom/push` | 204; 400, 408, 413, 422 for what the client did |
-//! | `GET /ready` | 200, or 503 while leaving |
+//! | `GET /ready` | 200, or 503 while leaving; to everybody |
 //! | `GET /` | 200, what this is |
+//! | whatever else the [`Gate`] does not let in | 401, or 403 for want of a certificate, before the body is read |
 
 use std::convert::Infallible;
 use std::sync::atomic::AtomicU64;
@@ -23,6 +24,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
@@ -35,6 +37,7 @@ use super::inspect::Inspect;
 use super::interner::Interner;
 use super::limits::Limits;
 use super::pool::Pool;
+use crate::access::{Gate, Listener, Peer};
 use crate::hit::{Generation, Scanned};
 use crate::telemetry;
 use crate::time::Timestamp;
@@ -100,6 +103,7 @@ pub struct Server {
     pub(super) room_for_blocks: Budget,
     pub(super) scratches: Pool<Scratch>,
     pub(super) bodies: Pool<Vec<u8>>,
+    gate: Arc<Gate>,
     inspect: RwLock<Arc<dyn Inspect>>,
 }
 
@@ -131,8 +135,15 @@ impl Server {
             limits,
             owner,
             pressure,
+            gate: Arc::new(Gate::wide_open(Listener::Push)),
             inspect: RwLock::new(inspect),
         }
+    }
+
+    /// The same, for those only whom `gate` lets in.
+    #[must_use]
+    pub fn behind(self, gate: Arc<Gate>) -> Self {
+        Self { gate, ..self }
     }
 
     /// Inspects requests from now on with `inspect`; those under way go on with what they began with, and keep it until they have
@@ -188,6 +199,7 @@ impl Server {
         metrics::gauge!(telemetry::CONNECTIONS).set(0.0);
     }
 
+    /// Shakes hands where TLS is spoken, and serves what comes of it.
     async fn serve_connection(
         self: Arc<Self>,
         socket: TcpStream,
@@ -197,6 +209,25 @@ impl Server {
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
+        if !self.gate.has_tls() {
+            return self.serve_stream(socket, Peer::default(), phase).await;
+        }
+        let stream = tokio::select! {
+            stream = self.gate.accept(socket, self.limits.header_read) => stream,
+            _ = stopping(&mut phase) => None,
+        };
+        if let Some(stream) = stream {
+            let peer = Peer::of(&stream);
+            self.serve_stream(stream, peer, phase).await;
+        }
+    }
+
+    async fn serve_stream(
+        self: Arc<Self>,
+        socket: impl AsyncRead + AsyncWrite + Unpin,
+        peer: Peer,
+        mut phase: watch::Receiver<Phase>,
+    ) {
         let activity = Activity::new();
         let io = Watched::new(socket, activity.clone());
         let now = phase.clone();
@@ -204,7 +235,7 @@ impl Server {
             activity.busy();
             let (server, activity, now) = (&self, &activity, &now);
             async move {
-                let response = server.answer(request, now).await;
+                let response = server.answer(request, peer, now).await;
                 activity.idle();
                 Ok::<_, Infallible>(response)
             }
@@ -233,10 +264,16 @@ impl Server {
     async fn answer(
         &self,
         request: Request<Incoming>,
+        peer: Peer,
         phase: &watch::Receiver<Phase>,
     ) -> Response<Full<Bytes>> {
         let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
         let is_post = request.method() == Method::POST;
+        // Probes of Kubernetes have no secrets to show.
+        let is_probe = is_get && request.uri().path() == "/ready";
+        if !is_probe && let Err(refusal) = self.gate.judge(peer, request.headers()) {
+            return self.refuse_unread(request, self.gate.answer(refusal));
+        }
         let leaving = || *phase.borrow() != Phase::Serving;
         let mut response = match request.uri().path() {
             "/loki/api/v1/push" if is_post => self.push(Form::V1, request).await,
@@ -260,7 +297,8 @@ impl Server {
                     .await
             }
         };
-        if leaving() {
+        // Strangers do not keep connections that others may want.
+        if leaving() || (is_probe && self.gate.asks_anything()) {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(CONNECTION, close);
         }

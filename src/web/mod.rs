@@ -1,8 +1,8 @@
 //! The admin listener: metrics, health, findings and rules, for whoever operates trommel.
 //!
 //! It has its own port, so that a flood of pushes does not hide what is wrong and the push port can be open where this
-//! one is not. It has no authentication and changes nothing, but that it has files read anew; what it answers comes from the
-//! database's owner, from the rule set in use and from the metrics, each through one handle in [`Admin`].
+//! one is not. Whom its [`Gate`] does not let in sees nothing but health; it changes nothing, but that it has files read anew; what it
+//! answers comes from the database's owner, from the rule set in use and from the metrics, each through one handle in [`Admin`].
 
 mod routes;
 mod rules;
@@ -15,12 +15,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
+use crate::access::{Gate, Peer};
 use crate::record::{FindingFilter, FindingRow};
 use crate::reload::{Reloads, Status};
 use crate::rules::RuleSet;
@@ -69,7 +70,14 @@ pub struct FindingsQuery {
 }
 
 /// Answers on `listener` until `stop` is true or its sender is gone; then ends open connections within five seconds.
-pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: watch::Receiver<bool>) {
+///
+/// Whom `gate` does not let in is refused, save probes.
+pub async fn serve(
+    listener: TcpListener,
+    admin: Arc<Admin>,
+    gate: Arc<Gate>,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -82,7 +90,8 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: watch::Re
                 metrics::counter!(CONNECTIONS_REFUSED_TOTAL).increment(1);
             }
             Ok((socket, _)) => {
-                connections.spawn(connection(socket, Arc::clone(&admin), stop.clone()));
+                let (admin, gate, stop) = (Arc::clone(&admin), Arc::clone(&gate), stop.clone());
+                connections.spawn(begin(socket, admin, gate, stop));
             }
             Err(error) => {
                 warn!(%error, "the admin listener cannot accept");
@@ -93,15 +102,48 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: watch::Re
     while connections.join_next().await.is_some() {}
 }
 
+/// Shakes hands where TLS is spoken, and serves what comes of it.
+async fn begin(
+    socket: TcpStream,
+    admin: Arc<Admin>,
+    gate: Arc<Gate>,
+    mut stop: watch::Receiver<bool>,
+) {
+    if !gate.has_tls() {
+        return connection(socket, admin, gate, Peer::default(), stop).await;
+    }
+    let stream = tokio::select! {
+        stream = gate.accept(socket, HEADER_TIMEOUT) => stream,
+        _ = stop.wait_for(|&stop| stop) => None,
+    };
+    if let Some(stream) = stream {
+        let peer = Peer::of(&stream);
+        connection(stream, admin, gate, peer, stop).await;
+    }
+}
+
 /// Serves one connection until the client ends it, it is too old, or `stop`.
 async fn connection(
     socket: impl AsyncRead + AsyncWrite + Unpin + 'static,
     admin: Arc<Admin>,
+    gate: Arc<Gate>,
+    peer: Peer,
     mut stop: watch::Receiver<bool>,
 ) {
-    let service = service_fn(|request| {
-        let admin = Arc::clone(&admin);
-        async move { Ok::<_, std::convert::Infallible>(routes::respond(&admin, &request).await) }
+    let service = service_fn(|request: hyper::Request<_>| {
+        let (admin, gate) = (&admin, &gate);
+        async move {
+            // Probes of Kubernetes have no secrets to show.
+            let is_probe = matches!(request.uri().path(), "/livez" | "/readyz");
+            let refused = match is_probe {
+                true => None,
+                false => gate.judge(peer, request.headers()).err(),
+            };
+            Ok::<_, std::convert::Infallible>(match refused {
+                Some(refusal) => gate.answer(refusal),
+                None => routes::respond(admin, &request).await,
+            })
+        }
     });
     let mut connection = pin!(
         http1::Builder::new()
@@ -132,6 +174,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     use super::*;
+    use crate::access::Listener;
     use crate::reload::reloads;
     use crate::telemetry;
     use crate::time::Timestamp;
@@ -148,11 +191,21 @@ mod tests {
         })
     }
 
+    fn gate() -> Arc<Gate> {
+        Arc::new(Gate::wide_open(Listener::Admin))
+    }
+
     #[tokio::test]
     async fn a_connection_serves_several_requests_and_ends_when_told_to() {
         let (mut client, server) = duplex(1 << 16);
         let (stop, stopped) = watch::channel(false);
-        let serving = tokio::spawn(connection(server, admin(), stopped));
+        let serving = tokio::spawn(connection(
+            server,
+            admin(),
+            gate(),
+            Peer::default(),
+            stopped,
+        ));
         for _ in 0..2 {
             let request = "HEAD /livez HTTP/1.1\r\nhost: x\r\n\r\n";
             client.write_all(request.as_bytes()).await.expect("open");
@@ -173,7 +226,13 @@ mod tests {
     async fn bytes_that_are_no_http_end_the_connection() {
         let (mut client, server) = duplex(1 << 16);
         let (_stop, stopped) = watch::channel(false);
-        let serving = tokio::spawn(connection(server, admin(), stopped));
+        let serving = tokio::spawn(connection(
+            server,
+            admin(),
+            gate(),
+            Peer::default(),
+            stopped,
+        ));
         client
             .write_all(b"\x16\x03\x01\0\xff\r\n\r\n")
             .await

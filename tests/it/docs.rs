@@ -7,10 +7,14 @@
 //! | `yaml rules` | written to the file that its first line names, and given to `trommel check` |
 //! | `yaml tests` | the same, and given to `trommel test` |
 //! | `yaml mistake` | the same, and `trommel check` must refuse it |
+//! | `yaml settings` | read as settings of `run` |
+//! | `yaml other` | nothing: it is for another program |
 //! | `log NAME` | written to the file |
 //! | `console` | each line after `$ ` is run; what it prints must be what follows; with `UPDATE_EXPECT` it is written there |
 
 use std::path::Path;
+
+use trommel::config::{Config, RawConfig};
 
 use crate::support::program;
 use crate::support::scratch::Scratch;
@@ -29,6 +33,11 @@ fn the_way_from_a_log_line_to_a_rule_is_as_its_page_tells_it() {
 #[test]
 fn the_rules_that_ship_can_be_changed_as_their_page_shows_it() {
     check("docs/rule-pack.md");
+}
+
+#[test]
+fn the_settings_of_access_are_as_their_page_shows_them() {
+    check("docs/access.md");
 }
 
 /// Runs every block of a page, and tells of all that is not as it says.
@@ -83,6 +92,8 @@ impl Reader {
             ["yaml", "rules"] => self.try_file("check", content, 0),
             ["yaml", "tests"] => self.try_file("test", content, 0),
             ["yaml", "mistake"] => self.try_file("check", content, 1),
+            ["yaml", "settings"] => self.try_settings(content),
+            ["yaml", "other"] => Ok(None),
             ["log", name] => {
                 self.folder.write(name, content);
                 Ok(None)
@@ -94,10 +105,17 @@ impl Reader {
                 .collect::<Result<String, _>>()
                 .map(Some),
             ["yaml", ..] => {
-                Err("an example that nothing runs: say `rules`, `tests` or `mistake`".into())
+                Err("an example that nothing runs: say `rules`, `tests`, `mistake`, `settings` or `other`".into())
             }
             _ => Ok(None),
         }
+    }
+
+    fn try_settings(&self, content: &str) -> Result<Option<String>, String> {
+        let file = self.folder.write("settings.yaml", content);
+        Config::load(Some(&file), |_| None, &RawConfig::default())
+            .map(|_| None)
+            .map_err(|error| error.to_string())
     }
 
     fn try_file(

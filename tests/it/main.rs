@@ -2,12 +2,14 @@
 //!
 //! `scripts/test` installs what these tests run. Without it a test that misses a server or a client says so and passes.
 
+mod access;
 mod clients;
 mod docs;
 mod jetstream;
 mod kill;
 mod language;
 mod metrics;
+mod nats_access;
 mod nats_down;
 mod once;
 mod readme;

@@ -10,7 +10,7 @@ use crate::support::trommel::{Setup, command};
 
 /// Runs `trommel run` with free ports and `arguments`, which must keep it from starting, and returns what it says.
 #[track_caller]
-fn refusal(arguments: &[&str]) -> String {
+pub(crate) fn refusal(arguments: &[&str]) -> String {
     let mut command = command();
     command.args(["run", "--no-builtin"]);
     for (flag, free) in [
@@ -36,7 +36,7 @@ fn check(arguments: &[&str], expected: &str) {
     assert_eq!(said, format!("trommel: {expected}\n"));
 }
 
-fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("the target folder has a plain name")
 }
 

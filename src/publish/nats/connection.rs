@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use async_nats::{Client, Event, ServerAddr};
 use tokio::sync::Notify;
 
 use super::jetstream::Complaint;
@@ -26,7 +26,9 @@ pub(super) async fn connect(
 ) -> Result<Client, NatsError> {
     let (servers, user) = servers(&settings.url)?;
     let (events_status, events_news) = (Arc::clone(status), Arc::clone(news));
-    let mut options = ConnectOptions::new()
+    let mut options = settings
+        .login
+        .options()
         .name("trommel")
         // The first connection may take as long as any other: trommel starts without NATS.
         .retry_on_initial_connect()
@@ -36,21 +38,12 @@ pub(super) async fn connect(
             on_event(&event, &events_status, &events_news);
             std::future::ready(())
         });
+    options = settings.tls.add_to(options);
     options = match user {
         Some((user, Some(password))) => options.user_and_password(user, password),
         Some((token, None)) => options.token(token),
         None => options,
     };
-    if let Some(path) = &settings.credentials {
-        options =
-            options
-                .credentials_file(path)
-                .await
-                .map_err(|problem| NatsError::Credentials {
-                    path: path.clone(),
-                    problem,
-                })?;
-    }
     options
         .connect(servers)
         .await

@@ -14,10 +14,10 @@
 
 mod connection;
 mod jetstream;
+mod login;
 mod stream;
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,9 +28,11 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::{Gone, Outbox, Outcome, Pending, Status};
+use crate::access::Problem;
 use crate::telemetry;
 use connection::{News, connect, set_connected};
 use jetstream::{JetStream, Trouble};
+pub use login::{Login, Tls};
 
 /// Where messages go, and how patient the publisher is.
 #[derive(Clone, PartialEq, Eq)]
@@ -38,8 +40,10 @@ pub struct NatsSettings {
     /// Servers, `nats://host:4222` or `tls://host:4222`, separated by commas.
     /// User and password, or a token alone, may stand before an `@`; one of the servers is enough.
     pub url: String,
-    /// A credentials file (user JWT and nkey seed), as `nsc` writes it.
-    pub credentials: Option<PathBuf>,
+    /// How trommel shows who it is.
+    pub login: Login,
+    /// TLS beyond what the url says.
+    pub tls: Tls,
     /// The stream.
     pub stream: String,
     /// What the subjects of all messages begin with; the stream captures `<prefix>.>`.
@@ -58,7 +62,8 @@ impl NatsSettings {
     pub fn new(url: String) -> Self {
         Self {
             url,
-            credentials: None,
+            login: Login::default(),
+            tls: Tls::default(),
             stream: "OPS_FINDINGS".to_owned(),
             subject_prefix: "ops.findings".to_owned(),
             create: Create::IfMissing,
@@ -68,11 +73,29 @@ impl NatsSettings {
     }
 }
 
+impl NatsSettings {
+    /// Reads every file that is named here, as each connection will.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them now.
+    pub fn check_files(&self) -> Result<(), Vec<Problem>> {
+        let mut problems = Vec::new();
+        problems.extend(self.login.auth(b"").err());
+        self.tls.check(&mut problems);
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(problems)
+        }
+    }
+}
+
 /// Without the url, which may hold a password.
 impl std::fmt::Debug for NatsSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NatsSettings")
-            .field("credentials", &self.credentials)
+            .field("login", &self.login)
+            .field("tls", &self.tls)
             .field("stream", &self.stream)
             .field("subject_prefix", &self.subject_prefix)
             .field("create", &self.create)
@@ -100,14 +123,6 @@ pub enum NatsError {
         /// The address without its user info.
         server: String,
         /// What is wrong with it.
-        problem: std::io::Error,
-    },
-    /// The credentials file cannot be read.
-    #[error("cannot read nats credentials from {path}: {problem}", path = path.display())]
-    Credentials {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
         problem: std::io::Error,
     },
 }

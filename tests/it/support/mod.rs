@@ -11,5 +11,6 @@ pub(crate) mod nats;
 pub(crate) mod program;
 pub(crate) mod proxy;
 pub(crate) mod scratch;
+pub(crate) mod tls;
 pub(crate) mod trommel;
 pub(crate) mod wait;

@@ -21,6 +21,7 @@ pub(crate) struct NatsServer {
     program: PathBuf,
     address: SocketAddr,
     scratch: Scratch,
+    has_config: bool,
     child: Option<Child>,
 }
 
@@ -34,8 +35,18 @@ impl NatsServer {
             program,
             address,
             scratch: Scratch::new(),
+            has_config: false,
             child: None,
         })
+    }
+
+    /// A running server with more in its configuration. Of such a one only trommel knows how to read.
+    pub(crate) fn running_with(config: &str) -> Option<Self> {
+        let mut server = Self::stopped()?;
+        server.scratch.write("nats.conf", config);
+        server.has_config = true;
+        server.start();
+        Some(server)
     }
 
     /// A running server.
@@ -53,7 +64,11 @@ impl NatsServer {
     /// Starts it, on the port and the folder that it had before, and waits until it takes connections.
     #[track_caller]
     pub(crate) fn start(&mut self) {
-        let child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        if self.has_config {
+            command.arg("-c").arg(self.scratch.path("nats.conf"));
+        }
+        let child = command
             .args(["-js", "-a", "127.0.0.1", "-p"])
             .arg(self.address.port().to_string())
             .arg("-sd")

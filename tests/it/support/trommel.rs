@@ -73,6 +73,14 @@ impl Setup {
         self
     }
 
+    /// With its admin port on a free port of every address instead of loopback.
+    pub(crate) fn with_admin_for_everybody(mut self) -> Self {
+        let flag = self.args.iter().position(|arg| arg == "--admin-listen");
+        let address = flag.and_then(|flag| self.args.get_mut(flag + 1));
+        *address.expect("it is among the first arguments") = "0.0.0.0:0".into();
+        self
+    }
+
     /// With a pipe as its stdout that nobody reads.
     pub(crate) fn with_unread_stdout(mut self) -> Self {
         self.stdout_is_read = false;
@@ -144,6 +152,11 @@ impl Trommel {
     /// Where it takes pushes.
     pub(crate) fn push_address(&self) -> SocketAddr {
         self.push
+    }
+
+    /// Where metrics, health and the API are.
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.admin
     }
 
     /// A connection to where it takes pushes.
@@ -237,6 +250,11 @@ impl Trommel {
         wait::until("trommel to end", || {
             self.child.try_wait().expect("a child can be asked")
         })
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// What it has logged so far.
