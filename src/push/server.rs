@@ -11,8 +11,10 @@
 //! | `GET /` | 200, what this is |
 
 use std::convert::Infallible;
+use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,11 +26,11 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::budget::Budget;
+use super::budget::{Budget, Claim};
 use super::connection::{Activity, Watched};
 use super::decode::{Form, Scratch};
 use super::inspect::Inspect;
@@ -48,6 +50,9 @@ pub struct Submission {
     pub received: Timestamp,
     /// Told once the effect is on disk; dropped without a word when it could not be recorded.
     pub recorded: oneshot::Sender<()>,
+    /// The room that the hits take. Also after their request was answered at its deadline: what waits for the owner stays within the budget.
+    #[expect(dead_code, reason = "given back when dropped")]
+    pub(super) room: Claim,
 }
 
 /// What load made us do, for the finding about ourselves.
@@ -83,6 +88,8 @@ pub struct Server {
     pub(super) pressure: Arc<Pressure>,
     pub(super) room_for_bodies: Budget,
     pub(super) room_for_blocks: Budget,
+    /// One for each core: whoever has one may decode and inspect.
+    pub(super) turns: Semaphore,
     pub(super) scratches: Pool<Scratch>,
     pub(super) bodies: Pool<Vec<u8>>,
     inspect: RwLock<Arc<dyn Inspect>>,
@@ -111,6 +118,7 @@ impl Server {
             interner: Interner::new(limits.streams_interned_max),
             room_for_bodies: Budget::new(limits.bytes_in_flight_max / 2),
             room_for_blocks: Budget::new(limits.bytes_in_flight_max / 2),
+            turns: Semaphore::new(available_parallelism().map_or(1, NonZeroUsize::get)),
             scratches: Pool::new(KEPT_BYTES_MAX),
             bodies: Pool::new(KEPT_BYTES_MAX),
             limits,
