@@ -6,6 +6,7 @@ mod clients;
 mod docs;
 mod jetstream;
 mod kill;
+mod loki_first;
 mod metrics;
 mod nats_down;
 mod once;

@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -19,10 +20,12 @@ use super::{program, wait};
 /// What to start, and the folder it works in. A second start with the same setup finds the data of the first.
 #[derive(Debug)]
 pub(crate) struct Setup {
-    scratch: Scratch,
+    scratch: Arc<Scratch>,
     args: Vec<OsString>,
     shutdown_delay: String,
     stdout_is_read: bool,
+    /// What starts it: a program and its arguments, before those of trommel. Nothing starts it itself.
+    under: Vec<OsString>,
 }
 
 impl Setup {
@@ -36,11 +39,12 @@ impl Setup {
     /// `trommel run` on free ports with the rules that ship.
     pub(crate) fn with_builtin_rules() -> Self {
         let setup = Self {
-            scratch: Scratch::new(),
+            scratch: Arc::new(Scratch::new()),
             args: Vec::new(),
             // Most tests that stop it have nothing to say in that time.
             shutdown_delay: "0s".to_owned(),
             stdout_is_read: true,
+            under: Vec::new(),
         };
         setup
             .arg("run")
@@ -54,6 +58,18 @@ impl Setup {
     pub(crate) fn with_data(self) -> Self {
         let data = self.scratch.path("data");
         self.arg("--data").arg(data)
+    }
+
+    /// Where its data directory is, if it has one.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.scratch.path("data")
+    }
+
+    /// Started by a program that becomes trommel in the end: what follows its `args` is trommel and trommel's arguments.
+    pub(crate) fn under(mut self, program: &str, args: &[&OsStr]) -> Self {
+        self.under = vec![program.into()];
+        self.under.extend(args.iter().map(OsString::from));
+        self
     }
 
     /// With findings going to the NATS server at `url`.
@@ -112,7 +128,10 @@ impl Setup {
 
 /// The binary without arguments, and without settings of whoever runs the tests.
 pub(crate) fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_trommel"));
+    without_settings(Command::new(env!("CARGO_BIN_EXE_trommel")))
+}
+
+fn without_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("TROMMEL_") || name == "RUST_LOG" {
             command.env_remove(name);
@@ -129,6 +148,8 @@ pub(crate) struct Trommel {
     admin: SocketAddr,
     stdout: Lines,
     stderr: Lines,
+    /// Its files stay as long as it runs, or the setup is there to start another.
+    _scratch: Arc<Scratch>,
 }
 
 impl Trommel {
@@ -185,6 +206,25 @@ impl Trommel {
         Client::new(self.admin)
             .send(&Request::get(path))
             .unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.stderr.text()))
+    }
+
+    /// The sum of a metric over its labels, or over those series of it whose labels hold `label`; 0 when there is none.
+    #[track_caller]
+    pub(crate) fn metric(&self, name: &str, label: &str) -> f64 {
+        self.admin("/metrics")
+            .text()
+            .lines()
+            .filter(|line| {
+                line.strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(label))
+            })
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Every message on stdout so far.
@@ -245,11 +285,20 @@ struct Starting {
     child: Child,
     stdout: Lines,
     stderr: Lines,
+    scratch: Arc<Scratch>,
 }
 
 impl Starting {
     fn spawn(setup: &Setup) -> Self {
-        let mut child = command()
+        let mut command = match &setup.under[..] {
+            [] => command(),
+            [program, args @ ..] => {
+                let mut starter = Command::new(program);
+                starter.args(args).arg(command().get_program());
+                without_settings(starter)
+            }
+        };
+        let mut child = command
             .env("TROMMEL_SHUTDOWN_DELAY", &setup.shutdown_delay)
             .args(&setup.args)
             .stdin(Stdio::null())
@@ -270,6 +319,7 @@ impl Starting {
                 None => Lines::collect(std::io::empty()),
             },
             stderr: Lines::collect(stderr),
+            scratch: Arc::clone(&setup.scratch),
         }
     }
 
@@ -293,6 +343,7 @@ impl Starting {
             admin,
             stdout: self.stdout,
             stderr: self.stderr,
+            _scratch: self.scratch,
         }
     }
 }
