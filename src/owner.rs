@@ -22,11 +22,8 @@ use crate::push::{Pressure, Submission};
 use crate::record::{Commit, FindingRow, NewMessage, OutboxRow, Store, StoreError};
 use crate::rules::OVERLOADED;
 use crate::telemetry as names;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, WallClock};
 use crate::web::FindingsQuery;
-
-/// The wall clock, as the shell is given it: tests bring their own.
-pub type WallClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// How often the owner looks up without being asked: timers that only wall time lets pass, findings about ourselves, gauges.
 const TICK: Duration = Duration::from_secs(1);

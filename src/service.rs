@@ -20,7 +20,7 @@ use crate::config::{self, Config};
 use crate::detect::{Detector, Settings};
 use crate::finding::{MessageSettings, Redactor};
 use crate::hit::Scanned;
-use crate::owner::{Inbox, Owner, OwnerError, Surroundings, WallClock};
+use crate::owner::{Inbox, Owner, OwnerError, Surroundings};
 use crate::publish::{
     NatsError, NatsSettings, Outbox, OutboxRequest, Status, publish_to_nats, publish_to_writer,
 };
@@ -30,6 +30,7 @@ use crate::rules::RuleSet;
 use crate::scan::{Scanner, Scratch};
 use crate::selected::Selected;
 use crate::telemetry::{self, Telemetry};
+use crate::time::WallClock;
 use crate::web::{self, Admin};
 
 /// Most scanned requests that wait for the owner. They hold hits, not blocks; what does not fit is shed at the deadline.
@@ -178,12 +179,13 @@ impl Service {
             unselected_sender,
         ));
 
-        let inspector = Arc::new(Inspector::new(scanner, selected, clock));
+        let inspector = Arc::new(Inspector::new(scanner, selected, Arc::clone(&clock)));
         let server = Server::new(
             push_limits(&config.limits),
             inspector,
             submissions,
             pressure,
+            clock,
         );
         let (phase, phases) = watch::channel(Phase::Serving);
         let serving = tokio::spawn(Arc::new(server).serve(push_listener, phases));

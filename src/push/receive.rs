@@ -125,7 +125,7 @@ impl Server {
             .read(&mut body, &mut buffer, &mut claim, &mut patience, body_by)
             .await;
         let arrived = Instant::now();
-        let received = Timestamp::wall_clock();
+        let received = (self.clock)();
         let by = arrived + patience;
         let body_bytes = buffer.len();
         metrics::histogram!(telemetry::PUSH_BODY_BYTES).record(body_bytes as f64);

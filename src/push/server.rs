@@ -39,7 +39,7 @@ use super::limits::Limits;
 use super::pool::Pool;
 use crate::hit::Scanned;
 use crate::telemetry;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, WallClock};
 
 /// A scanned request that waits to be applied and recorded.
 #[derive(Debug)]
@@ -86,6 +86,7 @@ pub struct Server {
     pub(super) interner: Interner,
     pub(super) owner: mpsc::Sender<Submission>,
     pub(super) pressure: Arc<Pressure>,
+    pub(super) clock: WallClock,
     pub(super) room_for_bodies: Budget,
     pub(super) room_for_blocks: Budget,
     /// One for each core: whoever has one may decode and inspect.
@@ -107,12 +108,14 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 
 impl Server {
     /// A server that inspects with `inspect` and hands on to the owner through `owner`, whose capacity bounds what waits there.
+    /// `clock` says when a request was received; how long anything takes is measured otherwise, whatever it says.
     #[must_use]
     pub fn new(
         limits: Limits,
         inspect: Arc<dyn Inspect>,
         owner: mpsc::Sender<Submission>,
         pressure: Arc<Pressure>,
+        clock: WallClock,
     ) -> Self {
         Self {
             interner: Interner::new(limits.streams_interned_max),
@@ -124,6 +127,7 @@ impl Server {
             limits,
             owner,
             pressure,
+            clock,
             inspect: RwLock::new(inspect),
         }
     }

@@ -98,7 +98,8 @@ impl Running {
         let address = listener.local_addr().expect("an address");
         let (owner, submissions) = mpsc::channel(queue);
         let pressure = Arc::new(Pressure::default());
-        let server = Server::new(limits, Arc::new(Nothing), owner, pressure.clone());
+        let clock = Arc::new(Timestamp::wall_clock);
+        let server = Server::new(limits, Arc::new(Nothing), owner, pressure.clone(), clock);
         let server = Arc::new(server);
         let (phase, phases) = watch::channel(Phase::Serving);
         let task = tokio::spawn(server.clone().serve(listener, phases));
