@@ -96,7 +96,7 @@ fn a_disk_that_is_full() {
     let setup = Setup::new(RULES).with_data();
     let data = setup.data();
     std::fs::create_dir_all(&data).expect("the target folder is writable");
-    let mount = r#"mount -t tmpfs -o size=4m trommel "$0" && exec "$@""#;
+    let mount = r#"mount -t tmpfs -o size=128m trommel "$0" && exec "$@""#;
     let under: [&OsStr; 6] =
         ["--user", "--map-root-user", "--mount", "sh", "-c", mount].map(OsStr::new);
     let can = std::process::Command::new("unshare")
@@ -121,7 +121,7 @@ fn a_disk_that_is_full() {
         .join(data.strip_prefix("/").expect("absolute"))
         .join("filler");
     let mut file = std::fs::File::create(&filler).expect("the small file system is writable");
-    while file.write_all(&[0; 4096]).is_ok() {}
+    while file.write_all(&[0; 1 << 16]).is_ok() {}
     let outcome = trial.run(&trommel);
     outcome.is_answered_at_once();
     assert!(trommel.metric("trommel_commit_failures_total", "") > 0.0);
