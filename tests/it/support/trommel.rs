@@ -126,9 +126,11 @@ impl Setup {
     }
 }
 
-/// The binary without arguments, and without settings of whoever runs the tests.
+/// The binary without arguments, and without settings of whoever runs the tests: cargo's, or the one that `TROMMEL_TEST_BINARY` names.
 pub(crate) fn command() -> Command {
-    without_settings(Command::new(env!("CARGO_BIN_EXE_trommel")))
+    let built = || env!("CARGO_BIN_EXE_trommel").into();
+    let program = std::env::var_os("TROMMEL_TEST_BINARY").unwrap_or_else(built);
+    without_settings(Command::new(program))
 }
 
 fn without_settings(mut command: Command) -> Command {
