@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use trommel::config::{Config, RawConfig};
+use trommel::config::{Config, RawConfig, RawLimits, Span};
 use trommel::rules::{LoadOptions, RuleSet, SourceText};
 use trommel::service::Service;
 use trommel::time::Timestamp;
@@ -18,6 +18,14 @@ use crate::support::loki::{self, Entry};
 use crate::support::program;
 use crate::support::trommel::{Setup, Trommel};
 use crate::support::wait;
+
+/// A request waits for a commit however long that takes: what is early is so because the commit failed, not because the disk is slow.
+const SETTINGS: &str = "limits: {answer_deadline: 30s}";
+
+/// Trommel with a data directory.
+fn with_data() -> Setup {
+    Setup::new(RULES).with_data().with_settings(SETTINGS)
+}
 
 /// Those of `components` that have an open finding.
 #[track_caller]
@@ -39,7 +47,7 @@ fn never_panicked(trommel: &Trommel) {
 /// something else behind it.
 #[test]
 fn of_a_log_that_is_cut_off_or_spoilt_anywhere_the_commits_before_that_are_there() {
-    let setup = Setup::new(RULES).with_data();
+    let setup = with_data();
     let incident = Incident::new();
     let components: Vec<_> = (0..6).map(|number| format!("c{number}")).collect();
     let trommel = setup.start();
@@ -86,7 +94,7 @@ fn of_a_log_that_is_cut_off_or_spoilt_anywhere_the_commits_before_that_are_there
 
 #[test]
 fn a_database_that_is_cut_off_or_spoilt_is_refused_with_one_message_and_left_as_it_is() {
-    let setup = Setup::new(RULES).with_data();
+    let setup = with_data();
     let trommel = setup.start();
     trommel.push(&Incident::new().failures("backend"));
     assert_eq!(trommel.terminate().code(), Some(0));
@@ -126,7 +134,7 @@ fn refusal(data: &Path) -> String {
 /// SQLite works on in its memory and its log, and cannot know; the next start does.
 #[test]
 fn a_database_that_is_spoilt_while_trommel_runs_costs_no_answer_and_the_next_start_refuses_it() {
-    let setup = Setup::new(RULES).with_data();
+    let setup = with_data();
     let incident = Incident::new();
     let trommel = setup.start();
     trommel.push(&incident.failures("before"));
@@ -155,7 +163,7 @@ fn is_overloaded(trommel: &Trommel) -> Option<()> {
 
 #[test]
 fn a_data_directory_that_is_moved_away_is_said_and_goes_on_when_it_is_back() {
-    let setup = Setup::new(RULES).with_data();
+    let setup = with_data();
     let incident = Incident::new();
     let data = setup.data();
     let aside = data.with_extension("aside");
@@ -256,6 +264,10 @@ impl Clocked {
             listen: Some("127.0.0.1:0".to_owned()),
             admin_listen: Some("127.0.0.1:0".to_owned()),
             stdout: Some(false),
+            limits: RawLimits {
+                answer_deadline: Some(Span(wait::PATIENCE)),
+                ..RawLimits::default()
+            },
             ..RawConfig::default()
         })
         .expect("valid");
