@@ -31,11 +31,11 @@ use tokio::sync::mpsc;
 
 use crate::batch::Batch;
 use crate::hit::{Generation, Scanned};
-use crate::owner::WallClock;
 use crate::push::{Inspect, Server};
 use crate::scan::{Scanner, Scratch};
 use crate::selected::Selected;
 use crate::telemetry;
+use crate::time::WallClock;
 
 /// What the push server inspects with, held by the one task that changes it.
 pub struct Inspection {

@@ -13,20 +13,17 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
 use crate::detect::{Changes, Detector, RestoreError, Saved, Settings};
-use crate::finding::{Finding, Message, MessageSettings, Origin, Redactor};
+use crate::finding::{Finding, Kind, Message, MessageSettings, Origin, Redactor, State};
 use crate::hit::{Generation, Scanned};
 use crate::publish::{OutboxRequest, Pending};
 use crate::push::{Pressure, Submission};
 use crate::record::{Commit, FindingRow, NewMessage, OutboxRow, Store, StoreError};
 use crate::rules::RuleSet;
 use crate::telemetry as names;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, WallClock};
 use crate::web::FindingsQuery;
 
 mod ourselves;
-
-/// The wall clock, as the shell is given it: tests bring their own.
-pub type WallClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// How often the owner looks up without being asked: timers that only wall time lets pass, findings about ourselves, gauges.
 const TICK: Duration = Duration::from_secs(1);
@@ -34,11 +31,19 @@ const TICK: Duration = Duration::from_secs(1);
 /// Most requests that share one commit: what waits while one `fsync` runs is far below it.
 const GROUP_MAX: usize = 256;
 
+/// How long requests are applied before what they changed is committed: one that has many hits shares its commit with few. So answers, timers
+/// and questions wait for little more than one request, whatever else is in the queue.
+const GROUP_TIME: Duration = Duration::from_millis(50);
+
 /// An entry further in the future does not keep its identity longer.
 const FUTURE_MAX: Duration = Duration::from_secs(600);
 
 /// Messages of a commit that keeps failing are held in memory; beyond this many the oldest updates go, and are counted.
 const HELD_MESSAGES_MAX: usize = 4096;
+/// Keys that are gone are held likewise. What is beyond is forgotten: a key that is on disk comes back with a restart as it was then.
+const HELD_GONE_KEYS_MAX: usize = 65_536;
+/// Findings that have ended are held likewise. What is beyond is forgotten: one that is on disk is shown as it was then.
+const HELD_ENDED_FINDINGS_MAX: usize = 4096;
 /// Rows of identities held likewise. What is beyond is forgotten: a repeat after a restart may then count again.
 const HELD_IDENTITIES_MAX: usize = 4096;
 
@@ -191,11 +196,15 @@ impl Owner {
             let mut recorded = Vec::new();
             tokio::select! {
                 Some(first) = inbox.submissions.recv() => {
-                    let mut group = vec![first];
-                    while group.len() < GROUP_MAX && let Ok(next) = inbox.submissions.try_recv() {
-                        group.push(next);
+                    let began = Instant::now();
+                    let mut next = Some(first);
+                    let mut applied = 0;
+                    while let Some(submission) = next {
+                        recorded.extend(self.apply(submission));
+                        applied += 1;
+                        let goes_on = applied < GROUP_MAX && began.elapsed() < GROUP_TIME;
+                        next = goes_on.then(|| inbox.submissions.try_recv().ok()).flatten();
                     }
-                    recorded.extend(group.into_iter().filter_map(|submission| self.apply(submission)));
                 }
                 Some(change) = inbox.changes.recv() => match change {
                     Change::TakeOver(next) => {
@@ -235,6 +244,9 @@ impl Owner {
             if self.commit() {
                 recorded.into_iter().for_each(tell);
             }
+            // A runtime of one thread looks at its timers only when nobody is ready, and under load somebody always is: without
+            // this, the tick that tells of overload would wait for the end of it.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -356,30 +368,9 @@ impl Owner {
                     self.failing = true;
                     error!(%error, "commit failed; it is tried again, and requests are answered before they are on disk");
                 }
-                self.bound_waiting();
+                counter!(names::OUTBOX_DROPPED_TOTAL).increment(bound(&mut self.waiting));
                 false
             }
-        }
-    }
-
-    /// Keeps what waits for a disk within bounds.
-    fn bound_waiting(&mut self) {
-        let identities = &mut self.waiting.identities;
-        let beyond = identities.len().saturating_sub(HELD_IDENTITIES_MAX);
-        identities.drain(..beyond);
-        let mut beyond = self
-            .waiting
-            .messages
-            .len()
-            .saturating_sub(HELD_MESSAGES_MAX);
-        counter!(names::OUTBOX_DROPPED_TOTAL).increment(beyond as u64);
-        for dispensable in [true, false] {
-            self.waiting.messages.retain(|message| {
-                let goes =
-                    beyond > 0 && (!dispensable || message.kind == crate::finding::Kind::Updated);
-                beyond -= usize::from(goes);
-                !goes
-            });
         }
     }
 
@@ -432,7 +423,7 @@ impl Owner {
 
     fn count(&mut self, changes: &Changes) {
         for finding in &changes.findings {
-            let state = crate::finding::Kind::of(finding).as_str();
+            let state = Kind::of(finding).as_str();
             counter!(names::FINDINGS_TOTAL, "rule" => finding.rule.id.clone(), "state" => state)
                 .increment(1);
         }
@@ -462,6 +453,41 @@ impl Owner {
             gauge!(names::DATABASE_BYTES).set(sizes.database_bytes as f64);
         }
     }
+}
+
+/// Keeps what waits for a disk within bounds, and tells how many messages went. What is there of open keys is bounded by the detector.
+fn bound(waiting: &mut Commit) -> u64 {
+    let identities = &mut waiting.identities;
+    let beyond = identities.len().saturating_sub(HELD_IDENTITIES_MAX);
+    identities.drain(..beyond);
+    forget_oldest(&mut waiting.keys, HELD_GONE_KEYS_MAX, |key| key.1.is_none());
+    forget_oldest(&mut waiting.findings, HELD_ENDED_FINDINGS_MAX, |row| {
+        row.state == State::Recovered
+    });
+    let beyond = waiting.messages.len().saturating_sub(HELD_MESSAGES_MAX);
+    let mut excess = beyond;
+    for dispensable in [true, false] {
+        waiting.messages.retain(|message| {
+            let goes = excess > 0 && (!dispensable || message.kind == Kind::Updated);
+            excess -= usize::from(goes);
+            !goes
+        });
+    }
+    beyond as u64
+}
+
+/// Leaves at most `most` of those that are `gone`, the last ones.
+fn forget_oldest<T>(rows: &mut Vec<T>, most: usize, gone: impl Fn(&T) -> bool) {
+    let mut beyond = rows
+        .iter()
+        .filter(|row| gone(row))
+        .count()
+        .saturating_sub(most);
+    rows.retain(|row| {
+        let goes = beyond > 0 && gone(row);
+        beyond -= usize::from(goes);
+        !goes
+    });
 }
 
 fn tell(recorded: oneshot::Sender<()>) {
@@ -498,7 +524,7 @@ mod tests {
 
     use super::*;
     use crate::batch::{EntryId, StreamId};
-    use crate::detect::Settings;
+    use crate::detect::{KeyName, Settings};
     use crate::finding::Redactor;
     use crate::hit::{Hit, Parts, Progress, Role, RuleIndex};
     use crate::record::Limits;
@@ -632,6 +658,7 @@ mod tests {
                 successor: successor.map(|(next, rule)| Box::new((next, scanned(rule)))),
                 received: Timestamp(START),
                 recorded,
+                room: None,
             };
             let sent = submissions.try_send(submission);
             assert!(sent.is_ok(), "there is room");
@@ -673,6 +700,51 @@ mod tests {
             let _ = stop.send(true);
         };
         tokio::join!(owner.drive(inbox), asks);
+    }
+
+    #[test]
+    fn what_waits_for_a_disk_is_bounded_and_the_newest_stays() {
+        let name = |number: usize| KeyName {
+            rule: "r".to_owned(),
+            tenant: "".into(),
+            by: [number.to_string().into()].into(),
+        };
+        let message = |number: usize, kind| NewMessage {
+            id: number.to_string(),
+            finding_id: number.to_string(),
+            kind,
+            subject: String::new(),
+            headers: String::new(),
+            body: String::new(),
+        };
+        let kinds = [Kind::Observed, Kind::Updated];
+        let mut waiting = Commit {
+            keys: (0..HELD_GONE_KEYS_MAX + 3)
+                .map(|number| (name(number), (number == 1).then(Vec::new)))
+                .collect(),
+            identities: (0..HELD_IDENTITIES_MAX as i64 + 2)
+                .map(|number| (Timestamp(number), Vec::new()))
+                .collect(),
+            messages: (0..HELD_MESSAGES_MAX + 2)
+                .map(|number| message(number, kinds[usize::from(number > 2)]))
+                .collect(),
+            ..Commit::default()
+        };
+        assert_eq!(bound(&mut waiting), 2);
+        // The first two that are gone have gone; the one between them is there.
+        assert_eq!(waiting.keys.len(), HELD_GONE_KEYS_MAX + 1);
+        assert_eq!(waiting.keys[0].0, name(1));
+        assert_eq!(waiting.keys[1].0, name(3));
+        assert_eq!(waiting.identities.len(), HELD_IDENTITIES_MAX);
+        assert_eq!(waiting.identities[0].0, Timestamp(2));
+        let left: Vec<_> = waiting
+            .messages
+            .iter()
+            .take(4)
+            .map(|one| &*one.id)
+            .collect();
+        assert_eq!(left, ["0", "1", "2", "5"]);
+        assert_eq!(bound(&mut waiting), 0);
     }
 
     #[tokio::test(start_paused = true)]

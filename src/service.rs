@@ -19,7 +19,7 @@ use crate::config::{self, Config};
 use crate::detect::Detector;
 use crate::finding::MessageSettings;
 use crate::inspector::Inspection;
-use crate::owner::{Inbox, Owner, OwnerError, Surroundings, WallClock};
+use crate::owner::{Inbox, Owner, OwnerError, Surroundings};
 use crate::publish::{
     NatsError, NatsSettings, Outbox, OutboxRequest, Status, publish_to_nats, publish_to_writer,
 };
@@ -32,6 +32,7 @@ use crate::reload::{
 use crate::scan::Scanner;
 use crate::selected::Selected;
 use crate::telemetry::{self, Telemetry};
+use crate::time::WallClock;
 use crate::web::{self, Admin};
 
 /// Most scanned requests that wait for the owner. They hold hits, not blocks; what does not fit is shed at the deadline.
@@ -200,6 +201,7 @@ impl Service {
             inspection.inspector(),
             submissions,
             pressure,
+            Arc::clone(&clock),
         );
         let server = Arc::new(server.behind(push_gate));
         let (phase, phases) = watch::channel(Phase::Serving);

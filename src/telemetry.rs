@@ -96,7 +96,7 @@ metrics! {
     PUSH_ANSWER_SECONDS = "trommel_push_answer_seconds", Histogram(ANSWER_BOUNDS), [], "Time from the last byte of a push request's body to its answer.";
     PUSH_BODY_BYTES = "trommel_push_body_bytes", Histogram(BODY_BOUNDS), [], "Size of push requests' bodies as sent.";
     PUSH_REJECTED_TOTAL = "trommel_push_rejected_total", Counter, ["reason"], "Push requests refused, by what was wrong with them.";
-    REQUESTS_SHED_TOTAL = "trommel_requests_shed_total", Counter, [], "Push requests answered 204 and discarded unread, for want of memory.";
+    REQUESTS_SHED_TOTAL = "trommel_requests_shed_total", Counter, [], "Push requests answered 204 and discarded unread, for want of memory or of time.";
     BYTES_SHED_TOTAL = "trommel_bytes_shed_total", Counter, [], "Bytes of the bodies that were discarded unread.";
     CONNECTIONS = "trommel_connections", Gauge, [], "Open connections to the push listener.";
     CONNECTIONS_REFUSED_TOTAL = "trommel_connections_refused_total", Counter, [], "Connections closed at once because too many were open.";

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,9 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
+
+/// The wall clock, as the shell is given it: tests bring their own, and let it jump.
+pub type WallClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 impl Timestamp {
     /// The earliest time there is.

@@ -35,7 +35,7 @@ impl Budget {
 
 /// What one request holds of the budget; given back when dropped.
 #[derive(Debug)]
-pub(super) struct Claim {
+pub(crate) struct Claim {
     room: Arc<Semaphore>,
     bytes_max: usize,
     held: Option<OwnedSemaphorePermit>,

@@ -10,7 +10,9 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderMap, HeaderValue};
 use hyper::{Request, Response, StatusCode};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
+use tokio::task::block_in_place;
 use tokio::time::{Instant, timeout_at};
 
 use super::budget::Claim;
@@ -122,13 +124,13 @@ impl Server {
             .read(&mut body, &mut buffer, &mut claim, &mut patience, body_by)
             .await;
         let arrived = Instant::now();
-        let received = Timestamp::wall_clock();
+        let received = (self.clock)();
         let by = arrived + patience;
         let body_bytes = buffer.len();
         metrics::histogram!(telemetry::PUSH_BODY_BYTES).record(body_bytes as f64);
 
-        // Decompressing has room of its own, and it is given back before the owner is waited for: a request that holds room never
-        // waits for another that waits for it, so under overload some are served rather than all shed.
+        // Decompressing has room of its own, which the owner never asks for: a request that holds room never waits for another that
+        // waits for it, so under overload some are served rather than all shed.
         let mut inspecting = self.room_for_blocks.claim();
         let outcome = match arrival {
             Arrival::Whole => {
@@ -271,7 +273,9 @@ impl Server {
         }
     }
 
-    /// Decodes and inspects without a pause in between, so that only as many batches are in memory as there are workers.
+    /// Decodes and inspects without a pause in between, in as many requests at once as there are cores: so only as many batches are in memory,
+    /// and while they are at it, the runtime's workers read and answer the others. A request whose turn does not come in half of the
+    /// time that is left is shed; the other half is for its inspection and the disk.
     async fn decode_and_inspect(
         &self,
         encoded: &Encoded<'_>,
@@ -281,9 +285,14 @@ impl Server {
         let inspect = self.inspect();
         let mut granted = 0;
         loop {
+            let now = Instant::now();
+            let turn_by = now + by.saturating_duration_since(now) / 2;
+            let Ok(turn) = timeout_at(turn_by, self.turns.acquire()).await else {
+                return Outcome::Unread { discarded: 0 };
+            };
             let mut scratch = self.scratches.take();
             let mut asked = 0;
-            let tried = catch_unwind(AssertUnwindSafe(|| {
+            let attempt = AssertUnwindSafe(|| {
                 let notes =
                     scratch.decode(encoded, &self.limits, &self.interner, &mut |bytes| {
                         asked += bytes;
@@ -301,7 +310,9 @@ impl Server {
                         Instant::now() < by && (hits.is_empty() || claim.try_grow(held_bytes(hits)))
                     },
                 ))
-            }));
+            });
+            let tried = aside(|| catch_unwind(attempt));
+            drop(turn);
             let Ok(decoded) = tried else {
                 // The hook has logged the panic. The client would only send the same again, so the request is shed.
                 return Outcome::Unread { discarded: 0 };
@@ -353,6 +364,7 @@ impl Server {
                 successor,
                 received,
                 recorded,
+                room: Some(claim),
             };
             self.hand_on(submission, inspect, on_disk, by).await
         };
@@ -397,6 +409,15 @@ impl Server {
         count(telemetry::REQUESTS_SHED_TOTAL, 1);
         count(telemetry::BYTES_SHED_TOTAL, bytes as u64);
         self.pressure.shed_requests.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Does what takes long, on this thread, while another takes over what else this one would have to do.
+fn aside<T>(long: impl FnOnce() -> T) -> T {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => block_in_place(long),
+        // There is no other: everything waits.
+        _ => long(),
     }
 }
 

@@ -12,8 +12,10 @@
 //! | whatever else the [`Gate`] does not let in | 401, or 403 for want of a certificate, before the body is read |
 
 use std::convert::Infallible;
+use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,11 +28,11 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::budget::Budget;
+use super::budget::{Budget, Claim};
 use super::connection::{Activity, Watched};
 use super::decode::{Form, Scratch};
 use super::inspect::Inspect;
@@ -40,7 +42,7 @@ use super::pool::Pool;
 use crate::access::{Gate, Listener, Peer};
 use crate::hit::{Generation, Scanned};
 use crate::telemetry;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, WallClock};
 
 /// A scanned request that waits to be applied and recorded.
 #[derive(Debug)]
@@ -55,6 +57,10 @@ pub struct Submission {
     pub received: Timestamp,
     /// Told once the effect is on disk; dropped without a word when it could not be recorded.
     pub recorded: oneshot::Sender<()>,
+    /// The room that the hits take. Also after their request was answered at its deadline: what waits for the owner stays within the budget.
+    /// None for what takes no room of a request.
+    #[expect(dead_code, reason = "given back when dropped")]
+    pub(crate) room: Option<Claim>,
 }
 
 impl Submission {
@@ -99,8 +105,11 @@ pub struct Server {
     pub(super) interner: Interner,
     pub(super) owner: mpsc::Sender<Submission>,
     pub(super) pressure: Arc<Pressure>,
+    pub(super) clock: WallClock,
     pub(super) room_for_bodies: Budget,
     pub(super) room_for_blocks: Budget,
+    /// One for each core: whoever has one may decode and inspect.
+    pub(super) turns: Semaphore,
     pub(super) scratches: Pool<Scratch>,
     pub(super) bodies: Pool<Vec<u8>>,
     gate: Arc<Gate>,
@@ -119,23 +128,27 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 
 impl Server {
     /// A server that inspects with `inspect` and hands on to the owner through `owner`, whose capacity bounds what waits there.
+    /// `clock` says when a request was received; how long anything takes is measured otherwise, whatever it says.
     #[must_use]
     pub fn new(
         limits: Limits,
         inspect: Arc<dyn Inspect>,
         owner: mpsc::Sender<Submission>,
         pressure: Arc<Pressure>,
+        clock: WallClock,
     ) -> Self {
         Self {
             interner: Interner::new(limits.streams_interned_max),
             room_for_bodies: Budget::new(limits.bytes_in_flight_max / 2),
             room_for_blocks: Budget::new(limits.bytes_in_flight_max / 2),
+            turns: Semaphore::new(available_parallelism().map_or(1, NonZeroUsize::get)),
             scratches: Pool::new(KEPT_BYTES_MAX),
             bodies: Pool::new(KEPT_BYTES_MAX),
             limits,
             owner,
             pressure,
             gate: Arc::new(Gate::wide_open(Listener::Push)),
+            clock,
             inspect: RwLock::new(inspect),
         }
     }

@@ -77,6 +77,16 @@ pub enum StoreError {
         /// What SQLite says.
         source: rusqlite::Error,
     },
+    /// The file was moved away, replaced or deleted while it was open: what is written to it would not be found again. Nothing was
+    /// applied; it can be tried again, and succeeds once the file is back.
+    #[error(
+        "`{}` is no longer the file that was opened; put it back, or restart trommel to begin with what is there now",
+        file.display()
+    )]
+    Moved {
+        /// Where it was.
+        file: PathBuf,
+    },
     /// Anything else that SQLite reports. Nothing of the commit was applied.
     #[error("`{}`: {source}", file.display())]
     Sqlite {

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -63,6 +64,8 @@ pub(super) struct Opened {
     pub(super) connection: Connection,
     /// The database file, or `:memory:`; for messages and for the size of its log.
     pub(super) path: PathBuf,
+    /// Its inode; `None` in memory.
+    inode: Option<u64>,
     /// Held as long as the database is open; the system releases it when the process ends, however it ends.
     pub(super) lock: Option<File>,
 }
@@ -79,6 +82,7 @@ pub(super) fn open(dir: Option<&Path>) -> Result<Opened, StoreError> {
             Ok(Opened {
                 connection,
                 path,
+                inode: None,
                 lock: None,
             })
         }
@@ -97,9 +101,11 @@ fn open_on_disk(dir: &Path) -> Result<Opened, StoreError> {
     let connection = connect(&path).map_err(|error| StoreError::sqlite(&path, error))?;
     check_whole(&path, &connection)?;
     set_up_log(&connection).map_err(|error| StoreError::sqlite(&path, error))?;
+    let inode = Some(inode(&path).map_err(|source| unusable(&path, source))?);
     Ok(Opened {
         connection,
         path,
+        inode,
         lock: Some(lock),
     })
 }
@@ -243,6 +249,8 @@ fn check_whole(path: &Path, connection: &Connection) -> Result<(), StoreError> {
 
 fn set_up_log(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    // Each commit syncs the log: what is committed survives a power failure on a disk that keeps its word. In NORMAL mode the last
+    // commits before it would be gone, though the file would be sound. Source: <https://www.sqlite.org/pragma.html#pragma_synchronous>.
     connection.pragma_update(None, "synchronous", "FULL")?;
     // Every 4 MiB the log is written back into the file, and it keeps no more than twice that after a burst.
     // A reader that holds a transaction open for hours makes it longer: `database_bytes` shows it.
@@ -251,7 +259,18 @@ fn set_up_log(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
+fn inode(path: &Path) -> io::Result<u64> {
+    fs::metadata(path).map(|file| file.ino())
+}
+
 impl Opened {
+    /// Whether the database is still where the next start will look for it. In WAL mode SQLite goes on writing to a file that was
+    /// moved away, or deleted; in its other modes it looks at the inode too (`os_unix.c`, `fileHasMoved`).
+    pub(super) fn is_in_place(&self) -> bool {
+        self.inode
+            .is_none_or(|opened| inode(&self.path).is_ok_and(|found| found == opened))
+    }
+
     /// Bytes of the database and of its log.
     pub(super) fn bytes(&self) -> rusqlite::Result<u64> {
         let pages: u64 = self.connection.query_row(

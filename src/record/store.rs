@@ -74,6 +74,11 @@ impl Store {
         let mut totals = self.totals;
         let mut outcome = CommitOutcome::default();
         if !commit.is_empty() {
+            if !self.opened.is_in_place() {
+                return Err(StoreError::Moved {
+                    file: self.opened.path.clone(),
+                });
+            }
             apply(
                 &mut self.opened.connection,
                 commit,
@@ -438,6 +443,24 @@ mod tests {
         assert!(matches!(error, StoreError::Busy { .. }), "{error}");
         operator.execute_batch("ROLLBACK").expect("begun");
         store.commit(&everything()).expect("free");
+        assert_holds_everything(&store);
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_takes_nothing_until_it_is_back() {
+        let dir = TempDir::new();
+        let mut store = open(&dir);
+        let aside = dir.path().with_extension("aside");
+        fs::rename(dir.path(), &aside).expect("ours");
+        let error = store.commit(&everything()).expect_err("not there");
+        assert!(matches!(error, StoreError::Moved { .. }), "{error}");
+        fs::create_dir(dir.path()).expect("free");
+        fs::write(dir.path().join("trommel.db"), "another").expect("writable");
+        store.commit(&everything()).expect_err("another file");
+        fs::remove_dir_all(dir.path()).expect("ours");
+
+        fs::rename(&aside, dir.path()).expect("free");
+        store.commit(&everything()).expect("it is back");
         assert_holds_everything(&store);
     }
 

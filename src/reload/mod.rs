@@ -39,13 +39,13 @@ use crate::config::{Changed, Config};
 use crate::detect::Settings;
 use crate::finding::Redactor;
 use crate::inspector::Inspection;
-use crate::owner::{Change, TakeOver, WallClock};
+use crate::owner::{Change, TakeOver};
 use crate::push::Server;
 use crate::rules::{CONFIG_INVALID, RULES_INVALID, RuleSet};
 use crate::scan::Scanner;
 use crate::selected::Selected;
 use crate::telemetry::{self, Telemetry};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, WallClock};
 
 use settings::Next;
 use settle::Settle;

@@ -4,10 +4,12 @@
 
 mod access;
 mod clients;
+mod disk;
 mod docs;
 mod jetstream;
 mod kill;
 mod language;
+mod loki_first;
 mod metrics;
 mod nats_access;
 mod nats_down;

@@ -17,7 +17,7 @@ fn the_sample_shows_a_finding_that_opens_and_recovers() {
     // It goes on as any other: the newcomer's next step is a push of their own.
     let answer = trommel
         .push_client()
-        .send(&Request::push_protobuf(loki::protobuf(&[])))
+        .send(&Request::push_protobuf(loki::protobuf::<loki::Entry>(&[])))
         .expect("an answer");
     assert!(answer.status < 500, "{}", answer.status);
 }

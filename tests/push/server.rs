@@ -1,9 +1,10 @@
 //! The push port over real sockets: answers, deadlines, shedding, stopping. Where time matters it is paused.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -62,6 +63,25 @@ impl Inspect for Everything {
     }
 }
 
+/// Rules that take as long as it is not open.
+#[derive(Default)]
+struct Gate(Mutex<Waiting>, Condvar);
+
+#[derive(Default)]
+struct Waiting {
+    waiting: usize,
+    open: bool,
+}
+
+impl Inspect for Gate {
+    fn inspect(&self, _: &Batch, _: Range<usize>, _: &mut Scanned) {
+        let mut state = self.0.lock().expect("no panic");
+        state.waiting += 1;
+        let opened = self.1.wait_while(state, |state| !state.open);
+        drop(opened.expect("no panic"));
+    }
+}
+
 struct Running {
     address: SocketAddr,
     server: Arc<Server>,
@@ -78,7 +98,8 @@ impl Running {
         let address = listener.local_addr().expect("an address");
         let (owner, submissions) = mpsc::channel(queue);
         let pressure = Arc::new(Pressure::default());
-        let server = Server::new(limits, Arc::new(Nothing), owner, pressure.clone());
+        let clock = Arc::new(Timestamp::wall_clock);
+        let server = Server::new(limits, Arc::new(Nothing), owner, pressure.clone(), clock);
         let server = Arc::new(server);
         let (phase, phases) = watch::channel(Phase::Serving);
         let task = tokio::spawn(server.clone().serve(listener, phases));
@@ -389,20 +410,50 @@ async fn hits_take_room_until_they_are_recorded_and_others_wait_for_it() {
     let second = running.pushing(long);
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(running.submissions.try_recv().is_err());
-    held.recorded.send(()).expect("it waits");
+    {
+        // The rest of it goes as well.
+        let held = held;
+        held.recorded.send(()).expect("it waits");
+    }
     let next = running.submissions.recv().await.expect("a submission");
     assert_eq!(began.elapsed().as_millis() / 10, 20);
     assert_eq!(first.await.expect("no panic"), 204);
     assert_eq!(running.pressure(), [0, 0, 0]);
 
-    // The third has to wait until the second gives up: that is 500 ms after its own beginning, and early for both.
-    let third = running.pushing(long);
+    // The second is answered at its deadline, but its hits are still there: the third waits for their room until its own, in vain.
     assert_eq!(second.await.expect("no panic"), 204);
     assert_eq!(began.elapsed().as_millis() / 10, 50);
-    assert!(running.submissions.recv().await.is_some());
-    assert_eq!(third.await.expect("no panic"), 204);
-    assert_eq!(running.pressure(), [0, 0, 4]);
+    assert_eq!(running.pushing(long).await.expect("no panic"), 204);
+    assert_eq!(began.elapsed().as_millis() / 10, 100);
+    assert_eq!(running.pressure(), [0, 1, 2]);
     drop(next);
+    let fourth = running.pushing(long);
+    assert!(running.submissions.recv().await.is_some());
+    assert_eq!(fourth.await.expect("no panic"), 204);
+    assert_eq!(running.pressure(), [0, 1, 4]);
+}
+
+/// As many requests are being inspected as there are cores, and one worker reads and answers all others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn inspections_that_take_long_keep_nobody_else_from_an_answer() {
+    let running = Running::start(Limits::default(), 8).await;
+    let gate = Arc::new(Gate::default());
+    running.server.set_inspect(gate.clone());
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let slow: Vec<_> = (0..cores).map(|_| running.pushing(ONE)).collect();
+    while gate.0.lock().expect("no panic").waiting < cores {
+        tokio::task::yield_now().await;
+    }
+
+    let mut client = running.client().await;
+    assert_eq!(client.request("GET /ready", &[], b"").await.status, 200);
+    assert_eq!(client.push(ONE).await.status, 204);
+    assert_eq!(running.pressure(), [0, 1, 0]);
+    gate.0.lock().expect("no panic").open = true;
+    gate.1.notify_all();
+    for pushing in slow {
+        assert_eq!(pushing.await.expect("no panic"), 204);
+    }
 }
 
 #[tokio::test(start_paused = true)]

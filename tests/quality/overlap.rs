@@ -23,7 +23,7 @@ fn a_line_that_one_rule_catches_is_no_other_rule_s_but_for_these() {
         let lines = rule.catches.iter().map(String::as_str);
         for (line, matching) in rule.catches.iter().zip(matching_rules(&rules, lines)) {
             let matching: Vec<_> = matching
-                .into_iter()
+                .iter()
                 .map(|index| &rules.rules[index.0 as usize])
                 .collect();
             let of_itself = matching.iter().any(|other| other.id == rule.id);

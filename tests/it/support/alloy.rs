@@ -21,8 +21,11 @@ pub(crate) struct Settings {
     pub(crate) batch_wait: Duration,
     /// Attempts for one batch.
     pub(crate) max_backoff_retries: u32,
-    /// Wait before the second attempt; doubled for each further one.
+    /// Shortest wait before the second attempt. Shortest and longest double for each further one, until the longest is
+    /// [`Settings::max_backoff_period`]; Alloy's is anything in between, ours always the shortest, which gives up soonest.
     pub(crate) min_backoff_period: Duration,
+    /// Longest wait before an attempt.
+    pub(crate) max_backoff_period: Duration,
     /// How long an answer may take.
     pub(crate) remote_timeout: Duration,
     /// Whether 429 is tried again.
@@ -37,6 +40,7 @@ impl Default for Settings {
             batch_wait: Duration::from_secs(1),
             max_backoff_retries: 10,
             min_backoff_period: Duration::from_millis(5),
+            max_backoff_period: Duration::from_secs(300),
             remote_timeout: Duration::from_millis(500),
             retry_on_http_429: true,
         }
@@ -81,26 +85,51 @@ impl AlloyClient {
     }
 
     fn deliver(&mut self, request: Request) -> Result<(), &'static str> {
-        let mut wait = self.settings.min_backoff_period;
-        let mut reason = "ingester_error";
-        for attempt in 0..self.settings.max_backoff_retries {
-            if attempt > 0 {
-                std::thread::sleep(wait);
-                wait *= 2;
-            }
-            reason = match self.client.send(&request).map(|answer| answer.status) {
-                Ok(200..300) => return Ok(()),
-                Ok(429) if !self.settings.retry_on_http_429 => return Err("rate_limited"),
-                Ok(429) => "rate_limited",
-                Ok(500..600) | Err(_) => "ingester_error",
-                Ok(_) => return Err("ingester_error"),
-            };
+        deliver(&self.settings, &request, |request| {
+            self.client.send(request).ok().map(|answer| answer.status)
+        })
+    }
+}
+
+/// Sends a batch, the same bytes each time, until it is answered or given up; with Alloy's reason for that.
+pub(crate) fn deliver(
+    settings: &Settings,
+    request: &Request,
+    mut send: impl FnMut(&Request) -> Option<u16>,
+) -> Result<(), &'static str> {
+    let mut waits = settings.waits();
+    loop {
+        let reason = match send(request) {
+            Some(200..300) => return Ok(()),
+            Some(429) if !settings.retry_on_http_429 => return Err("rate_limited"),
+            Some(429) => "rate_limited",
+            Some(500..600) | None => "ingester_error",
+            Some(_) => return Err("ingester_error"),
+        };
+        match waits.next() {
+            Some(wait) => std::thread::sleep(wait),
+            None => return Err(reason),
         }
-        Err(reason)
     }
 }
 
 impl Settings {
+    /// The waits between the attempts for one batch, one fewer than those.
+    ///
+    /// Source: grafana/dskit `backoff/backoff.go` (2026-08-21): no wait follows the last attempt.
+    pub(crate) fn waits(&self) -> impl Iterator<Item = Duration> + use<> {
+        let (mut low, most) = (self.min_backoff_period, self.max_backoff_period);
+        let mut high = (low * 2).min(most);
+        (1..self.max_backoff_retries).map(move |_| {
+            let wait = low.min(high);
+            if high < most {
+                low = (low * 2).min(most);
+                high = (high * 2).min(most);
+            }
+            wait
+        })
+    }
+
     /// Which entries go together.
     fn cut(&self, arrivals: &[(Duration, Entry)]) -> Vec<Vec<Entry>> {
         let mut batches: Vec<Vec<Entry>> = Vec::new();

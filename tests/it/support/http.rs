@@ -124,6 +124,8 @@ impl Request {
 pub(crate) struct Client {
     server: SocketAddr,
     timeout: Duration,
+    /// Whether a request whose connection breaks under it is sent once more, on a new one, before that is an error.
+    repeats: bool,
     connection: Option<BufReader<TcpStream>>,
 }
 
@@ -137,8 +139,21 @@ impl Client {
         Self {
             server,
             timeout,
+            repeats: true,
             connection: None,
         }
+    }
+
+    /// As Go's client does with a POST: a kept connection that the server has closed meanwhile is made anew, but one that breaks
+    /// once something is written is an error.
+    pub(crate) fn without_repeats(mut self) -> Self {
+        self.repeats = false;
+        self
+    }
+
+    /// New connections go there from now on; one that is kept goes on.
+    pub(crate) fn lead_to(&mut self, server: SocketAddr) {
+        self.server = server;
     }
 
     /// Sends a request and reads its answer.
@@ -147,10 +162,12 @@ impl Client {
     /// As the socket says: refused, timed out, closed in the middle.
     pub(crate) fn send(&mut self, request: &Request) -> io::Result<Answer> {
         let bytes = request.bytes(self.server);
-        if let Some(connection) = self.connection.take() {
+        if let Some(connection) = self.connection.take()
+            && (self.repeats || is_open(&connection))
+        {
             // The server may have closed an idle connection; that shows only now and is no answer.
             match self.exchange(connection, &bytes) {
-                Err(error) if is_closed(&error) => {}
+                Err(error) if self.repeats && is_closed(&error) => {}
                 other => return other,
             }
         }
@@ -177,6 +194,18 @@ impl Client {
         }
         Ok(answer)
     }
+}
+
+/// Whether the server has not closed the connection, as far as is known here.
+fn is_open(connection: &BufReader<TcpStream>) -> bool {
+    let stream = connection.get_ref();
+    let nothing_came = |stream: &TcpStream| match stream.peek(&mut [0]) {
+        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        Ok(_) => false,
+    };
+    stream.set_nonblocking(true).is_ok()
+        && nothing_came(stream)
+        && stream.set_nonblocking(false).is_ok()
 }
 
 fn is_closed(error: &io::Error) -> bool {

@@ -3,6 +3,7 @@
 //! The messages are derived by hand from grafana/loki `pkg/push/push.proto` (2026-08-22, `65e30f84`), so that the tests
 //! share nothing with the decoder they test.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use serde_json::json;
@@ -59,7 +60,7 @@ pub(crate) struct Entry {
 }
 
 /// The body of a push of `entries`: protobuf in a snappy block, one stream for each label set, in order of appearance.
-pub(crate) fn protobuf(entries: &[Entry]) -> Vec<u8> {
+pub(crate) fn protobuf<E: Borrow<Entry>>(entries: &[E]) -> Vec<u8> {
     let streams = by_stream(entries)
         .into_iter()
         .map(|(labels, entries)| StreamAdapter {
@@ -85,6 +86,19 @@ pub(crate) fn protobuf(entries: &[Entry]) -> Vec<u8> {
         .expect("a test's request is far below snappy's limit")
 }
 
+/// The lines of a push in the form of [`protobuf`], stream by stream.
+///
+/// # Panics
+/// When it has another form.
+pub(crate) fn lines(body: &[u8]) -> Vec<String> {
+    let message = snap::raw::Decoder::new()
+        .decompress_vec(body)
+        .expect("a snappy block");
+    let request: PushRequest = prost::Message::decode(&*message).expect("a push request");
+    let entries = request.streams.into_iter().flat_map(|one| one.entries);
+    entries.map(|entry| entry.line).collect()
+}
+
 /// The same as JSON.
 pub(crate) fn json(entries: &[Entry]) -> Vec<u8> {
     let streams: Vec<_> = by_stream(entries)
@@ -102,9 +116,9 @@ pub(crate) fn json(entries: &[Entry]) -> Vec<u8> {
 
 type Labels = BTreeMap<String, String>;
 
-fn by_stream(entries: &[Entry]) -> Vec<(&Labels, Vec<&Entry>)> {
+fn by_stream<E: Borrow<Entry>>(entries: &[E]) -> Vec<(&Labels, Vec<&Entry>)> {
     let mut streams: Vec<(&Labels, Vec<&Entry>)> = Vec::new();
-    for entry in entries {
+    for entry in entries.iter().map(Borrow::borrow) {
         match streams
             .iter_mut()
             .find(|(labels, _)| **labels == entry.labels)

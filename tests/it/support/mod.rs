@@ -7,6 +7,7 @@ pub(crate) mod event;
 pub(crate) mod http;
 pub(crate) mod incident;
 pub(crate) mod loki;
+pub(crate) mod loki_write;
 pub(crate) mod nats;
 pub(crate) mod program;
 pub(crate) mod proxy;

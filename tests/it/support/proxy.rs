@@ -5,6 +5,7 @@ use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use super::http::{Client, Request};
 
@@ -35,7 +36,7 @@ struct State {
     behind: Option<SocketAddr>,
     /// What happens to the next requests, in order; afterwards all pass.
     faults: Mutex<VecDeque<Fault>>,
-    seen: Mutex<Vec<Request>>,
+    seen: Mutex<Vec<(Instant, Request)>>,
     stopping: Mutex<bool>,
 }
 
@@ -79,11 +80,13 @@ impl Proxy {
 
     /// Every request so far, in order of arrival.
     pub(crate) fn seen(&self) -> Vec<Request> {
-        self.state
-            .seen
-            .lock()
-            .expect("nobody panics with the lock")
-            .clone()
+        let seen = self.state.seen.lock().expect("nobody panics with the lock");
+        seen.iter().map(|(_, request)| request.clone()).collect()
+    }
+
+    /// Takes out every request so far, in order of arrival, with the time when it had arrived.
+    pub(crate) fn take_seen(&self) -> Vec<(Instant, Request)> {
+        std::mem::take(&mut self.state.seen.lock().expect("nobody panics with the lock"))
     }
 }
 
@@ -109,7 +112,7 @@ impl State {
             self.seen
                 .lock()
                 .expect("nobody panics with the lock")
-                .push(request.clone());
+                .push((Instant::now(), request.clone()));
             let fault = self
                 .faults
                 .lock()

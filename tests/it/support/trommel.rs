@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -23,6 +24,8 @@ pub(crate) struct Setup {
     args: Vec<OsString>,
     shutdown_delay: String,
     stdout_is_read: bool,
+    /// What starts it: a program and its arguments, before those of trommel. Nothing starts it itself.
+    under: Vec<OsString>,
 }
 
 impl Setup {
@@ -41,6 +44,7 @@ impl Setup {
             // Most tests that stop it have nothing to say in that time.
             shutdown_delay: "0s".to_owned(),
             stdout_is_read: true,
+            under: Vec::new(),
         };
         setup
             .arg("run")
@@ -54,6 +58,18 @@ impl Setup {
     pub(crate) fn with_data(self) -> Self {
         let data = self.scratch.path("data");
         self.arg("--data").arg(data)
+    }
+
+    /// Where its data directory is, if it has one.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.scratch.path("data")
+    }
+
+    /// Started by a program that becomes trommel in the end: what follows its `args` is trommel and trommel's arguments.
+    pub(crate) fn under(mut self, program: &str, args: &[&OsStr]) -> Self {
+        self.under = vec![program.into()];
+        self.under.extend(args.iter().map(OsString::from));
+        self
     }
 
     /// With findings going to the NATS server at `url`.
@@ -118,9 +134,14 @@ impl Setup {
     }
 }
 
-/// The binary without arguments, and without settings of whoever runs the tests.
+/// The binary without arguments, and without settings of whoever runs the tests: cargo's, or the one that `TROMMEL_TEST_BINARY` names.
 pub(crate) fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_trommel"));
+    let built = || env!("CARGO_BIN_EXE_trommel").into();
+    let program = std::env::var_os("TROMMEL_TEST_BINARY").unwrap_or_else(built);
+    without_settings(Command::new(program))
+}
+
+fn without_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("TROMMEL_") || name == "RUST_LOG" {
             command.env_remove(name);
@@ -137,7 +158,7 @@ pub(crate) struct Trommel {
     admin: SocketAddr,
     stdout: Lines,
     stderr: Lines,
-    /// It reads its files for as long as it runs.
+    /// Its files stay as long as it runs, or the setup is there to start another.
     _scratch: Arc<Scratch>,
 }
 
@@ -206,6 +227,20 @@ impl Trommel {
         Client::with_timeout(self.admin, wait::PATIENCE)
             .send(request)
             .unwrap_or_else(|error| panic!("{}: {error}\n{}", request.path, self.stderr.text()))
+    }
+
+    /// The sum of a metric over its labels, or over those series of it whose labels hold `label`; 0 when there is none.
+    #[track_caller]
+    pub(crate) fn metric(&self, name: &str, label: &str) -> f64 {
+        self.admin("/metrics")
+            .text()
+            .lines()
+            .filter(|line| {
+                line.strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(label))
+            })
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
     }
 
     /// Every message on stdout so far.
@@ -281,7 +316,15 @@ struct Starting {
 
 impl Starting {
     fn spawn(setup: &Setup) -> Self {
-        let mut child = command()
+        let mut command = match &setup.under[..] {
+            [] => command(),
+            [program, args @ ..] => {
+                let mut starter = Command::new(program);
+                starter.args(args).arg(command().get_program());
+                without_settings(starter)
+            }
+        };
+        let mut child = command
             .env("TROMMEL_SHUTDOWN_DELAY", &setup.shutdown_delay)
             .args(&setup.args)
             .stdin(Stdio::null())
