@@ -349,10 +349,7 @@ log: {level: loud=loud}
             limits.answer_deadline: 1m is not between 10ms and 30s
             limits.in_flight_bytes_max: 64MiB is less than limits.decompressed_bytes_max, 1GiB: such a request would never be inspected
             outbox_bytes_max: 10B is not between 1MiB and 64GiB
-            evidence.redact: `(`: regex parse error:
-                (
-                ^
-            error: unclosed group
+            evidence.redact: `(`: unclosed group: `(`
             log.level: `loud=loud`: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5"#]],
     );
     refused(
@@ -452,10 +449,11 @@ fn settings_are_refused_by_schema_and_reader_alike() {
 #[test]
 fn what_another_file_changes_is_told_without_its_secrets() {
     let load = |yaml| load(yaml, &[], &RawConfig::default()).expect("fine");
-    let old =
-        load("nats: {url: 'nats://bob:hunter2x9@old:4222'}\nlimits: {body_bytes_max: 1MiB}\n");
+    let old = load(
+        "grafana: {url: 'https://bob:hunter2x9@old.example', datasource: loki}\nlimits: {body_bytes_max: 1MiB}\n",
+    );
     let new = load(
-        "nats: {url: 'nats://bob:hunter3x9@new:4222'}\nlimits: {body_bytes_max: 1024KiB}\nexclude: [app=a, app=b]\nlog: {level: info}\n",
+        "grafana: {url: 'https://bob:hunter3x9@new.example', datasource: loki}\nlimits: {body_bytes_max: 1024KiB}\nexclude: [app=a, app=b]\nlog: {level: info}\n",
     );
     let texts = |changed: Vec<Changed>| -> String {
         let lines = changed.into_iter().map(|changed| changed.text + "\n");
@@ -466,7 +464,7 @@ fn what_another_file_changes_is_told_without_its_secrets() {
         texts(old.written.changed_in(&new.written)),
         format!(
             "`exclude` changed from `{exclude}` to `app=a; app=b`\n\
-             `nats.url` changed from `nats://‹redacted:url_userinfo›@old:4222` to `nats://‹redacted:url_userinfo›@new:4222`\n"
+             `grafana.url` changed from `https://‹redacted:url_userinfo›@old.example` to `https://‹redacted:url_userinfo›@new.example`\n"
         )
     );
     assert_eq!(texts(old.written.changed_in(&old.written)), "");
