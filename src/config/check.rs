@@ -337,6 +337,16 @@ impl Check {
                         format!("`{url}` does not begin with http:// or https://"),
                     );
                 }
+                let host = url
+                    .split("://")
+                    .nth(1)
+                    .and_then(|rest| rest.split('/').next());
+                if host.is_some_and(|host| host.contains('@')) {
+                    self.wrong(
+                        "grafana.url",
+                        "holds a user: links are in every message, for all who read them; leave it out",
+                    );
+                }
                 let url = url.trim_end_matches('/').to_owned();
                 Some(Grafana { url, datasource })
             }
