@@ -49,6 +49,26 @@ fn every_kind_of_rule_says_the_same_by_test_replay_and_push() {
     assert_eq!(in_pieces, replayed);
 }
 
+/// What each kind of rule has counted, learned and waits for is in the data directory: a new process goes on where the last one ended.
+#[test]
+fn every_kind_of_rule_goes_on_after_a_restart() {
+    let entries = two_days();
+    let replayed = replay(&entries);
+    let setup = Setup::new(RULES).with_settings(SETTINGS).with_data();
+    let mut told = Vec::new();
+    // An odd number of minutes, so that restarts come before, amid and after what the rules wait for.
+    for period in entries.chunk_by(|a, b| a.at / (97 * MINUTE) == b.at / (97 * MINUTE)) {
+        let trommel = setup.start();
+        for piece in period.chunk_by(|a, b| a.at / (5 * MINUTE) == b.at / (5 * MINUTE)) {
+            trommel.push(piece);
+        }
+        let (status, stdout) = trommel.terminate_and_read();
+        assert!(status.success(), "{status}");
+        told.extend(stdout);
+    }
+    assert_eq!(told, replayed);
+}
+
 /// The log of the language's test, so moved that it has ended by now; in order of time.
 fn two_days() -> Vec<Entry> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);

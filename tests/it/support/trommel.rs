@@ -274,6 +274,17 @@ impl Trommel {
         self.end()
     }
 
+    /// SIGTERM, what it exits with, and every line of its stdout.
+    #[track_caller]
+    pub(crate) fn terminate_and_read(mut self) -> (ExitStatus, Vec<String>) {
+        self.signal("TERM");
+        let status = wait::until("trommel to end", || {
+            self.child.try_wait().expect("a child can be asked")
+        });
+        wait::until("the end of stdout", || self.stdout.ended().then_some(()));
+        (status, self.stdout())
+    }
+
     /// Sends it SIGTERM, SIGINT, …
     pub(crate) fn signal(&self, name: &str) {
         program::signal(&self.child, name);
@@ -392,7 +403,7 @@ fn listening(line: &str) -> Option<(SocketAddr, SocketAddr)> {
 #[derive(Debug)]
 struct Lines {
     lines: Arc<Mutex<Vec<String>>>,
-    _reader: JoinHandle<()>,
+    reader: JoinHandle<()>,
 }
 
 impl Lines {
@@ -404,10 +415,12 @@ impl Lines {
                 sink.lock().expect("nobody panics with the lock").push(line);
             }
         });
-        Self {
-            lines,
-            _reader: reader,
-        }
+        Self { lines, reader }
+    }
+
+    /// Whether the writer has closed it, and all of it was read.
+    fn ended(&self) -> bool {
+        self.reader.is_finished()
     }
 
     fn read<T>(&self, look: impl FnOnce(&[String]) -> T) -> T {
