@@ -1,4 +1,8 @@
 //! Which label sets a key's matches are of, and whether these go on: what tells `quiet` from `silent`.
+//!
+//! Known is what came while the key listened, and what comes with a match in one push. One case is left where another batching
+//! says otherwise: a match that comes later than younger entries of its label set, pushed before it, opens a finding, and nothing
+//! comes after that. To tell would take a memory of every label set for every key that may yet open.
 
 use std::collections::VecDeque;
 
