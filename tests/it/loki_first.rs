@@ -205,13 +205,9 @@ fn an_overload() {
     let setup = Setup::new(RULES).with_data();
     let trommel = setup.start();
     let entries_each = 30_000;
-    let requests = (0..2).map(|request| {
-        let entries: Vec<_> = (0..entries_each)
-            .map(|number| entry(number, now() - request))
-            .collect();
-        loki::protobuf(&entries)
-    });
-    let others = Others::start(&trommel, 256, requests.collect());
+    let request = request_of(entries_each, |number| entry(number, now()));
+    // Repeats, which have to be looked at all the same.
+    let others = Others::start(&trommel, 256, move |_| Arc::clone(&request));
     wait::until("entries to be shed", || {
         let undone = Undone::of(&trommel);
         (undone.shed_entries + undone.shed_requests > 0.0).then_some(())
@@ -237,13 +233,9 @@ rules:
   - {id: any, match: "n=", threshold: 5 in 1m, by: [component], incident_type: error_spike}
   - {id: all, match: {re: 'n=(?P<number>\d+)'}, threshold: 20 distinct number in 1m, by: [component], incident_type: error_spike}
 "#).with_data().start();
-    let requests = (0..8).map(|request| {
-        let entries: Vec<_> = (0..8000)
-            .map(|number| entry(number, now() - request))
-            .collect();
-        loki::protobuf(&entries)
+    let others = Others::start(&trommel, 4, |_| {
+        request_of(2000, |number| entry(number, now()))
     });
-    let others = Others::start(&trommel, 4, requests.collect());
     let outcome = trial.run(&trommel);
     let answers = others.stop();
     println!("every line matches: {answers}");
@@ -267,9 +259,16 @@ rules:
     )
     .with_data()
     .start();
-    // A tenth of a second's worth in each; new ones for as long as the windows take in the short mode, then the same once more.
-    let requests = (0..30).map(|request| new_keys(request, 10_000));
-    let others = Others::every(&trommel, Duration::from_millis(100), requests.collect());
+    let labels = [("namespace".to_owned(), "shop".to_owned())];
+    let tenth = Duration::from_millis(100);
+    let others = Others::every(&trommel, tenth, move |request| {
+        let at = now();
+        request_of(10_000, |number| Entry {
+            labels: labels.clone().into(),
+            at,
+            line: format!("timed out for user{request}-{number}"),
+        })
+    });
     let outcome = trial.run(&trommel);
     let answers = others.stop();
     println!("new keys: {answers}");
@@ -762,9 +761,15 @@ fn says_it_is_overloaded(trommel: &Trommel) -> Option<()> {
 
 /// Other senders beside the one that is measured: other Alloys.
 struct Others {
+    begin: Instant,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<Vec<Answer>>>,
 }
+
+/// What they send, by its number.
+trait Requests: Fn(u32) -> Arc<Request> + Send + Sync + 'static {}
+
+impl<F: Fn(u32) -> Arc<Request> + Send + Sync + 'static> Requests for F {}
 
 /// The status, if there was one, and how long it took.
 type Answer = (Option<u16>, Duration);
@@ -772,6 +777,7 @@ type Answer = (Option<u16>, Duration);
 /// What they were answered.
 struct Answers {
     count: usize,
+    took: Duration,
     /// Not with 204, or not at all.
     bad: usize,
     median: Duration,
@@ -779,33 +785,33 @@ struct Answers {
 }
 
 impl Others {
-    /// So many that send these bodies in turn, each the next as soon as it is answered.
-    fn start(trommel: &Trommel, count: usize, bodies: Vec<Vec<u8>>) -> Self {
-        Self::send(trommel, count, bodies, Duration::ZERO)
+    /// So many that send the first, the second, … request, each the next as soon as it is answered.
+    fn start(trommel: &Trommel, count: usize, request: impl Requests) -> Self {
+        Self::send(trommel, count, Duration::ZERO, request)
     }
 
-    /// Enough to send one of these bodies in each period.
-    fn every(trommel: &Trommel, period: Duration, bodies: Vec<Vec<u8>>) -> Self {
-        Self::send(trommel, 32, bodies, period)
+    /// Enough to send a request in each period.
+    fn every(trommel: &Trommel, period: Duration, request: impl Requests) -> Self {
+        Self::send(trommel, 32, period, request)
     }
 
-    fn send(trommel: &Trommel, count: usize, bodies: Vec<Vec<u8>>, period: Duration) -> Self {
+    fn send(trommel: &Trommel, count: usize, period: Duration, request: impl Requests) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let requests: Vec<_> = bodies.into_iter().map(Request::push_protobuf).collect();
-        let shared = Arc::new((requests, AtomicU32::new(0)));
+        let shared = Arc::new((request, AtomicU32::new(0)));
         let begin = Instant::now();
         let threads = (0..count).map(|_| {
             let (stop, shared) = (Arc::clone(&stop), Arc::clone(&shared));
             let mut client =
                 Client::with_timeout(trommel.push_address(), wait::PATIENCE).without_repeats();
             std::thread::spawn(move || {
-                let (requests, next) = &*shared;
+                let (request, next) = &*shared;
                 let mut answers = Vec::new();
                 while !stop.load(Ordering::Relaxed) {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     std::thread::sleep((period * number).saturating_sub(begin.elapsed()));
+                    let request = request(number);
                     let sent = Instant::now();
-                    let answer = client.send(&requests[number as usize % requests.len()]);
+                    let answer = client.send(&request);
                     answers.push((answer.ok().map(|answer| answer.status), sent.elapsed()));
                 }
                 answers
@@ -814,6 +820,7 @@ impl Others {
         Self {
             threads: threads.collect(),
             stop,
+            begin,
         }
     }
 
@@ -827,6 +834,7 @@ impl Others {
         times.sort_unstable();
         Answers {
             count: times.len(),
+            took: self.begin.elapsed(),
             bad: statuses
                 .iter()
                 .filter(|status| **status != Some(204))
@@ -841,8 +849,8 @@ impl fmt::Display for Answers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} requests of others, {} not answered with 204, half within {:.0?}, all within {:.0?}",
-            self.count, self.bad, self.median, self.slowest
+            "{} requests of others in {:.1?}, {} not answered with 204, half within {:.0?}, all within {:.0?}",
+            self.count, self.took, self.bad, self.median, self.slowest
         )
     }
 }
@@ -876,17 +884,10 @@ fn number_of(line: &str) -> usize {
         .expect("our own line")
 }
 
-/// A body of entries each of which makes a key.
-fn new_keys(request: usize, count: usize) -> Vec<u8> {
-    let at = now();
-    let entries: Vec<_> = (0..count)
-        .map(|number| Entry {
-            labels: [("namespace".to_owned(), "shop".to_owned())].into(),
-            at,
-            line: format!("timed out for user{request}-{number}"),
-        })
-        .collect();
-    loki::protobuf(&entries)
+/// A request of so many entries.
+fn request_of(count: usize, entry: impl Fn(usize) -> Entry) -> Arc<Request> {
+    let entries: Vec<_> = (0..count).map(entry).collect();
+    Arc::new(Request::push_protobuf(loki::protobuf(&entries)))
 }
 
 /// Waits until something is so, at most for `limit`.
