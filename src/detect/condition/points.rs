@@ -54,10 +54,6 @@ impl<T> Points<T> {
         &mut self.entries[place].1
     }
 
-    pub(super) fn newest(&self) -> Option<Timestamp> {
-        self.entries.back().map(|(at, _)| *at)
-    }
-
     /// The place behind the last entry at or before `at`.
     pub(super) fn upto(&self, at: Timestamp) -> usize {
         // Most questions are about the newest entry.
@@ -75,16 +71,6 @@ impl<T> Points<T> {
     /// The number of entries in the window that ends at `at`.
     pub(super) fn count(&self, at: Timestamp, window: Duration) -> usize {
         self.upto(at) - self.upto(at.minus(window))
-    }
-
-    /// Those in the window that ends at `at`.
-    pub(super) fn within(
-        &self,
-        at: Timestamp,
-        window: Duration,
-    ) -> impl Iterator<Item = &(Timestamp, T)> {
-        self.entries
-            .range(self.upto(at.minus(window))..self.upto(at))
     }
 
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &(Timestamp, T)> {

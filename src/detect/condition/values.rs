@@ -1,5 +1,7 @@
 //! Counts different values, or how often the most frequent one came, in a trailing window of event time.
 
+use std::cell::RefCell;
+use std::ops::Range;
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
@@ -17,16 +19,20 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(in crate::detect) struct Values {
     points: Points<u64>,
-    /// What the window that ends at the newest entry holds; `None` when that has to be counted.
+    /// The window that was asked about last. The next one is mostly near: late entries come in order of time, and each is asked
+    /// about with those around it. Counting every window anew let one push of late entries take seconds.
     #[serde(skip)]
-    latest: Option<Latest>,
+    window: RefCell<Option<Window>>,
 }
 
+/// What a window holds.
 #[derive(Debug, Clone, Default)]
-struct Latest {
-    /// Place of the window's first entry.
-    start: usize,
+struct Window {
+    /// Places of its entries.
+    places: Range<usize>,
     counts: FxHashMap<u64, u32>,
+    #[cfg(test)]
+    steps: usize,
 }
 
 /// Equal if they hold the same; what is kept to answer faster is not looked at.
@@ -55,29 +61,18 @@ impl Values {
 
     /// Puts an entry in its place. `thin` tells whether repeated values may go first, as they may where only different ones count.
     pub(super) fn insert(&mut self, at: Timestamp, value: u64, threshold: &Threshold, thin: bool) {
-        let in_order = self.points.newest().is_none_or(|newest| newest <= at);
+        if let Some(window) = self.window.get_mut() {
+            window.make_room(self.points.upto(at), value);
+        }
         self.points.insert(at, value);
         let most = entries_max(threshold);
         if self.points.len() > most {
-            self.latest = None;
+            *self.window.get_mut() = None;
             if thin {
                 self.thin(threshold.window);
             }
             // With some room, so that this is not done for every entry.
             self.points.keep_newest(most - most / 8);
-        }
-        if let (Some(latest), true) = (&mut self.latest, in_order) {
-            *latest.counts.entry(value).or_default() += 1;
-        } else if in_order {
-            let latest = self.latest.insert(Latest::default());
-            for (_, value) in self.points.iter() {
-                *latest.counts.entry(*value).or_default() += 1;
-            }
-        } else {
-            self.latest = None;
-        }
-        if let Some(latest) = &mut self.latest {
-            latest.move_on(&self.points, at.minus(threshold.window));
         }
     }
 
@@ -109,7 +104,7 @@ impl Values {
     }
 
     /// How many different values the window that ends at `at` holds.
-    /// Cost: constant at the newest entry, linear in the window's entries elsewhere.
+    /// Cost: linear in the entries by which the window differs from the one that was asked about before.
     pub(super) fn different(&self, at: Timestamp, window: Duration) -> u64 {
         self.reduce(at, window, |counts| counts.len() as u64)
     }
@@ -127,40 +122,153 @@ impl Values {
         window: Duration,
         answer: impl FnOnce(&FxHashMap<u64, u32>) -> u64,
     ) -> u64 {
-        if let Some(latest) = &self.latest
-            && self.points.newest() == Some(at)
-        {
-            return answer(&latest.counts);
-        }
-        let mut counts = FxHashMap::default();
-        for (_, value) in self.points.within(at, window) {
-            *counts.entry(*value).or_default() += 1;
-        }
-        answer(&counts)
+        let places = self.points.upto(at.minus(window))..self.points.upto(at);
+        let mut known = self.window.borrow_mut();
+        let known = known.get_or_insert_default();
+        known.move_to(&self.points, places);
+        answer(&known.counts)
     }
 
     pub(super) fn clear_through(&mut self, at: Timestamp) {
         let gone = self.points.upto(at);
         self.points.clear_through(at);
-        match &mut self.latest {
-            Some(latest) if latest.start >= gone => latest.start -= gone,
-            latest => *latest = None,
+        match self.window.get_mut() {
+            Some(window) if window.places.start >= gone => {
+                window.places.start -= gone;
+                window.places.end -= gone;
+            }
+            window => *window = None,
         }
     }
 }
 
-impl Latest {
-    /// Takes out the entries at and before `from`.
-    fn move_on(&mut self, points: &Points<u64>, from: Timestamp) {
-        while self.start < points.len() && points.time(self.start) <= from {
-            let value = points.get(self.start);
-            if let Some(count) = self.counts.get_mut(value) {
-                *count -= 1;
-                if *count == 0 {
-                    self.counts.remove(value);
-                }
+impl Window {
+    /// An entry with `value` is about to stand at `place`.
+    fn make_room(&mut self, place: usize, value: u64) {
+        if place < self.places.end {
+            self.places.end += 1;
+            if place < self.places.start {
+                self.places.start += 1;
+            } else {
+                self.enter(value);
             }
-            self.start += 1;
         }
+    }
+
+    /// Holds the entries at `places` from now on.
+    fn move_to(&mut self, points: &Points<u64>, places: Range<usize>) {
+        let apart = places.end <= self.places.start || self.places.end <= places.start;
+        if apart {
+            self.counts.clear();
+            self.places = places.start..places.start;
+        }
+        while self.places.end < places.end {
+            self.enter(*points.get(self.places.end));
+            self.places.end += 1;
+        }
+        while self.places.start > places.start {
+            self.places.start -= 1;
+            self.enter(*points.get(self.places.start));
+        }
+        while self.places.end > places.end {
+            self.places.end -= 1;
+            self.leave(*points.get(self.places.end));
+        }
+        while self.places.start < places.start {
+            self.leave(*points.get(self.places.start));
+            self.places.start += 1;
+        }
+    }
+
+    fn enter(&mut self, value: u64) {
+        *self.counts.entry(value).or_default() += 1;
+        self.count_step();
+    }
+
+    fn leave(&mut self, value: u64) {
+        if let Some(count) = self.counts.get_mut(&value) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&value);
+            }
+        }
+        self.count_step();
+    }
+
+    fn count_step(&mut self) {
+        #[cfg(test)]
+        {
+            self.steps += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn threshold(count: u64, window: u64) -> Threshold {
+        Threshold {
+            needs: Needs::AtLeast(count.try_into().expect("from one")),
+            window: Duration::from_secs(window),
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_parts(second, 0)
+    }
+
+    proptest! {
+        #[test]
+        fn every_window_is_as_counted_by_hand(
+            window in 1u64..20,
+            steps in prop::collection::vec((0i64..60, 0u64..5, 0i64..70, prop::option::weighted(0.1, 0i64..60)), 1..60),
+        ) {
+            let (mut values, mut entries) = (Values::default(), Vec::new());
+            let threshold = threshold(1000, window);
+            for (second, value, asked, forgotten) in steps {
+                values.insert(at(second), value, &threshold, true);
+                entries.push((second, value));
+                if let Some(forgotten) = forgotten {
+                    values.clear_through(at(forgotten));
+                    entries.retain(|(second, _)| *second > forgotten);
+                }
+                let mut counts = std::collections::BTreeMap::new();
+                for (second, value) in &entries {
+                    if asked - (window as i64) < *second && *second <= asked {
+                        *counts.entry(*value).or_insert(0u64) += 1;
+                    }
+                }
+                prop_assert_eq!(values.different(at(asked), threshold.window), counts.len() as u64);
+                prop_assert_eq!(values.most_of_one(at(asked), threshold.window), counts.values().copied().max().unwrap_or(0));
+            }
+        }
+    }
+
+    /// Two senders, one five seconds behind the other: half of all entries come late, in order among themselves.
+    #[test]
+    fn late_entries_cost_the_way_to_them_and_not_a_whole_window() {
+        let threshold = threshold(20_000, 3600);
+        let mut values = Values::default();
+        let value = |n: i64| n.unsigned_abs();
+        for n in 0..20_000 {
+            values.insert(Timestamp(n * 1_000_000), value(n), &threshold, true);
+        }
+        let window = threshold.window;
+        assert_eq!(values.different(Timestamp(20_000_000_000), window), 20_000);
+        let steps = |values: &Values| values.window.borrow().as_ref().map_or(0, |it| it.steps);
+        let before = steps(&values);
+        for n in 15_000..20_000 {
+            let late = Timestamp(n * 1_000_000 + 1);
+            values.insert(late, value(n + 100_000), &threshold, true);
+            assert!(values.different(late, window) > 15_000);
+        }
+        assert!(
+            steps(&values) - before < 20_000,
+            "{}",
+            steps(&values) - before
+        );
     }
 }
