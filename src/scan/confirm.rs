@@ -1,15 +1,16 @@
 //! A rule's `match`, prepared for being asked often: the answer that `matcher` gives, without allocating.
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, packed};
 use memchr::{memchr, memmem};
 use regex_automata::meta::{Cache, Regex};
 use regex_automata::util::primitives::NonMaxUsize;
 use regex_automata::{Input, PatternID};
+use rustc_hash::FxHashMap;
 
 use super::line::Line;
 use super::matcher::{compares, equal, number};
 use super::plan::Ask;
-use super::{derived, fields};
+use super::{derived, fields, literals};
 use crate::rules::{Comparison, Exclude, FieldCondition, Item, Match, Parse, Pattern, RuleSet};
 
 /// A prepared `match`.
@@ -38,13 +39,13 @@ impl Confirm {
         wanted: &Match,
         parse: Parse,
         rules: &RuleSet,
-        searchers: &mut SearcherCount,
+        searchers: &mut Searchers,
     ) -> Self {
         let mut none = Vec::new();
         let mut none_rules = Vec::new();
         for exclude in &wanted.none {
             match exclude {
-                Exclude::Item(item) => none.push(Finder::new(item, searchers)),
+                Exclude::Item(item) => none.push(Finder::guarded(item, searchers)),
                 Exclude::Rule(id) => {
                     none_rules.extend(rules.find(id).map(|(index, _)| index.0 as usize));
                 }
@@ -103,16 +104,34 @@ impl Confirm {
             && self
                 .fields
                 .iter()
-                .all(|check| self.accepts(check, line, work))
+                .all(|check| self.accepts(check, line, cues, work))
             && !self.none_rules.iter().any(|&rule| spoilt(rule, work))
     }
 
-    fn accepts(&self, check: &FieldCheck, line: &Line<'_>, work: &mut Work) -> bool {
-        let Some(value) = self.value(&check.name, line, &mut work.caches, &mut work.value) else {
+    fn accepts(
+        &self,
+        check: &FieldCheck,
+        line: &Line<'_>,
+        cues: Option<&[Ask]>,
+        work: &mut Work,
+    ) -> bool {
+        let (caches, buffer) = (&mut work.caches, &mut work.value);
+        let Some(value) = self.value(&check.name, line, cues, caches, buffer) else {
             return false;
         };
         let mut conditions = check.accepts.iter();
         conditions.any(|condition| condition.holds(value, &mut work.caches))
+    }
+
+    /// Whether `cues` tell that `item` is not in the line.
+    fn is_absent(&self, item: usize, cues: Option<&[Ask]>) -> bool {
+        let of_any = self.all.len();
+        match cues {
+            Some(cues @ [first, ..]) if first.cue.item >= of_any && item >= of_any => {
+                cues.iter().all(|ask| ask.cue.item != item)
+            }
+            _ => false,
+        }
     }
 
     /// Resolves `name` as far as this match can without a line.
@@ -152,15 +171,20 @@ impl Confirm {
         line.metadata.is_empty() && !line.bytes.starts_with(b"{") && !names.iter().any(may_say)
     }
 
-    /// What `name` means in `line`, which fulfils this match's items. See [`Line::value`]; captures come before all.
+    /// What `name` means in `line`, which fulfils this match's items. See [`Line::value`]; captures come before all. `cues` are those
+    /// that [`Confirm::fulfilled`] was told.
     pub(super) fn value<'v>(
         &self,
         name: &Name,
         line: &Line<'v>,
+        cues: Option<&[Ask]>,
         caches: &mut Caches,
         buffer: &'v mut Vec<u8>,
     ) -> Option<&'v [u8]> {
         for &(item, group) in &name.groups {
+            if self.is_absent(item, cues) {
+                continue;
+            }
             let finder = self
                 .all
                 .get(item)
@@ -223,7 +247,7 @@ enum Finder {
 }
 
 impl Finder {
-    fn new(item: &Item, searchers: &mut SearcherCount) -> Self {
+    fn new(item: &Item, searchers: &mut Searchers) -> Self {
         match item {
             Item::Text {
                 text,
@@ -244,11 +268,19 @@ impl Finder {
         }
     }
 
+    /// Of an item that hardly any line has: literals of an expression are looked for before it is.
+    fn guarded(item: &Item, searchers: &mut Searchers) -> Self {
+        match item {
+            Item::Regex(pattern) => Self::Regex(Searcher::guarded(pattern, searchers)),
+            Item::Text { .. } => Self::new(item, searchers),
+        }
+    }
+
     fn is_in(&self, line: &[u8], caches: &mut Caches) -> bool {
         match self {
             Self::Text(finder) => finder.find(line).is_some(),
             Self::Folded(automaton) => automaton.is_match(line),
-            Self::Regex(searcher) => searcher.is_match(line, caches),
+            Self::Regex(searcher) => searcher.is_in_line(line, caches),
         }
     }
 }
@@ -268,7 +300,7 @@ enum Condition {
 }
 
 impl Condition {
-    fn new(condition: &FieldCondition, searchers: &mut SearcherCount) -> Self {
+    fn new(condition: &FieldCondition, searchers: &mut Searchers) -> Self {
         match condition {
             FieldCondition::Equals { text, ignore_case } => Self::Equals {
                 text: text.as_str().into(),
@@ -296,27 +328,87 @@ struct Searcher {
     regex: Regex,
     /// Its place in [`Caches`].
     place: usize,
+    /// Finds in a line in lower case what each match has. It costs a tenth of the expression, whose automaton has mostly left the
+    /// processor's cache since the last hit.
+    guard: Option<packed::Searcher>,
 }
 
-/// Counts the searchers of a scanner while it is built.
+/// The searchers of a scanner while it is built. One that several rules have, as they do through YAML's anchors, is one: it is asked
+/// about a line once.
 #[derive(Debug, Default)]
-pub(super) struct SearcherCount(usize);
+pub(super) struct Searchers(FxHashMap<(String, bool), (Regex, usize)>);
 
-/// What regular expressions write to while they search.
-#[derive(Debug, Default)]
+/// What regular expressions write to while they search, and what they found in the line at hand.
+#[derive(Debug)]
 pub(super) struct Caches {
     /// Made when first needed: an expression that never runs takes no memory.
     by_place: Vec<Option<Box<Cache>>>,
+    /// The line's number among all that were looked at, and its entry in the batch.
+    line: u64,
+    entry: Option<usize>,
+    /// For each place the number of the line that was last looked at, and whether it matched.
+    matched: Vec<(u64, bool)>,
+    /// The groups of one searcher in one line: its place and the line's number.
     slots: Vec<Option<NonMaxUsize>>,
+    slots_of: Option<(usize, u64)>,
+    /// A line in lower case, and its number.
+    folded: Vec<u8>,
+    folded_of: u64,
+}
+
+impl Default for Caches {
+    fn default() -> Self {
+        Self {
+            by_place: Vec::new(),
+            // The first one: zero is none.
+            line: 1,
+            entry: None,
+            matched: Vec::new(),
+            slots: Vec::new(),
+            slots_of: None,
+            folded: Vec::new(),
+            folded_of: 0,
+        }
+    }
+}
+
+impl Caches {
+    /// From here on it is about another batch.
+    pub(super) fn begin(&mut self) {
+        self.entry = None;
+    }
+
+    /// From here on it is about the batch's entry number `entry`.
+    pub(super) fn turn_to(&mut self, entry: usize) {
+        if self.entry != Some(entry) {
+            self.entry = Some(entry);
+            self.line += 1;
+        }
+    }
 }
 
 impl Searcher {
-    fn new(pattern: &Pattern, searchers: &mut SearcherCount) -> Self {
-        let place = searchers.0;
-        searchers.0 += 1;
+    fn new(pattern: &Pattern, searchers: &mut Searchers) -> Self {
+        let place = searchers.0.len();
+        let key = (pattern.source.clone(), pattern.ignore_case);
+        let known = searchers.0.entry(key);
+        // Caches belong to one compiled expression, not to any with the same source.
+        let (regex, place) = known.or_insert_with(|| (pattern.regex.clone(), place));
         Self {
-            regex: pattern.regex.clone(),
-            place,
+            regex: regex.clone(),
+            place: *place,
+            guard: None,
+        }
+    }
+
+    fn guarded(pattern: &Pattern, searchers: &mut Searchers) -> Self {
+        let guard = literals::of_pattern(pattern).and_then(|literals| {
+            // None where it has no vectors, or the literals are too many for them.
+            packed::Config::new().builder().extend(literals).build()
+        });
+        Self {
+            guard,
+            ..Self::new(pattern, searchers)
         }
     }
 
@@ -333,15 +425,52 @@ impl Searcher {
         self.regex.search_half_with(cache, &input).is_some()
     }
 
-    /// What `group` took of `text` in the leftmost match.
-    fn group<'t>(&self, group: usize, text: &'t [u8], caches: &mut Caches) -> Option<&'t [u8]> {
-        let cache = self.cache(&mut caches.by_place);
+    /// Whether it matches `line`, the one that `caches` are about.
+    fn is_in_line(&self, line: &[u8], caches: &mut Caches) -> bool {
+        if caches.matched.len() <= self.place {
+            caches.matched.resize(self.place + 1, (0, false));
+        }
+        let (of, matched) = caches.matched[self.place];
+        if of == caches.line {
+            return matched;
+        }
+        let matched = self.may_match(line, caches) && self.is_match(line, caches);
+        caches.matched[self.place] = (caches.line, matched);
+        matched
+    }
+
+    /// Whether the guard lets `line` pass, the one that `caches` are about.
+    fn may_match(&self, line: &[u8], caches: &mut Caches) -> bool {
+        let Some(guard) = &self.guard else {
+            return true;
+        };
+        if caches.folded_of != caches.line {
+            caches.folded_of = caches.line;
+            caches.folded.clear();
+            caches.folded.extend_from_slice(line);
+            caches.folded.make_ascii_lowercase();
+        }
+        guard.find(&caches.folded).is_some()
+    }
+
+    /// What `group` took of `line`, the one that `caches` are about, in the leftmost match.
+    fn group<'t>(&self, group: usize, line: &'t [u8], caches: &mut Caches) -> Option<&'t [u8]> {
         let slots = &mut caches.slots;
-        slots.clear();
-        slots.resize(2 * (group + 1), None);
-        self.regex
-            .search_slots_with(cache, &Input::new(text), slots)?;
+        let of = (self.place, caches.line);
+        if caches.slots_of != Some(of) {
+            caches.slots_of = Some(of);
+            slots.clear();
+            slots.resize(self.regex.group_info().slot_len(), None);
+            let cache = self.cache(&mut caches.by_place);
+            if (self
+                .regex
+                .search_slots_with(cache, &Input::new(line), slots))
+            .is_none()
+            {
+                slots.fill(None);
+            }
+        }
         let (start, end) = (slots[2 * group]?, slots[2 * group + 1]?);
-        Some(&text[start.get()..end.get()])
+        Some(&line[start.get()..end.get()])
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::confirm::{Confirm, Name, SearcherCount, Work};
+use super::confirm::{Confirm, Name, Searchers, Work};
 use super::line::Line;
 use super::literals::{self, Cue, LONG, Literal};
 use super::matcher;
@@ -62,7 +62,7 @@ pub(super) struct Judged<'p> {
 }
 
 impl Plan {
-    pub(super) fn new(rule: &Arc<Rule>, rules: &RuleSet, searchers: &mut SearcherCount) -> Self {
+    pub(super) fn new(rule: &Arc<Rule>, rules: &RuleSet, searchers: &mut Searchers) -> Self {
         let own_parts = rule.own_parts().len();
         let mut wanted = |number: usize, wanted: &Match| {
             let confirm = Confirm::new(wanted, rule.parse, rules, searchers);
@@ -101,6 +101,16 @@ impl Plan {
     /// Whether the rule reads `stream`.
     pub(super) fn selects(&self, stream: &Stream) -> bool {
         self.rule.reads(&stream.labels)
+    }
+
+    /// What is known of `wanted`, a match of the rule, which is at place `this`, from what its literals ask.
+    pub(super) fn cues<'a>(
+        &self,
+        this: usize,
+        wanted: &Wanted,
+        raised: Raised<'a>,
+    ) -> Option<&'a [Ask]> {
+        raised.by(this, self.tier).map(|asks| wanted.cues(asks))
     }
 
     /// What `line` means to the rule, which is at place `this` of `plans`, those of all rules.
@@ -163,6 +173,13 @@ impl Plan {
 }
 
 impl Wanted {
+    /// Those of `asks`, of its rule, that are about it. They are in order, so these are neighbours.
+    pub(super) fn cues<'a>(&self, asks: &'a [Ask]) -> &'a [Ask] {
+        let first = asks.partition_point(|ask| ask.wanted < self.number);
+        let count = asks[first..].partition_point(|ask| ask.wanted == self.number);
+        &asks[first..first + count]
+    }
+
     /// Whether `line` fulfils it; `asks` are those of its rule, if they are known.
     fn is_fulfilled(
         &self,
@@ -172,12 +189,7 @@ impl Wanted {
         raised: Raised<'_>,
         work: &mut Work,
     ) -> bool {
-        // Asks are in order, so those of one match are neighbours.
-        let cues = asks.map(|asks| {
-            let first = asks.partition_point(|ask| ask.wanted < self.number);
-            let count = asks[first..].partition_point(|ask| ask.wanted == self.number);
-            &asks[first..first + count]
-        });
+        let cues = asks.map(|asks| self.cues(asks));
         // Every line that fulfils it holds one of its literals.
         if cues.is_some_and(<[Ask]>::is_empty) {
             return false;
