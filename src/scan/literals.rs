@@ -42,6 +42,9 @@ impl Literal {
 
 /// From this length a literal is found by the widest sampling: see `search`.
 pub(super) const LONG: usize = 8;
+/// From this length it is found by longer samples, which hardly any ordinary text has: one shorter literal among thousands makes all
+/// of them dearer to look for.
+pub(super) const LONGER: usize = 11;
 /// Shorter ones are worth no search: nearly every line would be a candidate.
 pub(super) const SHORT: usize = 4;
 /// Shortest literals of an expression that are looked for in a line before it is.
@@ -327,7 +330,11 @@ fn cost<'a>(set: impl IntoIterator<Item = &'a Literal, IntoIter: Clone>) -> f64 
     let set = set.into_iter();
     let shortest = set.clone().map(|l| l.bytes.len()).min().unwrap_or(0);
     // A short literal needs a denser search of its own over the whole block: any long one is better.
-    let search = if shortest < LONG { 1e6 } else { 0.0 };
+    let search = match shortest {
+        ..LONG => 1e6,
+        LONG..LONGER => 1e3,
+        LONGER.. => 0.0,
+    };
     let candidates: f64 = set
         .map(|literal| {
             let folded = literal.bytes.to_ascii_lowercase();
@@ -445,6 +452,11 @@ mod tests {
         check(
             &all_of([text("zqxj"), text("connection refused")]),
             &["connection refused"],
+        );
+        // Long before rare, where that decides how all the others are looked for.
+        check(
+            &all_of([text("zqxjvwky"), text("status=error")]),
+            &["status=error"],
         );
     }
 

@@ -18,7 +18,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::literals::{LONG, Literal, SHORT};
+use super::literals::{LONG, LONGER, Literal, SHORT};
 use super::ordinary;
 
 /// A table of literals, and the stride with which a block is sampled for them.
@@ -119,17 +119,17 @@ const fn run_bytes(stride: usize) -> usize {
 /// Bytes that a sample reads, whatever it uses of them.
 const LOADED: usize = 8;
 
-/// From so many literals on, 6-grams make up for their narrower stride, if the shortest literal has [`SIX_GRAMS_LEN`] bytes: 1 MB of
-/// ordinary log takes 160 µs for 10 literals with 4-grams and 220 with 6-grams, for 200 it is 250 and 240, for 2 300 650 and 300
-/// (AMD EPYC 9004, 2026-11-29).
+/// From so many literals on, 6-grams make up for their narrower stride, if the shortest literal has [`LONGER`] bytes: 1.2 MB of
+/// ordinary log takes 95 µs for 10 literals with 4-grams and 103 with 6-grams, for 200 it is 132 and 133, for 2 900 460 and 200.
+/// With 12 bytes and a stride of 7 it is 215: fewer offsets are left to choose from, so more of the text is like the literals. Nor do
+/// tables half or twice as large help, or none of the wider grams (AMD Zen 5, 2026-11-29).
 const SIX_GRAMS_FROM: usize = 200;
-const SIX_GRAMS_LEN: usize = 11;
 
 impl Search {
     /// A search for `literals`, which all have at least [`SHORT`] bytes. The shortest decides how wide the stride can be.
     pub(super) fn new(literals: &[Literal]) -> Self {
         let shortest = literals.iter().map(|l| l.bytes.len()).min().unwrap_or(LONG);
-        let long = shortest >= SIX_GRAMS_LEN && literals.len() >= SIX_GRAMS_FROM;
+        let long = shortest >= LONGER && literals.len() >= SIX_GRAMS_FROM;
         Self::of(literals, shortest, if long { 6 } else { 4 })
     }
 
