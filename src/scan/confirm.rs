@@ -134,6 +134,20 @@ impl Confirm {
         }
     }
 
+    /// Lets the items that capture one of `names`, resolved here, find groups with each match: every hit asks for them.
+    pub(super) fn capture_for<'n>(&mut self, names: impl Iterator<Item = &'n Name>) {
+        for &(item, _) in names.flat_map(|name| &name.groups) {
+            let of_any = self.all.len();
+            let finder = match item.checked_sub(of_any) {
+                None => &mut self.all[item],
+                Some(item) => &mut self.any[item],
+            };
+            if let Finder::Regex(searcher) = finder {
+                searcher.is_captured = true;
+            }
+        }
+    }
+
     /// Resolves `name` as far as this match can without a line.
     pub(super) fn name(&self, name: &str) -> Name {
         let items = self.all.iter().chain(&self.any).enumerate();
@@ -328,6 +342,8 @@ struct Searcher {
     regex: Regex,
     /// Its place in [`Caches`].
     place: usize,
+    /// Whether a hit needs its groups, so that they are found with the match.
+    is_captured: bool,
     /// Finds in a line in lower case what each match has. It costs a tenth of the expression, whose automaton has mostly left the
     /// processor's cache since the last hit.
     guard: Option<packed::Searcher>,
@@ -397,6 +413,7 @@ impl Searcher {
         Self {
             regex: regex.clone(),
             place: *place,
+            is_captured: false,
             guard: None,
         }
     }
@@ -434,7 +451,12 @@ impl Searcher {
         if of == caches.line {
             return matched;
         }
-        let matched = self.may_match(line, caches) && self.is_match(line, caches);
+        let matched = self.may_match(line, caches)
+            && if self.is_captured {
+                self.capture(line, caches)
+            } else {
+                self.is_match(line, caches)
+            };
         caches.matched[self.place] = (caches.line, matched);
         matched
     }
@@ -453,24 +475,28 @@ impl Searcher {
         guard.find(&caches.folded).is_some()
     }
 
+    /// Whether it matches `line`, the one that `caches` are about, and what its groups take there in the leftmost match.
+    fn capture(&self, line: &[u8], caches: &mut Caches) -> bool {
+        let slots = &mut caches.slots;
+        slots.clear();
+        slots.resize(self.regex.group_info().slot_len(), None);
+        let cache = self.cache(&mut caches.by_place);
+        let found = self
+            .regex
+            .search_slots_with(cache, &Input::new(line), slots);
+        if found.is_none() {
+            slots.fill(None);
+        }
+        caches.slots_of = Some((self.place, caches.line));
+        found.is_some()
+    }
+
     /// What `group` took of `line`, the one that `caches` are about, in the leftmost match.
     fn group<'t>(&self, group: usize, line: &'t [u8], caches: &mut Caches) -> Option<&'t [u8]> {
-        let slots = &mut caches.slots;
-        let of = (self.place, caches.line);
-        if caches.slots_of != Some(of) {
-            caches.slots_of = Some(of);
-            slots.clear();
-            slots.resize(self.regex.group_info().slot_len(), None);
-            let cache = self.cache(&mut caches.by_place);
-            if (self
-                .regex
-                .search_slots_with(cache, &Input::new(line), slots))
-            .is_none()
-            {
-                slots.fill(None);
-            }
+        if caches.slots_of != Some((self.place, caches.line)) {
+            self.capture(line, caches);
         }
-        let (start, end) = (slots[2 * group]?, slots[2 * group + 1]?);
+        let (start, end) = (caches.slots[2 * group]?, caches.slots[2 * group + 1]?);
         Some(&line[start.get()..end.get()])
     }
 }

@@ -65,15 +65,21 @@ impl Plan {
     pub(super) fn new(rule: &Arc<Rule>, rules: &RuleSet, searchers: &mut Searchers) -> Self {
         let own_parts = rule.own_parts().len();
         let mut wanted = |number: usize, wanted: &Match| {
-            let confirm = Confirm::new(wanted, rule.parse, rules, searchers);
-            let names = |names: &[String]| names.iter().map(|name| confirm.name(name)).collect();
+            let mut confirm = Confirm::new(wanted, rule.parse, rules, searchers);
+            let names = |names: &[String]| -> Vec<_> {
+                names.iter().map(|name| confirm.name(name)).collect()
+            };
+            let by = names(&rule.by);
+            let values = names(&rule.values);
+            let summary = names(rule.summary_names());
+            confirm.capture_for(by.iter().chain(&values).chain(&summary));
             Wanted {
                 number,
                 is_denominator: false,
-                by: names(&rule.by),
-                values: names(&rule.values),
-                summary: names(rule.summary_names()),
                 confirm,
+                by,
+                values,
+                summary,
             }
         };
         let parts = rule.parts().into_iter().enumerate();
