@@ -27,6 +27,8 @@ pub(super) struct Search {
     /// How many bytes a sample has: 4 or 6.
     gram: usize,
     stride: usize,
+    /// How many bytes at either end of a literal are compared before it is proposed.
+    checked: usize,
     /// The grams with the byte behind each.
     grams: Filter,
     /// The grams with two bytes more; none where the shortest literal has not so many.
@@ -64,33 +66,41 @@ struct Place {
     literal: u32,
     /// How far into the literal.
     offset: u32,
-    /// Four other bytes of the literal, and how far from the gram they are. Nearly all text that has the gram has not these.
-    check: u32,
-    distance: i32,
+    /// How long the literal is, and its [`ends`]. Nearly all text that has the gram has not these, and the literal itself, which lies
+    /// elsewhere, need not be fetched.
+    len: u32,
+    check: u64,
 }
 
 impl Place {
-    /// The gram of `gram` bytes at `offset` in a literal.
-    fn new(literal: usize, bytes: &[u8], offset: usize, gram: usize) -> Self {
-        // The four bytes behind, as far as the literal has them, else those before.
-        let other = match (offset + gram).min(bytes.len() - 4) {
-            within if within < offset + gram => offset.saturating_sub(4).min(within),
-            behind => behind,
-        };
+    /// That of `offset` in a literal, which has `checked` bytes or more.
+    fn new(literal: usize, bytes: &[u8], offset: usize, checked: usize) -> Self {
         Self {
             literal: literal as u32,
             offset: offset as u32,
-            check: ordinary::folded(&bytes[other..]),
-            distance: other as i32 - offset as i32,
+            len: bytes.len() as u32,
+            check: ends(bytes, checked),
         }
     }
 
-    /// Whether `text`, which has the gram at `at`, has the other bytes in their place.
-    fn is_plausible(&self, text: &[u8], at: usize) -> bool {
-        let other = at.wrapping_add_signed(self.distance as isize);
-        let bytes = text.get(other..other.wrapping_add(4));
-        bytes.is_some_and(|bytes| ordinary::folded(bytes) == self.check)
+    /// Where the literal would begin in `text`, which has the gram at `at`, if its ends are in their place as well.
+    fn start(&self, text: &[u8], at: usize, checked: usize) -> Option<usize> {
+        let start = at.checked_sub(self.offset as usize)?;
+        let bytes = text.get(start..start + self.len as usize)?;
+        (ends(bytes, checked) == self.check).then_some(start)
     }
+}
+
+/// The first and the last `checked` of `bytes`, at most eight, as one number. Others have the same once in billions.
+#[inline(always)]
+fn ends(bytes: &[u8], checked: usize) -> u64 {
+    let last = bytes.len() - checked;
+    let (first, last) = if checked == LOADED {
+        (load(bytes), load(&bytes[last..]))
+    } else {
+        (number(&bytes[..checked]), number(&bytes[last..]))
+    };
+    first.wrapping_mul(BEFORE) ^ last
 }
 
 /// See [`Place::literal`].
@@ -137,6 +147,7 @@ impl Search {
         debug_assert!(shortest >= SHORT.max(gram), "{shortest} bytes");
         let stride = (shortest + 1 - gram).min(STRIDE_MAX);
         let has_wider = shortest >= gram + 4;
+        let checked = shortest.min(LOADED);
 
         // Those with the least choice first.
         let mut order: Vec<usize> = (0..literals.len()).collect();
@@ -147,7 +158,7 @@ impl Search {
         for literal in order {
             let bytes = &literals[literal].bytes;
             for offset in best_offsets(bytes, gram, stride, &by_gram) {
-                let place = Place::new(literal, bytes, offset, gram);
+                let place = Place::new(literal, bytes, offset, checked);
                 let its_gram = &bytes[offset..offset + gram];
                 by_gram.entry(number(its_gram)).or_default().push(place);
                 grams.push(Entry::of(its_gram, bytes.get(offset + gram)));
@@ -172,13 +183,14 @@ impl Search {
         let mut search = Self {
             gram,
             stride,
+            checked,
             grams: Filter::of(&grams),
             wider: has_wider.then(|| Filter::of(&wider)),
             slots: vec![Slot::default(); 1 << slot_bits].into(),
             slot_shift: u32::BITS - slot_bits,
             places: Box::default(),
         };
-        let mut places = vec![Place::new(0, &[0; 8], 0, 4)];
+        let mut places = vec![Place::new(0, &[0; LOADED], 0, checked)];
         for (tag, mut its_places) in by_tag {
             let slot = search.slot_of(tag);
             search.slots[slot] = Slot {
@@ -280,12 +292,9 @@ impl Search {
             return;
         }
         loop {
-            let Place {
-                literal, offset, ..
-            } = self.places[place];
-            if self.places[place].is_plausible(text, at)
-                && let Some(start) = at.checked_sub(offset as usize)
-            {
+            let its_place = &self.places[place];
+            let literal = its_place.literal;
+            if let Some(start) = its_place.start(text, at, self.checked) {
                 found(Candidate {
                     at,
                     literal: (literal & !MORE) as usize,
