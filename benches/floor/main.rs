@@ -1,7 +1,8 @@
 //! How near is the whole path from a request's bytes to hits to the floor, which is decompressing those bytes?
 //!
 //! `cargo bench --bench floor` takes half a minute. Every row is measured in every round, one after the other, so that what
-//! else the machine does falls on all of them; a row's figure is its median. Ratios are times relative to decompression alone.
+//! else the machine does falls on all of them. Each request is timed alone, in less than a scheduler's slice, and a row's figure is the
+//! sum of its requests' medians. Ratios are times relative to decompression alone.
 //! The number of hits is checked against the plain matcher before anything is timed.
 
 mod lines;
@@ -118,20 +119,35 @@ fn main() {
     }
 }
 
+/// The times of one round, for each request.
+type Round = Vec<Duration>;
+
 /// Speed and ratio of the medians; on a machine that does other things, the ratio of the best rounds says more.
-fn print(name: &str, bytes: usize, time: &[Duration], floor: &[Duration], hits: Option<usize>) {
+fn print(name: &str, bytes: usize, time: &[Round], floor: &[Round], hits: Option<usize>) {
     let speed = bytes as f64 / median(time).as_secs_f64() / 1e9;
     let ratio = median(time).div_duration_f64(median(floor));
-    let best = |times: &[Duration]| times.iter().min().copied().unwrap_or_default();
     let best = best(time).div_duration_f64(best(floor));
     let hits = hits.map_or_else(String::new, |hits| hits.to_string());
     println!("{name:<44} {speed:>6.2} {ratio:>6.2} {best:>6.2} {hits:>9}");
 }
 
-fn median(times: &[Duration]) -> Duration {
-    let mut times = times.to_vec();
-    times.sort_unstable();
-    times[times.len() / 2]
+fn median(rounds: &[Round]) -> Duration {
+    of_each_request(rounds, |times| times[times.len() / 2])
+}
+
+fn best(rounds: &[Round]) -> Duration {
+    of_each_request(rounds, |times| times[0])
+}
+
+/// The sum of what `pick` takes from the sorted times of each request.
+fn of_each_request(rounds: &[Round], pick: impl Fn(&[Duration]) -> Duration) -> Duration {
+    let requests = 0..rounds[0].len();
+    let picked = requests.map(|request| {
+        let mut times: Vec<_> = rounds.iter().map(|round| round[request]).collect();
+        times.sort_unstable();
+        pick(&times)
+    });
+    picked.sum()
 }
 
 /// One measurement: rules, and requests to find their hits in.
@@ -217,36 +233,39 @@ impl Row {
         }
     }
 
-    fn decompress(&mut self) -> Duration {
-        let start = Instant::now();
-        for request in &self.requests {
-            wire::decompress(&request.compressed, &mut self.block);
-            black_box(&self.block);
-        }
-        start.elapsed()
+    fn decompress(&mut self) -> Round {
+        let block = &mut self.block;
+        let times = self.requests.iter().map(|request| {
+            let start = Instant::now();
+            wire::decompress(&request.compressed, block);
+            black_box(&*block);
+            start.elapsed()
+        });
+        times.collect()
     }
 
-    fn walk(&mut self) -> Duration {
-        let start = Instant::now();
-        for request in &self.requests {
-            let batch = self.decoder.decode(request);
-            black_box(batch);
-        }
-        start.elapsed()
+    fn walk(&mut self) -> Round {
+        let decoder = &mut self.decoder;
+        let times = self.requests.iter().map(|request| {
+            let start = Instant::now();
+            black_box(decoder.decode(request));
+            start.elapsed()
+        });
+        times.collect()
     }
 
-    fn scan(&mut self) -> Duration {
+    fn scan(&mut self) -> Round {
+        let (decoder, scanner, scratch) = (&mut self.decoder, &self.scanner, &mut self.scratch);
         let mut hits = Vec::new();
-        let start = Instant::now();
-        for request in &self.requests {
-            let batch = self.decoder.decode(request);
-            let entries = 0..batch.entries.len();
-            self.scanner
-                .scan(batch, entries, &mut self.scratch, &mut hits);
+        let times = self.requests.iter().map(|request| {
+            let start = Instant::now();
+            let batch = decoder.decode(request);
+            scanner.scan(batch, 0..batch.entries.len(), scratch, &mut hits);
             black_box(&hits);
             // What becomes of hits is the next room's work; freeing them belongs to making them.
             hits.clear();
-        }
-        start.elapsed()
+            start.elapsed()
+        });
+        times.collect()
     }
 }

@@ -1,8 +1,6 @@
 //! A rule's `match`, prepared for being asked often: the answer that `matcher` gives, without allocating.
 
-use std::sync::Arc;
-
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, packed};
 use memchr::{memchr, memmem};
 use regex_automata::meta::{Cache, Regex};
 use regex_automata::util::primitives::NonMaxUsize;
@@ -12,7 +10,7 @@ use rustc_hash::FxHashMap;
 use super::line::Line;
 use super::matcher::{compares, equal, number};
 use super::plan::Ask;
-use super::{derived, fields};
+use super::{derived, fields, literals};
 use crate::rules::{Comparison, Exclude, FieldCondition, Item, Match, Parse, Pattern, RuleSet};
 
 /// A prepared `match`.
@@ -37,19 +35,27 @@ pub(super) struct Work {
 
 impl Confirm {
     /// Prepares `wanted`, part of a rule with this `parse`, one of `rules`.
-    pub(super) fn new(wanted: &Match, parse: Parse, rules: &RuleSet, places: &mut Places) -> Self {
+    pub(super) fn new(
+        wanted: &Match,
+        parse: Parse,
+        rules: &RuleSet,
+        searchers: &mut Searchers,
+    ) -> Self {
         let mut none = Vec::new();
         let mut none_rules = Vec::new();
         for exclude in &wanted.none {
             match exclude {
-                Exclude::Item(item) => none.push(Finder::new(item, places)),
+                Exclude::Item(item) => none.push(Finder::guarded(item, searchers)),
                 Exclude::Rule(id) => {
                     none_rules.extend(rules.find(id).map(|(index, _)| index.0 as usize));
                 }
             }
         }
         let mut finders = |items: &[Item]| -> Vec<_> {
-            items.iter().map(|item| Finder::new(item, places)).collect()
+            items
+                .iter()
+                .map(|item| Finder::new(item, searchers))
+                .collect()
         };
         let mut confirm = Self {
             parse,
@@ -63,7 +69,7 @@ impl Confirm {
             let accepts = test.accepts.iter();
             let check = FieldCheck {
                 name: confirm.name(&test.name),
-                accepts: accepts.map(|c| Condition::new(c, places)).collect(),
+                accepts: accepts.map(|c| Condition::new(c, searchers)).collect(),
             };
             confirm.fields.push(check);
         }
@@ -98,16 +104,48 @@ impl Confirm {
             && self
                 .fields
                 .iter()
-                .all(|check| self.accepts(check, line, work))
+                .all(|check| self.accepts(check, line, cues, work))
             && !self.none_rules.iter().any(|&rule| spoilt(rule, work))
     }
 
-    fn accepts(&self, check: &FieldCheck, line: &Line<'_>, work: &mut Work) -> bool {
-        let Some(value) = self.value(&check.name, line, &mut work.caches, &mut work.value) else {
+    fn accepts(
+        &self,
+        check: &FieldCheck,
+        line: &Line<'_>,
+        cues: Option<&[Ask]>,
+        work: &mut Work,
+    ) -> bool {
+        let (caches, buffer) = (&mut work.caches, &mut work.value);
+        let Some(value) = self.value(&check.name, line, cues, caches, buffer) else {
             return false;
         };
         let mut conditions = check.accepts.iter();
         conditions.any(|condition| condition.holds(value, &mut work.caches))
+    }
+
+    /// Whether `cues` tell that `item` is not in the line.
+    fn is_absent(&self, item: usize, cues: Option<&[Ask]>) -> bool {
+        let of_any = self.all.len();
+        match cues {
+            Some(cues @ [first, ..]) if first.cue.item >= of_any && item >= of_any => {
+                cues.iter().all(|ask| ask.cue.item != item)
+            }
+            _ => false,
+        }
+    }
+
+    /// Lets the items that capture one of `names`, resolved here, find groups with each match: every hit asks for them.
+    pub(super) fn capture_for<'n>(&mut self, names: impl Iterator<Item = &'n Name>) {
+        for &(item, _) in names.flat_map(|name| &name.groups) {
+            let of_any = self.all.len();
+            let finder = match item.checked_sub(of_any) {
+                None => &mut self.all[item],
+                Some(item) => &mut self.any[item],
+            };
+            if let Finder::Regex(searcher) = finder {
+                searcher.is_captured = true;
+            }
+        }
     }
 
     /// Resolves `name` as far as this match can without a line.
@@ -147,15 +185,20 @@ impl Confirm {
         line.metadata.is_empty() && !line.bytes.starts_with(b"{") && !names.iter().any(may_say)
     }
 
-    /// What `name` means in `line`, which fulfils this match's items. See [`Line::value`]; captures come before all.
+    /// What `name` means in `line`, which fulfils this match's items. See [`Line::value`]; captures come before all. `cues` are those
+    /// that [`Confirm::fulfilled`] was told.
     pub(super) fn value<'v>(
         &self,
         name: &Name,
         line: &Line<'v>,
+        cues: Option<&[Ask]>,
         caches: &mut Caches,
         buffer: &'v mut Vec<u8>,
     ) -> Option<&'v [u8]> {
         for &(item, group) in &name.groups {
+            if self.is_absent(item, cues) {
+                continue;
+            }
             let finder = self
                 .all
                 .get(item)
@@ -218,7 +261,7 @@ enum Finder {
 }
 
 impl Finder {
-    fn new(item: &Item, places: &mut Places) -> Self {
+    fn new(item: &Item, searchers: &mut Searchers) -> Self {
         match item {
             Item::Text {
                 text,
@@ -235,7 +278,15 @@ impl Finder {
                         "one text of a rule file is far below the automaton's limit of 2^31 states",
                     ),
             ),
-            Item::Regex(pattern) => Self::Regex(Searcher::new(pattern, places)),
+            Item::Regex(pattern) => Self::Regex(Searcher::new(pattern, searchers)),
+        }
+    }
+
+    /// Of an item that hardly any line has: literals of an expression are looked for before it is.
+    fn guarded(item: &Item, searchers: &mut Searchers) -> Self {
+        match item {
+            Item::Regex(pattern) => Self::Regex(Searcher::guarded(pattern, searchers)),
+            Item::Text { .. } => Self::new(item, searchers),
         }
     }
 
@@ -243,7 +294,7 @@ impl Finder {
         match self {
             Self::Text(finder) => finder.find(line).is_some(),
             Self::Folded(automaton) => automaton.is_match(line),
-            Self::Regex(searcher) => searcher.is_match(line, caches),
+            Self::Regex(searcher) => searcher.is_in_line(line, caches),
         }
     }
 }
@@ -263,14 +314,14 @@ enum Condition {
 }
 
 impl Condition {
-    fn new(condition: &FieldCondition, places: &mut Places) -> Self {
+    fn new(condition: &FieldCondition, searchers: &mut Searchers) -> Self {
         match condition {
             FieldCondition::Equals { text, ignore_case } => Self::Equals {
                 text: text.as_str().into(),
                 ignore_case: *ignore_case,
             },
             FieldCondition::Compare(comparison, bound) => Self::Compare(*comparison, *bound),
-            FieldCondition::Regex(pattern) => Self::Regex(Searcher::new(pattern, places)),
+            FieldCondition::Regex(pattern) => Self::Regex(Searcher::new(pattern, searchers)),
         }
     }
 
@@ -291,27 +342,90 @@ struct Searcher {
     regex: Regex,
     /// Its place in [`Caches`].
     place: usize,
+    /// Whether a hit needs its groups, so that they are found with the match.
+    is_captured: bool,
+    /// Finds in a line in lower case what each match has. It costs a tenth of the expression, whose automaton has mostly left the
+    /// processor's cache since the last hit.
+    guard: Option<packed::Searcher>,
 }
 
-/// The places of expressions in [`Caches`], while a scanner is built: one for each, however many rules share it.
+/// The searchers of a scanner while it is built. One that several rules have, as they do through YAML's anchors, is one: it is asked
+/// about a line once.
 #[derive(Debug, Default)]
-pub(super) struct Places(FxHashMap<*const Pattern, usize>);
+pub(super) struct Searchers(FxHashMap<(String, bool), (Regex, usize)>);
 
-/// What regular expressions write to while they search.
-#[derive(Debug, Default)]
+/// What regular expressions write to while they search, and what they found in the line at hand.
+#[derive(Debug)]
 pub(super) struct Caches {
     /// Made when first needed: an expression that never runs takes no memory.
     by_place: Vec<Option<Box<Cache>>>,
+    /// The line's number among all that were looked at, and its entry in the batch.
+    line: u64,
+    entry: Option<usize>,
+    /// For each place the number of the line that was last looked at, and whether it matched.
+    matched: Vec<(u64, bool)>,
+    /// The groups of one searcher in one line: its place and the line's number.
     slots: Vec<Option<NonMaxUsize>>,
+    slots_of: Option<(usize, u64)>,
+    /// A line in lower case, and its number.
+    folded: Vec<u8>,
+    folded_of: u64,
+}
+
+impl Default for Caches {
+    fn default() -> Self {
+        Self {
+            by_place: Vec::new(),
+            // The first one: zero is none.
+            line: 1,
+            entry: None,
+            matched: Vec::new(),
+            slots: Vec::new(),
+            slots_of: None,
+            folded: Vec::new(),
+            folded_of: 0,
+        }
+    }
+}
+
+impl Caches {
+    /// From here on it is about another batch.
+    pub(super) fn begin(&mut self) {
+        self.entry = None;
+    }
+
+    /// From here on it is about the batch's entry number `entry`.
+    pub(super) fn turn_to(&mut self, entry: usize) {
+        if self.entry != Some(entry) {
+            self.entry = Some(entry);
+            self.line += 1;
+        }
+    }
 }
 
 impl Searcher {
-    fn new(pattern: &Arc<Pattern>, places: &mut Places) -> Self {
-        let next = places.0.len();
-        let place = *places.0.entry(Arc::as_ptr(pattern)).or_insert(next);
+    fn new(pattern: &Pattern, searchers: &mut Searchers) -> Self {
+        let place = searchers.0.len();
+        let key = (pattern.source.clone(), pattern.ignore_case);
+        let known = searchers.0.entry(key);
+        // Caches belong to one compiled expression, not to any with the same source.
+        let (regex, place) = known.or_insert_with(|| (pattern.regex.clone(), place));
         Self {
-            regex: pattern.regex.clone(),
-            place,
+            regex: regex.clone(),
+            place: *place,
+            is_captured: false,
+            guard: None,
+        }
+    }
+
+    fn guarded(pattern: &Pattern, searchers: &mut Searchers) -> Self {
+        let guard = literals::of_pattern(pattern).and_then(|literals| {
+            // None where it has no vectors, or the literals are too many for them.
+            packed::Config::new().builder().extend(literals).build()
+        });
+        Self {
+            guard,
+            ..Self::new(pattern, searchers)
         }
     }
 
@@ -328,15 +442,61 @@ impl Searcher {
         self.regex.search_half_with(cache, &input).is_some()
     }
 
-    /// What `group` took of `text` in the leftmost match.
-    fn group<'t>(&self, group: usize, text: &'t [u8], caches: &mut Caches) -> Option<&'t [u8]> {
-        let cache = self.cache(&mut caches.by_place);
+    /// Whether it matches `line`, the one that `caches` are about.
+    fn is_in_line(&self, line: &[u8], caches: &mut Caches) -> bool {
+        if caches.matched.len() <= self.place {
+            caches.matched.resize(self.place + 1, (0, false));
+        }
+        let (of, matched) = caches.matched[self.place];
+        if of == caches.line {
+            return matched;
+        }
+        let matched = self.may_match(line, caches)
+            && if self.is_captured {
+                self.capture(line, caches)
+            } else {
+                self.is_match(line, caches)
+            };
+        caches.matched[self.place] = (caches.line, matched);
+        matched
+    }
+
+    /// Whether the guard lets `line` pass, the one that `caches` are about.
+    fn may_match(&self, line: &[u8], caches: &mut Caches) -> bool {
+        let Some(guard) = &self.guard else {
+            return true;
+        };
+        if caches.folded_of != caches.line {
+            caches.folded_of = caches.line;
+            caches.folded.clear();
+            caches.folded.extend_from_slice(line);
+            caches.folded.make_ascii_lowercase();
+        }
+        guard.find(&caches.folded).is_some()
+    }
+
+    /// Whether it matches `line`, the one that `caches` are about, and what its groups take there in the leftmost match.
+    fn capture(&self, line: &[u8], caches: &mut Caches) -> bool {
         let slots = &mut caches.slots;
         slots.clear();
-        slots.resize(2 * (group + 1), None);
-        self.regex
-            .search_slots_with(cache, &Input::new(text), slots)?;
-        let (start, end) = (slots[2 * group]?, slots[2 * group + 1]?);
-        Some(&text[start.get()..end.get()])
+        slots.resize(self.regex.group_info().slot_len(), None);
+        let cache = self.cache(&mut caches.by_place);
+        let found = self
+            .regex
+            .search_slots_with(cache, &Input::new(line), slots);
+        if found.is_none() {
+            slots.fill(None);
+        }
+        caches.slots_of = Some((self.place, caches.line));
+        found.is_some()
+    }
+
+    /// What `group` took of `line`, the one that `caches` are about, in the leftmost match.
+    fn group<'t>(&self, group: usize, line: &'t [u8], caches: &mut Caches) -> Option<&'t [u8]> {
+        if caches.slots_of != Some((self.place, caches.line)) {
+            self.capture(line, caches);
+        }
+        let (start, end) = (caches.slots[2 * group]?, caches.slots[2 * group + 1]?);
+        Some(&line[start.get()..end.get()])
     }
 }

@@ -2,14 +2,32 @@
 
 use super::confirm::{Name, OfStream, Work};
 use super::line::Line;
-use super::plan::Wanted;
+use super::plan::{Ask, Wanted};
 use crate::hit::{Key, LINE_BYTES_MAX};
 
 /// Longest value, in bytes, of a part of a key or of a capture; longer ones are cut, between characters.
 /// Keys are remembered for hours, so what a log line can put into one is bounded.
 pub const VALUE_BYTES_MAX: usize = 1024;
 
-/// Keys made of labels alone, or of what follows from them: lines of a stream have the same one, which their hits share.
+/// A line that hit, and by what.
+pub(super) struct HitBy<'a> {
+    pub(super) wanted: &'a Wanted,
+    /// What the line was searched for and holds, if it was: see [`super::confirm::Confirm::fulfilled`].
+    pub(super) cues: Option<&'a [Ask]>,
+    pub(super) line: Line<'a>,
+}
+
+impl HitBy<'_> {
+    /// What `name` means; empty if nothing.
+    fn value(&self, name: &Name, work: &mut Work) -> Box<str> {
+        let (caches, buffer) = (&mut work.caches, &mut work.value);
+        let confirm = &self.wanted.confirm;
+        let value = confirm.value(name, &self.line, self.cues, caches, buffer);
+        value.map_or_else(Box::default, to_text)
+    }
+}
+
+/// What keys have of labels alone, or of what follows from them: lines of a stream have the same there, which their hits share.
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     by_rule: Vec<Option<SharedKey>>,
@@ -20,9 +38,25 @@ struct SharedKey {
     stream: usize,
     /// Number of the match that it was read by: what one captures another may take from a label.
     wanted: usize,
-    /// In which lines it is the key; not [`OfStream::No`].
-    of: OfStream,
-    key: Key,
+    /// In which lines each part is the same, and what it is there, once one had it.
+    parts: Box<[(OfStream, Option<Box<str>>)]>,
+    /// The key, if all parts are the same.
+    key: Option<Key>,
+}
+
+impl SharedKey {
+    fn new(stream: usize, hit: &HitBy<'_>) -> Self {
+        let HitBy { wanted, line, .. } = hit;
+        let names = wanted.by.iter();
+        Self {
+            stream,
+            wanted: wanted.number,
+            parts: names
+                .map(|name| (wanted.confirm.is_of_stream(name, line), None))
+                .collect(),
+            key: None,
+        }
+    }
 }
 
 impl Keys {
@@ -32,72 +66,64 @@ impl Keys {
         self.by_rule.resize(rules, None);
     }
 
-    /// The key of `line`, which belongs to the batch's stream number `stream` and fulfils `wanted`.
+    /// The key of `hit`, whose line belongs to the batch's stream number `stream`.
     pub(super) fn of(
         &mut self,
         rule: usize,
         stream: usize,
-        wanted: &Wanted,
-        line: &Line<'_>,
+        hit: &HitBy<'_>,
         work: &mut Work,
     ) -> Key {
-        let shared = &mut self.by_rule[rule];
+        let wanted = hit.wanted;
+        let known = self.by_rule[rule].take();
+        let known = known.filter(|key| key.stream == stream && key.wanted == wanted.number);
+        let shared =
+            self.by_rule[rule].insert(known.unwrap_or_else(|| SharedKey::new(stream, hit)));
+        let has = |wanted: OfStream| shared.parts.iter().any(|(of, _)| *of == wanted);
+        let is_silent =
+            has(OfStream::WhereSilent) && wanted.confirm.is_silent_about(&wanted.by, &hit.line);
         let is_shared = |of: OfStream| match of {
             OfStream::Always => true,
-            OfStream::WhereSilent => wanted.confirm.is_silent_about(&wanted.by, line),
+            OfStream::WhereSilent => is_silent,
             OfStream::No => false,
         };
-        if let Some(shared) = shared
-            && shared.stream == stream
-            && shared.wanted == wanted.number
-            && is_shared(shared.of)
-        {
-            return shared.key.clone();
+        let is_whole = shared.parts.iter().all(|(of, _)| is_shared(*of));
+        if is_whole && let Some(key) = &shared.key {
+            return key.clone();
         }
-        let parts = wanted.by.iter();
-        let key: Key = parts.map(|name| value(wanted, name, line, work)).collect();
-        let names = wanted.by.iter();
-        let of = names.map(|name| wanted.confirm.is_of_stream(name, line));
-        let of = of.min().unwrap_or(OfStream::Always);
-        if is_shared(of) {
-            *shared = Some(SharedKey {
-                stream,
-                wanted: wanted.number,
-                of,
-                key: key.clone(),
-            });
+        let parts = wanted.by.iter().zip(&mut shared.parts);
+        let key: Key = parts
+            .map(|(name, (of, known))| {
+                if is_shared(*of) {
+                    let known = known.get_or_insert_with(|| hit.value(name, work));
+                    known.clone()
+                } else {
+                    hit.value(name, work)
+                }
+            })
+            .collect();
+        if is_whole {
+            shared.key = Some(key.clone());
         }
         key
     }
 }
 
 /// The values that the rule tells apart; an entry that only counts in a denominator has none.
-pub(super) fn values(wanted: &Wanted, line: &Line<'_>, work: &mut Work) -> Box<[Box<str>]> {
-    let names = wanted.values.iter();
-    if wanted.is_denominator {
+pub(super) fn values(hit: &HitBy<'_>, work: &mut Work) -> Box<[Box<str>]> {
+    let names = hit.wanted.values.iter();
+    if hit.wanted.is_denominator {
         return names.map(|_| Box::default()).collect();
     }
-    names.map(|name| value(wanted, name, line, work)).collect()
+    names.map(|name| hit.value(name, work)).collect()
 }
 
 /// Names in the rule's summary, each with its value.
-pub(super) fn captures(
-    wanted: &Wanted,
-    line: &Line<'_>,
-    work: &mut Work,
-) -> Box<[(Box<str>, Box<str>)]> {
-    let names = wanted.summary.iter();
+pub(super) fn captures(hit: &HitBy<'_>, work: &mut Work) -> Box<[(Box<str>, Box<str>)]> {
+    let names = hit.wanted.summary.iter();
     names
-        .map(|name| (name.name.clone(), value(wanted, name, line, work)))
+        .map(|name| (name.name.clone(), hit.value(name, work)))
         .collect()
-}
-
-/// What `name` means in `line`; empty if nothing.
-fn value(wanted: &Wanted, name: &Name, line: &Line<'_>, work: &mut Work) -> Box<str> {
-    let value = wanted
-        .confirm
-        .value(name, line, &mut work.caches, &mut work.value);
-    value.map_or_else(Box::default, to_text)
 }
 
 /// `value` as text, cut to [`VALUE_BYTES_MAX`]. What is no UTF-8 becomes U+FFFD.

@@ -7,7 +7,7 @@ use memchr::memmem;
 use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 
 use super::{matcher, ordinary};
-use crate::rules::{Item, Match, Rule};
+use crate::rules::{Item, Match, Pattern, Rule};
 
 /// What a literal in a line says about a match: one of its items may be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,8 +42,13 @@ impl Literal {
 
 /// From this length a literal is found by the widest sampling: see `search`.
 pub(super) const LONG: usize = 8;
+/// From this length it is found by longer samples, which hardly any ordinary text has: one shorter literal among thousands makes all
+/// of them dearer to look for.
+pub(super) const LONGER: usize = 11;
 /// Shorter ones are worth no search: nearly every line would be a candidate.
 pub(super) const SHORT: usize = 4;
+/// Shortest literals of an expression that are looked for in a line before it is.
+const GUARD: usize = 2;
 
 /// Most strings that a stretch of an expression is multiplied out into.
 const PRODUCT_MAX: usize = 64;
@@ -88,12 +93,37 @@ pub(super) fn of_rule(rule: &Rule) -> Option<Vec<Vec<(Literal, Cue)>>> {
 
 fn of_item(item: &Item) -> Option<Vec<Literal>> {
     match item {
-        Item::Text { text, ignore_case } => usable(vec![Literal {
-            bytes: text.as_bytes().into(),
-            ignore_case: *ignore_case,
-        }]),
-        Item::Regex(pattern) => Stretch::of(pattern.hir()).best(),
+        Item::Text { text, ignore_case } => usable(
+            vec![Literal {
+                bytes: text.as_bytes().into(),
+                ignore_case: *ignore_case,
+            }],
+            SHORT,
+        ),
+        Item::Regex(pattern) => Stretch::of(pattern.hir(), SHORT).best(SHORT),
     }
+}
+
+/// Bytes, one of which each text has that `pattern` matches, with letters in lower case: what is looked for in a line before the
+/// expression is. `None` if they are too short for that.
+pub(super) fn of_pattern(pattern: &Pattern) -> Option<Vec<Box<[u8]>>> {
+    let set = Stretch::of(pattern.hir(), GUARD).best(GUARD)?;
+    let folded = set
+        .iter()
+        .map(|literal| literal.bytes.to_ascii_lowercase().into());
+    let mut folded: Vec<Box<[u8]>> = folded.collect();
+    folded.sort_unstable_by(|a, b| a.len().cmp(&b.len()).then(a.cmp(b)));
+    // What has another one within says no more than that.
+    let mut needed: Vec<Box<[u8]>> = Vec::new();
+    for literal in folded {
+        if !needed
+            .iter()
+            .any(|other| memmem::find(&literal, other).is_some())
+        {
+            needed.push(literal);
+        }
+    }
+    Some(needed)
 }
 
 /// What is known of all texts that a part of an expression matches.
@@ -117,15 +147,16 @@ impl Stretch {
         }
     }
 
-    fn of(hir: &Hir) -> Self {
+    /// What is known of `hir`, as far as that is in literals of `shortest` bytes or more.
+    fn of(hir: &Hir, shortest: usize) -> Self {
         match hir.kind() {
             HirKind::Empty | HirKind::Look(_) => Self::exactly(vec![literal(b"", false)]),
             HirKind::Literal(text) => Self::exactly(vec![literal(&text.0, false)]),
             HirKind::Class(class) => Self::of_class(class),
-            HirKind::Capture(capture) => Self::of(&capture.sub),
-            HirKind::Repetition(repetition) => Self::of_repetition(repetition),
-            HirKind::Concat(parts) => Self::of_concat(parts),
-            HirKind::Alternation(parts) => Self::of_alternation(parts),
+            HirKind::Capture(capture) => Self::of(&capture.sub, shortest),
+            HirKind::Repetition(repetition) => Self::of_repetition(repetition, shortest),
+            HirKind::Concat(parts) => Self::of_concat(parts, shortest),
+            HirKind::Alternation(parts) => Self::of_alternation(parts, shortest),
         }
     }
 
@@ -172,8 +203,8 @@ impl Stretch {
         Self::exactly(set.collect())
     }
 
-    fn of_repetition(repetition: &Repetition) -> Self {
-        let sub = Self::of(&repetition.sub);
+    fn of_repetition(repetition: &Repetition, shortest: usize) -> Self {
+        let sub = Self::of(&repetition.sub, shortest);
         match (repetition.min, repetition.max) {
             (0, Some(1)) => match sub.exact {
                 Some(mut set) => {
@@ -191,19 +222,22 @@ impl Stretch {
                     Some(set) if max == Some(min) => Self::exactly(set),
                     repeated => Self {
                         exact: None,
-                        inner: better(repeated.and_then(usable), sub.best()),
+                        inner: better(
+                            repeated.and_then(|set| usable(set, shortest)),
+                            sub.best(shortest),
+                        ),
                     },
                 }
             }
         }
     }
 
-    fn of_concat(parts: &[Hir]) -> Self {
+    fn of_concat(parts: &[Hir], shortest: usize) -> Self {
         let mut run = vec![literal(b"", false)];
         let mut inner = None;
         let mut whole = true;
         for part in parts {
-            let part = Self::of(part);
+            let part = Self::of(part, shortest);
             let product = part.exact.as_ref().and_then(|next| multiplied(&run, next));
             if let Some(product) = product {
                 run = product;
@@ -212,7 +246,7 @@ impl Stretch {
             whole = false;
             // Where the product would be too large, a new run begins with this part.
             let next = part.exact.unwrap_or_else(|| vec![literal(b"", false)]);
-            inner = better(inner, usable(std::mem::replace(&mut run, next)));
+            inner = better(inner, usable(std::mem::replace(&mut run, next), shortest));
             inner = better(inner, part.inner);
         }
         if whole {
@@ -220,12 +254,12 @@ impl Stretch {
         }
         Self {
             exact: None,
-            inner: better(inner, usable(run)),
+            inner: better(inner, usable(run, shortest)),
         }
     }
 
-    fn of_alternation(parts: &[Hir]) -> Self {
-        let parts: Vec<_> = parts.iter().map(Self::of).collect();
+    fn of_alternation(parts: &[Hir], shortest: usize) -> Self {
+        let parts: Vec<_> = parts.iter().map(|part| Self::of(part, shortest)).collect();
         let exact: Option<Vec<_>> = parts.iter().map(|part| part.exact.clone()).collect();
         if let Some(exact) = exact {
             let exact = exact.concat();
@@ -234,7 +268,7 @@ impl Stretch {
             }
             return Self::UNKNOWN;
         }
-        let inner: Option<Vec<_>> = parts.into_iter().map(Self::best).collect();
+        let inner: Option<Vec<_>> = parts.into_iter().map(|part| part.best(shortest)).collect();
         Self {
             exact: None,
             inner: inner
@@ -244,8 +278,8 @@ impl Stretch {
     }
 
     /// The best set that every match contains.
-    fn best(self) -> Option<Vec<Literal>> {
-        better(self.exact.and_then(usable), self.inner)
+    fn best(self, shortest: usize) -> Option<Vec<Literal>> {
+        better(self.exact.and_then(|set| usable(set, shortest)), self.inner)
     }
 }
 
@@ -276,11 +310,11 @@ fn multiplied(heads: &[Literal], tails: &[Literal]) -> Option<Vec<Literal>> {
     Some(product.collect())
 }
 
-/// `set`, if it is worth searching.
-fn usable(mut set: Vec<Literal>) -> Option<Vec<Literal>> {
+/// `set`, if its literals have `shortest` bytes or more, so that it is worth searching.
+fn usable(mut set: Vec<Literal>, shortest: usize) -> Option<Vec<Literal>> {
     set.sort_unstable();
     set.dedup();
-    (!set.is_empty() && set.iter().all(|literal| literal.bytes.len() >= SHORT)).then_some(set)
+    (!set.is_empty() && set.iter().all(|literal| literal.bytes.len() >= shortest)).then_some(set)
 }
 
 fn better(a: Option<Vec<Literal>>, b: Option<Vec<Literal>>) -> Option<Vec<Literal>> {
@@ -296,13 +330,17 @@ fn cost<'a>(set: impl IntoIterator<Item = &'a Literal, IntoIter: Clone>) -> f64 
     let set = set.into_iter();
     let shortest = set.clone().map(|l| l.bytes.len()).min().unwrap_or(0);
     // A short literal needs a denser search of its own over the whole block: any long one is better.
-    let search = if shortest < LONG { 1e6 } else { 0.0 };
+    let search = match shortest {
+        ..LONG => 1e6,
+        LONG..LONGER => 1e3,
+        LONGER.. => 0.0,
+    };
     let candidates: f64 = set
         .map(|literal| {
             let folded = literal.bytes.to_ascii_lowercase();
             let whole = memmem::find_iter(ordinary::TEXT_FOLDED.as_bytes(), &folded).count();
             let parts: usize = folded.windows(4).map(ordinary::occurrences).sum();
-            let grams = folded.len() - 3;
+            let grams = folded.len().saturating_sub(3).max(1);
             // A whole literal in ordinary text makes candidates, its parts only near misses.
             20.0 * whole as f64 + parts as f64 / grams as f64 + 2.0 / grams as f64
         })
@@ -371,6 +409,19 @@ mod tests {
     }
 
     #[test]
+    fn before_an_expression_the_fewest_folded_literals_are_looked_for() {
+        let pattern = Pattern::compile(
+            r#"[|][=~] ?\\*["`]|\b(?:expr|exprs)\\*"?[:=]|(?i-u:As (?:Expected|expectedly))"#,
+            false,
+        );
+        let found = of_pattern(&pattern.expect("it compiles")).unwrap_or_default();
+        let found: Vec<_> = found.iter().map(|l| String::from_utf8_lossy(l)).collect();
+        assert_eq!(found, ["|=", "|~", "expr", "as expected"]);
+        let short = Pattern::compile(r"a\d", false).expect("it compiles");
+        assert_eq!(of_pattern(&short), None);
+    }
+
+    #[test]
     fn any_needs_a_literal_of_each_item_and_all_of_one() {
         check(&any_of([text("disk is full"), regex(r"\d+")]), &[]);
         check(
@@ -401,6 +452,11 @@ mod tests {
         check(
             &all_of([text("zqxj"), text("connection refused")]),
             &["connection refused"],
+        );
+        // Long before rare, where that decides how all the others are looked for.
+        check(
+            &all_of([text("zqxjvwky"), text("status=error")]),
+            &["status=error"],
         );
     }
 

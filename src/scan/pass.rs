@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::hits::{self, HitBy};
 use super::line::Line;
 use super::plan::{Judged, Raised, Tier};
 use super::scanner::{Scanner, Scratch};
@@ -139,6 +140,7 @@ impl Pass<'_> {
 
     fn ask(&mut self, rule: usize, raised: Raised<'_>, stream: usize, entry: usize) {
         let plan = &self.scanner.plans[rule];
+        self.scratch.work.caches.turn_to(entry);
         let entry = &self.batch.entries[entry];
         let line = Line::of(self.batch, &self.batch.streams[stream].stream, entry);
         let work = &mut self.scratch.work;
@@ -157,12 +159,17 @@ impl Pass<'_> {
         {
             return;
         }
+        let hit = &HitBy {
+            wanted,
+            cues: plan.cues(rule, wanted, raised),
+            line,
+        };
         // Every line of a stream may count in a denominator, so such a hit copies none.
         let (captures, bytes) = if wanted.is_denominator {
             Default::default()
         } else {
-            let captures = super::hits::captures(wanted, &line, work);
-            (captures, super::hits::cut(line.bytes))
+            let captures = hits::captures(hit, work);
+            (captures, hits::cut(line.bytes))
         };
         let raw = self.batch.bytes(entry.line);
         self.hits.push(Hit {
@@ -173,8 +180,8 @@ impl Pass<'_> {
             stream: line.stream.id,
             labels: line.stream.labels.clone(),
             entry: entry.id(line.stream, raw),
-            key: self.scratch.keys.of(rule, stream, wanted, &line, work),
-            values: super::hits::values(wanted, &line, work),
+            key: self.scratch.keys.of(rule, stream, hit, work),
+            values: hits::values(hit, work),
             captures,
             line: bytes,
         });

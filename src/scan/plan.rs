@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::confirm::{Confirm, Name, Places, Work};
+use super::confirm::{Confirm, Name, Searchers, Work};
 use super::line::Line;
 use super::literals::{self, Cue, LONG, Literal};
 use super::matcher;
@@ -62,18 +62,24 @@ pub(super) struct Judged<'p> {
 }
 
 impl Plan {
-    pub(super) fn new(rule: &Arc<Rule>, rules: &RuleSet, places: &mut Places) -> Self {
+    pub(super) fn new(rule: &Arc<Rule>, rules: &RuleSet, searchers: &mut Searchers) -> Self {
         let own_parts = rule.own_parts().len();
         let mut wanted = |number: usize, wanted: &Match| {
-            let confirm = Confirm::new(wanted, rule.parse, rules, places);
-            let names = |names: &[String]| names.iter().map(|name| confirm.name(name)).collect();
+            let mut confirm = Confirm::new(wanted, rule.parse, rules, searchers);
+            let names = |names: &[String]| -> Vec<_> {
+                names.iter().map(|name| confirm.name(name)).collect()
+            };
+            let by = names(&rule.by);
+            let values = names(&rule.values);
+            let summary = names(rule.summary_names());
+            confirm.capture_for(by.iter().chain(&values).chain(&summary));
             Wanted {
                 number,
                 is_denominator: false,
-                by: names(&rule.by),
-                values: names(&rule.values),
-                summary: names(rule.summary_names()),
                 confirm,
+                by,
+                values,
+                summary,
             }
         };
         let parts = rule.parts().into_iter().enumerate();
@@ -86,7 +92,7 @@ impl Plan {
         let recovers = matcher::recovery(rule).map(|when| wanted(parts.len(), when));
         let escalates = rule
             .escalating_matches()
-            .map(|matches| Confirm::new(matches, rule.parse, rules, places))
+            .map(|matches| Confirm::new(matches, rule.parse, rules, searchers))
             .collect();
         Self {
             parts,
@@ -101,6 +107,16 @@ impl Plan {
     /// Whether the rule reads `stream`.
     pub(super) fn selects(&self, stream: &Stream) -> bool {
         self.rule.reads(&stream.labels)
+    }
+
+    /// What is known of `wanted`, a match of the rule, which is at place `this`, from what its literals ask.
+    pub(super) fn cues<'a>(
+        &self,
+        this: usize,
+        wanted: &Wanted,
+        raised: Raised<'a>,
+    ) -> Option<&'a [Ask]> {
+        raised.by(this, self.tier).map(|asks| wanted.cues(asks))
     }
 
     /// What `line` means to the rule, which is at place `this` of `plans`, those of all rules.
@@ -163,6 +179,13 @@ impl Plan {
 }
 
 impl Wanted {
+    /// Those of `asks`, of its rule, that are about it. They are in order, so these are neighbours.
+    pub(super) fn cues<'a>(&self, asks: &'a [Ask]) -> &'a [Ask] {
+        let first = asks.partition_point(|ask| ask.wanted < self.number);
+        let count = asks[first..].partition_point(|ask| ask.wanted == self.number);
+        &asks[first..first + count]
+    }
+
     /// Whether `line` fulfils it; `asks` are those of its rule, if they are known.
     fn is_fulfilled(
         &self,
@@ -172,12 +195,7 @@ impl Wanted {
         raised: Raised<'_>,
         work: &mut Work,
     ) -> bool {
-        // Asks are in order, so those of one match are neighbours.
-        let cues = asks.map(|asks| {
-            let first = asks.partition_point(|ask| ask.wanted < self.number);
-            let count = asks[first..].partition_point(|ask| ask.wanted == self.number);
-            &asks[first..first + count]
-        });
+        let cues = asks.map(|asks| self.cues(asks));
         // Every line that fulfils it holds one of its literals.
         if cues.is_some_and(<[Ask]>::is_empty) {
             return false;

@@ -158,7 +158,10 @@ fn expression() -> impl Strategy<Value = String> {
             1 => inner.prop_map(|part| format!("(?i:{part})")),
         ]
     });
-    (inner, 0..8).prop_map(|(inner, ends)| match ends {
+    (inner, 0..10).prop_map(|(inner, ends)| match ends {
+        // Those that several rules and items have.
+        8 => "exceeded|refused".to_owned(),
+        9 => r"(?:quota|connection|level=)(?P<user>\S+) ?(?P<app>\w+)?".to_owned(),
         0 => format!("^(?:{inner})"),
         1 => format!("(?:{inner})$"),
         2 => format!("(?m)^(?:{inner})$"),

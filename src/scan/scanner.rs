@@ -10,7 +10,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::confirm::{Places, Work};
+use super::confirm::{Searchers, Work};
 use super::hits::Keys;
 use super::line::Line;
 use super::pass::Pass;
@@ -38,9 +38,9 @@ impl Scanner {
     /// Prepares `rules`: some microseconds and kilobytes for each.
     #[must_use]
     pub fn new(rules: Arc<RuleSet>) -> Self {
-        let mut places = Places::default();
+        let mut searchers = Searchers::default();
         let plans = rules.rules.iter();
-        let plans = plans.map(|rule| Plan::new(rule, &rules, &mut places));
+        let plans = plans.map(|rule| Plan::new(rule, &rules, &mut searchers));
         let mut plans: Vec<_> = plans.collect();
         let (tiers, costs) = Tier::sort(&rules, &mut plans);
         let every_line = (0..costs.len()).filter(|&rule| costs[rule] == Cost::EveryLine);
@@ -254,6 +254,7 @@ impl Scratch {
         self.by_rule
             .resize(scanner.plans.len(), RuleState::default());
         self.keys.begin(scanner.plans.len());
+        self.work.caches.begin();
         self.concerned = Concerned::default();
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! If every literal has at least `m` bytes, then of any `m - 3` neighbouring positions at which its first `m` bytes hold
 //! a 4-gram, exactly one is a multiple of the stride `m - 3`. So it is enough to look at one 4-gram every `m - 3` bytes,
-//! provided that the table knows the 4-grams at `m - 3` neighbouring places of each literal. Nothing is missed; what is
-//! found is compared with the literals that put it there. Which neighbouring places those are is free to choose,
+//! provided that the table knows of each literal a 4-gram for each remainder that its offset can leave. Nothing is missed; what is
+//! found is compared with the literals that put it there. Which of the offsets with one remainder it is is free to choose,
 //! so each literal is entered where ordinary logs, and the other literals, are least like it.
 //!
-//! With hundreds of literals much ordinary text has one of their 4-grams. Where all are long enough, 6-grams are looked at instead:
-//! a narrower stride, and far fewer of them in ordinary text. What passes is then asked about two bytes more, those behind the gram or
-//! those before it, whichever its literal has: that needs no branch, and only what passes again is looked up.
+//! The gram chooses a word of the table and the byte behind it one of the word's bits, so that the same look asks about a byte more, if
+//! the literal has one. With hundreds of literals much ordinary text has one of their 4-grams. Where all are long enough, 6-grams are
+//! looked at instead: a narrower stride, and far fewer of them in ordinary text. What passes is then asked about two bytes more, those
+//! behind the gram or those before it, whichever its literal has: that needs no branch, and only what passes again is looked up.
 //!
 //! An automaton reads every byte and waits for the last one: about 0.3 GB/s whatever its kind. The samples do not depend
 //! on each other. Text that nearly matches costs more, in proportion to its length, and no more than that.
@@ -17,7 +18,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::literals::{LONG, Literal, SHORT};
+use super::literals::{LONG, LONGER, Literal, SHORT};
 use super::ordinary;
 
 /// A table of literals, and the stride with which a block is sampled for them.
@@ -26,13 +27,16 @@ pub(super) struct Search {
     /// How many bytes a sample has: 4 or 6.
     gram: usize,
     stride: usize,
+    /// How many bytes at either end of a literal are compared before it is proposed.
+    checked: usize,
+    /// The grams with the byte behind each.
     grams: Filter,
     /// The grams with two bytes more; none where the shortest literal has not so many.
     wider: Option<Filter>,
     /// The grams themselves by another hash, open addressing, at most half full.
     slots: Box<[Slot]>,
     slot_shift: u32,
-    /// Where the literals have the grams, those of one gram together.
+    /// Where the literals have the grams, those of one tag together. The first one is of none: a free slot has it.
     places: Box<[Place]>,
 }
 
@@ -47,65 +51,95 @@ pub(super) struct Candidate {
     pub(super) start: usize,
 }
 
+/// Small, as these are looked at here and there and most caches hold other things.
 #[derive(Debug, Clone, Copy, Default)]
 struct Slot {
-    gram: u64,
-    /// Its places; none in a free slot.
+    /// See [`tag`].
+    tag: u32,
+    /// The first of its places; zero in a free slot.
     first: u32,
-    count: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Place {
+    /// The literal; the upper bit is set in all places of a tag but the last.
     literal: u32,
     /// How far into the literal.
     offset: u32,
-    /// Four other bytes of the literal, and how far from the gram they are. Nearly all text that has the gram has not these.
-    check: u32,
-    distance: i32,
+    /// How long the literal is, and its [`ends`]. Nearly all text that has the gram has not these, and the literal itself, which lies
+    /// elsewhere, need not be fetched.
+    len: u32,
+    check: u64,
 }
 
 impl Place {
-    /// The gram of `gram` bytes at `offset` in a literal.
-    fn new(literal: usize, bytes: &[u8], offset: usize, gram: usize) -> Self {
-        // The four bytes behind, as far as the literal has them, else those before.
-        let other = match (offset + gram).min(bytes.len() - 4) {
-            within if within < offset + gram => offset.saturating_sub(4).min(within),
-            behind => behind,
-        };
+    /// That of `offset` in a literal, which has `checked` bytes or more.
+    fn new(literal: usize, bytes: &[u8], offset: usize, checked: usize) -> Self {
         Self {
             literal: literal as u32,
             offset: offset as u32,
-            check: ordinary::folded(&bytes[other..]),
-            distance: other as i32 - offset as i32,
+            len: bytes.len() as u32,
+            check: ends(bytes, checked),
         }
     }
 
-    /// Whether `text`, which has the gram at `at`, has the other bytes in their place.
-    fn is_plausible(&self, text: &[u8], at: usize) -> bool {
-        let other = at.wrapping_add_signed(self.distance as isize);
-        let bytes = text.get(other..other.wrapping_add(4));
-        bytes.is_some_and(|bytes| ordinary::folded(bytes) == self.check)
+    /// Where the literal would begin in `text`, which has the gram at `at`, if its ends are in their place as well.
+    fn start(&self, text: &[u8], at: usize, checked: usize) -> Option<usize> {
+        let start = at.checked_sub(self.offset as usize)?;
+        let bytes = text.get(start..start + self.len as usize)?;
+        (ends(bytes, checked) == self.check).then_some(start)
     }
 }
 
-/// Samples looked at together: one branch decides for all of them, and a bit stands for each.
-const GROUP: usize = 64;
+/// The first and the last `checked` of `bytes`, at most eight, as one number. Others have the same once in billions.
+#[inline(always)]
+fn ends(bytes: &[u8], checked: usize) -> u64 {
+    let last = bytes.len() - checked;
+    let (first, last) = if checked == LOADED {
+        (load(bytes), load(&bytes[last..]))
+    } else {
+        (number(&bytes[..checked]), number(&bytes[last..]))
+    };
+    first.wrapping_mul(BEFORE) ^ last
+}
+
+/// See [`Place::literal`].
+const MORE: u32 = 1 << 31;
+
+/// Samples looked at in a row, without even a loop: a third faster than one by one (Zen 5, 2026-11-29).
+const RUN: usize = 8;
+
+/// Runs looked at before those are looked at again that have something: each step is done for all, so that none waits for a branch.
+const RUNS: usize = 64;
+
+/// Samples in a row of which some passed the filter.
+#[derive(Debug, Clone, Copy, Default)]
+struct Run {
+    /// Where the first one lies.
+    first: u32,
+    /// A bit for each that passed.
+    known: u32,
+}
+
+/// Bytes that a run reads.
+const fn run_bytes(stride: usize) -> usize {
+    (RUN - 1) * stride + LOADED
+}
 
 /// Bytes that a sample reads, whatever it uses of them.
 const LOADED: usize = 8;
 
-/// From so many literals on, 6-grams make up for their narrower stride, if the shortest literal has [`SIX_GRAMS_LEN`] bytes: 1 MB of
-/// ordinary log takes 160 µs for 10 literals with 4-grams and 220 with 6-grams, for 200 it is 250 and 240, for 2 300 650 and 300
-/// (AMD EPYC 9004, 2026-11-29).
+/// From so many literals on, 6-grams make up for their narrower stride, if the shortest literal has [`LONGER`] bytes: 1.2 MB of
+/// ordinary log takes 95 µs for 10 literals with 4-grams and 103 with 6-grams, for 200 it is 132 and 133, for 2 900 460 and 200.
+/// With 12 bytes and a stride of 7 it is 215: fewer offsets are left to choose from, so more of the text is like the literals. Nor do
+/// tables half or twice as large help, or none of the wider grams (AMD Zen 5, 2026-11-29).
 const SIX_GRAMS_FROM: usize = 200;
-const SIX_GRAMS_LEN: usize = 11;
 
 impl Search {
     /// A search for `literals`, which all have at least [`SHORT`] bytes. The shortest decides how wide the stride can be.
     pub(super) fn new(literals: &[Literal]) -> Self {
         let shortest = literals.iter().map(|l| l.bytes.len()).min().unwrap_or(LONG);
-        let long = shortest >= SIX_GRAMS_LEN && literals.len() >= SIX_GRAMS_FROM;
+        let long = shortest >= LONGER && literals.len() >= SIX_GRAMS_FROM;
         Self::of(literals, shortest, if long { 6 } else { 4 })
     }
 
@@ -113,50 +147,62 @@ impl Search {
         debug_assert!(shortest >= SHORT.max(gram), "{shortest} bytes");
         let stride = (shortest + 1 - gram).min(STRIDE_MAX);
         let has_wider = shortest >= gram + 4;
+        let checked = shortest.min(LOADED);
 
         // Those with the least choice first.
         let mut order: Vec<usize> = (0..literals.len()).collect();
         order.sort_by_key(|&literal| literals[literal].bytes.len());
         let mut by_gram: FxHashMap<u64, Vec<Place>> = FxHashMap::default();
+        let mut grams = Vec::new();
         let mut wider = Vec::new();
         for literal in order {
             let bytes = &literals[literal].bytes;
-            for offset in best_window(bytes, gram, stride, &by_gram) {
-                let place = Place::new(literal, bytes, offset, gram);
-                let places = by_gram.entry(number(&bytes[offset..offset + gram]));
-                places.or_default().push(place);
+            for offset in best_offsets(bytes, gram, stride, &by_gram) {
+                let place = Place::new(literal, bytes, offset, checked);
+                let its_gram = &bytes[offset..offset + gram];
+                by_gram.entry(number(its_gram)).or_default().push(place);
+                grams.push(Entry::of(its_gram, bytes.get(offset + gram)));
                 if has_wider {
                     let behind = bytes.get(offset..offset + gram + 2);
                     wider.push(match behind {
-                        Some(behind) => hash_of(number(behind), BEHIND),
-                        None => hash_of(number(&bytes[offset - 2..offset + gram]), BEFORE),
+                        Some(behind) => Entry::hashed(number(behind), BEHIND),
+                        None => Entry::hashed(number(&bytes[offset - 2..offset + gram]), BEFORE),
                     });
                 }
             }
         }
 
-        let slot_bits = (by_gram.len() * 2)
+        let mut by_tag: FxHashMap<u32, Vec<Place>> = FxHashMap::default();
+        for (gram, places) in by_gram {
+            by_tag.entry(tag(gram)).or_default().extend(places);
+        }
+        let slot_bits = (by_tag.len() * 2)
             .next_power_of_two()
             .trailing_zeros()
             .max(1);
-        let grams = by_gram.keys().map(|&gram| hash_of(gram, ALONE));
         let mut search = Self {
             gram,
             stride,
-            grams: Filter::of(grams),
-            wider: has_wider.then(|| Filter::of(wider.into_iter())),
+            checked,
+            grams: Filter::of(&grams),
+            wider: has_wider.then(|| Filter::of(&wider)),
             slots: vec![Slot::default(); 1 << slot_bits].into(),
-            slot_shift: u64::BITS - slot_bits,
+            slot_shift: u32::BITS - slot_bits,
             places: Box::default(),
         };
-        let mut places = Vec::new();
-        for (gram, its_places) in by_gram {
-            let slot = search.slot_of(gram);
+        let mut places = vec![Place::new(0, &[0; LOADED], 0, checked)];
+        for (tag, mut its_places) in by_tag {
+            let slot = search.slot_of(tag);
             search.slots[slot] = Slot {
-                gram,
+                tag,
                 first: places.len() as u32,
-                count: its_places.len() as u32,
             };
+            let (_, more) = its_places
+                .split_last_mut()
+                .expect("a tag is of a gram, and that of a literal");
+            for place in more {
+                place.literal |= MORE;
+            }
             places.extend(its_places);
         }
         search.places = places.into();
@@ -191,15 +237,17 @@ impl Search {
         found: &mut impl FnMut(Candidate),
     ) {
         let mut at = 0;
-        let mut passed = [0; GROUP];
-        while let Some(group) = text.get(at..at + (GROUP - 1) * STRIDE + LOADED) {
-            let known = self.grams.known::<GRAM, STRIDE>(group);
-            if known != 0 {
-                for &sample in self.narrowed::<GRAM>(text, at, known, STRIDE, &mut passed) {
-                    self.propose(text, sample, loaded::<GRAM>(&text[sample..]), found);
-                }
+        let mut known = [Run::default(); RUNS];
+        let mut passed = [0; RUNS * RUN];
+        while text.len() >= at + run_bytes(STRIDE) {
+            let runs = ((text.len() - at - run_bytes(STRIDE)) / (RUN * STRIDE) + 1).min(RUNS);
+            let known = self
+                .grams
+                .known::<GRAM, STRIDE>(&text[at..], runs, &mut known);
+            for &sample in self.narrowed::<GRAM>(text, at, known, STRIDE, &mut passed) {
+                self.propose(text, sample, loaded::<GRAM>(&text[sample..]), found);
             }
-            at += GROUP * STRIDE;
+            at += runs * RUN * STRIDE;
         }
         while let Some(gram) = text.get(at..at + GRAM) {
             self.propose(text, at, number(gram), found);
@@ -207,26 +255,30 @@ impl Search {
         }
     }
 
-    /// Where in `text` the samples of the group at `at` lie that are `known` and that the wider filter lets pass as well.
+    /// Where in `text` the samples lie that are `known`, in runs counted from `at`, and that the wider filter lets pass as well.
     #[inline(always)]
     fn narrowed<'p, const GRAM: usize>(
         &self,
         text: &[u8],
         at: usize,
-        mut known: u64,
+        known: &[Run],
         stride: usize,
-        passed: &'p mut [usize; GROUP],
+        passed: &'p mut [usize; RUNS * RUN],
     ) -> &'p [usize] {
         let mut count = 0;
-        while known != 0 {
-            let sample = at + known.trailing_zeros() as usize * stride;
-            known &= known - 1;
-            // Counted or written over: no branch that could be foreseen wrongly.
-            passed[count % GROUP] = sample;
-            count += match &self.wider {
-                Some(wider) => wider.may_know_around::<GRAM>(text, sample) as usize,
-                None => 1,
-            };
+        for run in known {
+            let mut some = run.known;
+            // Nearly always one: the loop is foreseen to end.
+            while some != 0 {
+                let sample = at + run.first as usize + some.trailing_zeros() as usize * stride;
+                some &= some - 1;
+                // Counted or written over: no branch that could be foreseen wrongly.
+                passed[count % (RUNS * RUN)] = sample;
+                count += match &self.wider {
+                    Some(wider) => wider.may_know_around::<GRAM>(text, sample) as usize,
+                    None => 1,
+                };
+            }
         }
         &passed[..count]
     }
@@ -234,72 +286,120 @@ impl Search {
     /// Tells of the literals that have `gram`, which is at `at`.
     #[inline(never)]
     fn propose(&self, text: &[u8], at: usize, gram: u64, found: &mut impl FnMut(Candidate)) {
-        let slot = self.slots[self.slot_of(gram)];
-        let places = slot.first as usize..(slot.first + slot.count) as usize;
-        for place in &self.places[places] {
-            if place.is_plausible(text, at)
-                && let Some(start) = at.checked_sub(place.offset as usize)
-            {
+        let slot = self.slot_of(tag(gram));
+        let mut place = self.slots[slot].first as usize;
+        if place == 0 {
+            return;
+        }
+        loop {
+            let its_place = &self.places[place];
+            let literal = its_place.literal;
+            if let Some(start) = its_place.start(text, at, self.checked) {
                 found(Candidate {
                     at,
-                    literal: place.literal as usize,
+                    literal: (literal & !MORE) as usize,
                     start,
                 });
             }
+            if literal & MORE == 0 {
+                return;
+            }
+            place += 1;
         }
     }
 
-    /// The slot that holds `gram`, or the free one where it would be.
-    fn slot_of(&self, gram: u64) -> usize {
+    /// The slot that holds the grams with `tag`, or the free one where it would be.
+    fn slot_of(&self, tag: u32) -> usize {
         let mask = self.slots.len() - 1;
-        let mut slot = (gram.wrapping_mul(0xA24B_AED4_963E_E407) >> self.slot_shift) as usize;
-        while self.slots[slot].count != 0 && self.slots[slot].gram != gram {
+        let mut slot = (tag >> self.slot_shift) as usize;
+        while self.slots[slot].first != 0 && self.slots[slot].tag != tag {
             slot = (slot + 1) & mask;
         }
         slot
     }
 }
 
+/// What stands for `gram` in the slots: a hash that hardly another one has. Where one has, both are proposed, and one is found out.
+#[inline(always)]
+fn tag(gram: u64) -> u32 {
+    (gram.wrapping_mul(SLOT) >> 32) as u32
+}
+
 /// Wider strides are not worth the code for each.
 const STRIDE_MAX: usize = 8;
 
-/// A set of hashes, of which it only knows that some are not in it.
+/// A set of grams, of which it only knows that some are not in it: a table of words, one bit of which stands for a gram.
 #[derive(Debug)]
 enum Filter {
     /// 16 KiB, which stay in the first-level cache of any processor.
-    Small(Box<[u64; 1 << 11]>),
+    Small(Box<[u32; 1 << 12]>),
     /// 128 KiB, for the second-level cache.
-    Large(Box<[u64; 1 << 14]>),
+    Large(Box<[u32; 1 << 15]>),
 }
 
-/// From so many hashes a large filter lets enough less pass to be worth its slower cache.
+/// From so many entries on a large filter lets enough less pass to be worth its slower cache.
 const LARGE_FROM: usize = 4096;
 
+/// What is put into a [`Filter`].
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    /// Its upper bits are the place of the word, however many there are.
+    hash: u64,
+    bits: u32,
+}
+
+impl Entry {
+    /// Of `gram` and the byte behind it, ASCII case aside; whatever that is, if there is none.
+    fn of(gram: &[u8], behind: Option<&u8>) -> Self {
+        Self {
+            hash: number(gram).wrapping_mul(factor(gram.len())),
+            bits: behind.map_or(u32::MAX, |byte| 1 << (u32::from(*byte) % u32::BITS)),
+        }
+    }
+
+    /// Of `gram`, the bit by its hash as well.
+    #[inline(always)]
+    fn hashed(gram: u64, factor: u64) -> Self {
+        let hash = gram.wrapping_mul(factor);
+        Self {
+            hash,
+            bits: 1 << (hash >> 32 & 31),
+        }
+    }
+}
+
 impl Filter {
-    fn of(hashes: impl ExactSizeIterator<Item = u32>) -> Self {
-        if hashes.len() < LARGE_FROM {
-            Self::Small(bits_of(hashes))
+    fn of(entries: &[Entry]) -> Self {
+        if entries.len() < LARGE_FROM {
+            Self::Small(table(entries))
         } else {
-            Self::Large(bits_of(hashes))
+            Self::Large(table(entries))
         }
     }
 
-    /// Which of the group's samples may be in it, one bit each.
+    /// Which of the samples in the first `runs` runs of `text` may be in it.
     #[inline(always)]
-    fn known<const GRAM: usize, const STRIDE: usize>(&self, group: &[u8]) -> u64 {
-        match self {
-            Self::Small(bits) => known::<GRAM, STRIDE, _>(bits, group),
-            Self::Large(bits) => known::<GRAM, STRIDE, _>(bits, group),
-        }
+    fn known<'k, const GRAM: usize, const STRIDE: usize>(
+        &self,
+        text: &[u8],
+        runs: usize,
+        known: &'k mut [Run; RUNS],
+    ) -> &'k [Run] {
+        let count = match self {
+            Self::Small(table) => look_up::<GRAM, STRIDE, _>(table, text, runs, known),
+            Self::Large(table) => look_up::<GRAM, STRIDE, _>(table, text, runs, known),
+        };
+        &known[..count]
     }
 
-    /// 1 if `hash` may be in it, 0 if it is not.
+    /// 1 if `entry` may be in it, 0 if it is not.
     #[inline(always)]
-    fn may_know(&self, hash: u32) -> u64 {
-        match self {
-            Self::Small(bits) => bit(bits, hash),
-            Self::Large(bits) => bit(bits, hash),
-        }
+    fn may_know(&self, entry: Entry) -> u64 {
+        let word = match self {
+            Self::Small(table) => table[place::<{ 1 << 12 }>(entry.hash)],
+            Self::Large(table) => table[place::<{ 1 << 15 }>(entry.hash)],
+        };
+        u64::from(word & entry.bits != 0)
     }
 
     /// For a filter of grams and two bytes: 0 if the gram at `at` in `text`, which goes on for [`LOADED`] bytes, is in it neither with
@@ -311,54 +411,63 @@ impl Filter {
         };
         let behind = kept::<GRAM, 2>(load(&text[at..]));
         let before = kept::<GRAM, 2>(load(&text[before..]));
-        self.may_know(hash_of(behind, BEHIND)) | self.may_know(hash_of(before, BEFORE))
+        self.may_know(Entry::hashed(behind, BEHIND)) | self.may_know(Entry::hashed(before, BEFORE))
     }
 }
 
-fn bits_of<const WORDS: usize>(hashes: impl Iterator<Item = u32>) -> Box<[u64; WORDS]> {
-    let mut bits = Box::new([0; WORDS]);
-    for hash in hashes {
-        let (word, bit) = place_of::<WORDS>(hash);
-        bits[word] |= 1 << bit;
+fn table<const WORDS: usize>(entries: &[Entry]) -> Box<[u32; WORDS]> {
+    let mut table = Box::new([0; WORDS]);
+    for entry in entries {
+        table[place::<WORDS>(entry.hash)] |= entry.bits;
     }
-    bits
+    table
 }
 
+/// Puts those runs into `known` that have samples whose grams may be in `table`, and tells how many they are.
 #[inline(always)]
-fn known<const GRAM: usize, const STRIDE: usize, const WORDS: usize>(
-    bits: &[u64; WORDS],
-    group: &[u8],
-) -> u64 {
-    let sample = |number: usize| {
-        let gram = loaded::<GRAM>(&group[number * STRIDE..]);
-        bit(bits, hash_of(gram, ALONE)) << number
-    };
-    (0..GROUP).fold(0, |known, number| known | sample(number))
+fn look_up<const GRAM: usize, const STRIDE: usize, const WORDS: usize>(
+    table: &[u32; WORDS],
+    text: &[u8],
+    runs: usize,
+    known: &mut [Run; RUNS],
+) -> usize {
+    let mut count = 0;
+    for run in 0..runs {
+        let first = run * RUN * STRIDE;
+        let samples = &text[first..][..run_bytes(STRIDE)];
+        let some = (0..RUN).rev().fold(0, |some, number| {
+            let eight = load(&samples[number * STRIDE..]);
+            let word = table[place::<WORDS>(eight.wrapping_mul(factor(GRAM)))];
+            let behind = (eight >> (8 * GRAM)) as u32 % u32::BITS;
+            some << 1 | word >> behind & 1
+        });
+        known[count % RUNS] = Run {
+            first: first as u32,
+            known: some,
+        };
+        count += usize::from(some != 0);
+    }
+    count
 }
 
+/// The place in a table of so many words that `hash` says by its upper bits, which are the better mixed ones.
 #[inline(always)]
-fn bit<const WORDS: usize>(bits: &[u64; WORDS], hash: u32) -> u64 {
-    let (word, bit) = place_of::<WORDS>(hash);
-    bits[word] >> bit & 1
+fn place<const WORDS: usize>(hash: u64) -> usize {
+    (hash >> (u64::BITS - WORDS.trailing_zeros())) as usize
 }
 
-/// Word and bit for `hash`, from its upper part, which is the better mixed one.
+/// What eight bytes are multiplied with for the hash of the first `gram` of them: so far up that the others do not count.
 #[inline(always)]
-fn place_of<const WORDS: usize>(hash: u32) -> (usize, u32) {
-    let hash = hash >> (u32::BITS - 6 - WORDS.trailing_zeros());
-    ((hash >> 6) as usize, hash & 63)
+const fn factor(gram: usize) -> u64 {
+    ALONE << (u64::BITS as usize - 8 * gram)
 }
 
-/// Factors of the hashes, apart so that what is behind a gram is not taken for what is before another.
+/// Factors of the hashes, apart so that what is behind a gram is not taken for what is before another. The upper part of a product
+/// spreads neighbouring numbers (Knuth's multiplicative hash).
 const ALONE: u64 = 0x9E37_79B9_7F4A_7C15;
 const BEFORE: u64 = 0xD6E8_FEB8_6659_FD93;
 const BEHIND: u64 = 0xC2B2_AE3D_27D4_EB4F;
-
-/// The upper part of a product spreads neighbouring numbers (Knuth's multiplicative hash).
-#[inline(always)]
-fn hash_of(number: u64, factor: u64) -> u32 {
-    (number.wrapping_mul(factor) >> 32) as u32
-}
+const SLOT: u64 = 0xA24B_AED4_963E_E407;
 
 /// Up to eight bytes as one number, with ASCII letters in either case alike. Some other bytes fall together too, which costs a
 /// comparison and no match.
@@ -389,26 +498,28 @@ fn kept<const GRAM: usize, const MORE: usize>(eight: u64) -> u64 {
     eight & (u64::MAX >> (u64::BITS as usize - 8 * (GRAM + MORE)))
 }
 
-/// Which `stride` neighbouring grams of a literal to enter: those that ordinary logs and the table so far have least.
-fn best_window(
+/// Which grams of a literal to enter, one for each remainder of its offset by `stride`: those that ordinary logs and the table so far
+/// have least.
+fn best_offsets(
     bytes: &[u8],
     gram: usize,
     stride: usize,
     by_gram: &FxHashMap<u64, Vec<Place>>,
-) -> std::ops::Range<usize> {
-    let cost = |gram: &[u8]| {
-        let shared = by_gram.get(&number(gram)).map_or(0, Vec::len);
+) -> Vec<usize> {
+    let cost = |offset: &usize| {
+        let shared = by_gram.get(&number(&bytes[*offset..offset + gram]));
         // The page is too short to have seen every gram of six bytes; what it has least of one it has at most of the whole.
-        let rarest = gram.windows(4).map(ordinary::occurrences).min();
-        4 * rarest.unwrap_or(0) + shared
+        let with_behind = &bytes[*offset..bytes.len().min(offset + gram + 1)];
+        let rarest = with_behind.windows(4).map(ordinary::occurrences).min();
+        let is_last = with_behind.len() == gram;
+        4 * rarest.unwrap_or(0) + shared.map_or(0, Vec::len) + usize::from(is_last)
     };
-    let costs: Vec<usize> = bytes.windows(gram).map(cost).collect();
-    let start = costs
-        .windows(stride)
-        .enumerate()
-        .min_by_key(|(_, window)| window.iter().sum::<usize>())
-        .map_or(0, |(start, _)| start);
-    start..start + stride
+    let of_remainder = |remainder| {
+        (remainder..=bytes.len() - gram)
+            .step_by(stride)
+            .min_by_key(cost)
+    };
+    (0..stride).filter_map(of_remainder).collect()
 }
 
 #[cfg(test)]
