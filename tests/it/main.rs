@@ -14,6 +14,7 @@ mod metrics;
 mod nats_access;
 mod nats_down;
 mod once;
+mod pages;
 mod readme;
 mod reload;
 mod replay;
