@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use regex_automata::meta::Regex;
@@ -14,6 +15,7 @@ use trommel::time::parse_duration;
 
 use crate::support::incident::RULES;
 use crate::support::program;
+use crate::support::scratch::Scratch;
 use crate::support::trommel::{Setup, command};
 
 #[test]
@@ -123,12 +125,8 @@ fn names_on_the_pages_are_metrics_or_findings_with_a_section() {
 
 #[test]
 fn alerts_name_metrics_that_exist() {
-    let page = read("docs/operations.md");
-    let (_, alerts) = page
-        .split_once("```yaml alerts\n")
-        .expect("there are alerts");
-    let (alerts, _) = alerts.split_once("```").expect("they end");
-    let names = found("(trommel_[a-z_]+)", alerts);
+    let alerts = alerts();
+    let names = found("(trommel_[a-z_]+)", &alerts);
     assert!(names.len() > 10, "{names:?}");
     for name in names {
         let measured = ["_bucket", "_sum", "_count"]
@@ -141,6 +139,39 @@ fn alerts_name_metrics_that_exist() {
         );
     }
 }
+
+#[test]
+fn the_alert_on_stalled_publishing_fires_where_messages_wait_and_none_was_ever_acked() {
+    let Some(promtool) = program::find("promtool") else {
+        return;
+    };
+    let folder = Scratch::new();
+    folder.write("alerts.yaml", alerts());
+    let test = folder.write("test.yaml", STALLED);
+    program::succeed(Command::new(promtool).args(["test", "rules"]).arg(test), "");
+}
+
+const STALLED: &str = r#"
+rule_files: [alerts.yaml]
+evaluation_interval: 1m
+tests:
+  - interval: 1m
+    input_series:
+      - {series: 'trommel_outbox_messages{instance="never"}', values: '3x40'}
+      - {series: 'trommel_outbox_messages{instance="stopped"}', values: '3x40'}
+      - {series: 'trommel_publish_total{instance="stopped",outcome="acked"}', values: '7x40'}
+      - {series: 'trommel_outbox_messages{instance="busy"}', values: '3x40'}
+      - {series: 'trommel_publish_total{instance="busy",outcome="acked"}', values: '0+2x40'}
+      - {series: 'trommel_outbox_messages{instance="idle"}', values: '0x40'}
+    alert_rule_test:
+      - eval_time: 30m
+        alertname: TrommelPublishStalled
+        exp_alerts:
+          - exp_labels: {severity: critical, instance: never}
+            exp_annotations: {summary: "findings wait and none is published"}
+          - exp_labels: {severity: critical, instance: stopped}
+            exp_annotations: {summary: "findings wait and none is published"}
+"#;
 
 #[test]
 fn every_link_of_the_pages_leads_somewhere() {
@@ -256,6 +287,16 @@ fn root() -> PathBuf {
 
 fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The alerts on the operations page.
+fn alerts() -> String {
+    let page = read("docs/operations.md");
+    let (_, alerts) = page
+        .split_once("```yaml alerts\n")
+        .expect("there are alerts");
+    let (alerts, _) = alerts.split_once("```").expect("they end");
+    alerts.to_owned()
 }
 
 /// The rows of the table between the markers `name`, cell by cell, without its head.
