@@ -60,6 +60,17 @@ fn the_operations_page_has_every_limit_with_its_default_and_a_counter_that_exist
 }
 
 #[test]
+fn the_operations_page_names_the_schema_and_the_syncing_that_are_in_use() {
+    let (page, source) = (read("docs/operations.md"), read("src/record/file.rs"));
+    let schema = found("const SCHEMA_VERSION: u32 = ([0-9]+);", &source);
+    let told = found("`PRAGMA user_version`, now ([0-9]+)\\)", &page);
+    assert_eq!(told, schema);
+    let mode = found(r#""synchronous", "([A-Z]+)""#, &source);
+    let told = found("runs in WAL mode with `synchronous=([A-Z]+)`", &page);
+    assert_eq!(told, mode);
+}
+
+#[test]
 fn the_security_page_has_bounds_as_the_source_has_them() {
     for row in table("docs/security.md", "bounds") {
         let [of, most, _, constant, file] = &row[..] else {
