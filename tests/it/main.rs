@@ -3,6 +3,7 @@
 //! `scripts/test` installs what these tests run. Without it a test that misses a server or a client says so and passes.
 
 mod access;
+mod backup;
 mod clients;
 mod disk;
 mod docs;
@@ -14,6 +15,7 @@ mod metrics;
 mod nats_access;
 mod nats_down;
 mod once;
+mod pages;
 mod readme;
 mod reload;
 mod replay;
