@@ -266,9 +266,8 @@ fn a_new_certificate_is_shown_without_a_failed_push_and_a_bad_one_never() {
             (good == 0.0).then_some(())
         });
     }
-    let log = trommel.log();
-    assert!(log.contains("does not belong to the certificate"), "{log}");
-    assert!(log.contains("push.key_file"), "{log}");
+    trommel.wait_for_log("does not belong to the certificate");
+    trommel.wait_for_log("push.key_file");
 
     files.serve(&third);
     wait::until("the third certificate to be shown", || {

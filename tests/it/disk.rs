@@ -176,13 +176,7 @@ fn a_data_directory_that_is_moved_away_is_said_and_goes_on_when_it_is_back() {
     trommel.push(&incident.failures("meanwhile"));
     assert_eq!(trommel.metric("trommel_entries_early_total", ""), 5.0);
     assert!(trommel.metric("trommel_commit_failures_total", "") > 0.0);
-    assert!(
-        trommel
-            .log()
-            .contains("is no longer the file that was opened; put it back"),
-        "{}",
-        trommel.log()
-    );
+    trommel.wait_for_log("is no longer the file that was opened; put it back");
     wait::until("the finding about it to open", || is_overloaded(&trommel));
 
     fs::rename(&aside, &data).expect("free");

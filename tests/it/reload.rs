@@ -253,7 +253,7 @@ fn bad_rules_never_replace_good_ones_and_a_finding_says_so_until_they_are_good()
         metric(&trommel, "trommel_rules_reloads_total{outcome=\"refused\"}"),
         1.0
     );
-    assert!(trommel.log().contains(&place), "{}", trommel.log());
+    trommel.wait_for_log(&place);
 
     // The old rules go on.
     wait_for_finding(&trommel, "first{pod=p}", "p", "a text");
@@ -436,9 +436,9 @@ cluster: elsewhere
         (*waits == serde_json::json!(["`cluster` changed from `default` to `elsewhere`"]))
             .then_some(())
     });
-    let log = trommel.log();
-    let warning = "`cluster` changed from `default` to `elsewhere`: takes effect after a restart";
-    assert!(log.contains(warning), "{log}");
+    trommel.wait_for_log(
+        "`cluster` changed from `default` to `elsewhere`: takes effect after a restart",
+    );
     assert_eq!(
         metric(&trommel, "trommel_config_settings_after_restart"),
         1.0

@@ -303,6 +303,14 @@ impl Trommel {
         self.child.id()
     }
 
+    /// Waits until its log holds `text`: a line may be on its way through the pipe.
+    #[track_caller]
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        wait::until(&format!("the log to say `{text}`"), || {
+            self.log().contains(text).then_some(())
+        });
+    }
+
     /// What it has logged so far.
     pub(crate) fn log(&self) -> String {
         self.stderr.text()
