@@ -6,6 +6,7 @@ mod access;
 mod clients;
 mod disk;
 mod docs;
+mod hostile;
 mod jetstream;
 mod kill;
 mod language;

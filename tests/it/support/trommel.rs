@@ -303,6 +303,29 @@ impl Trommel {
         self.child.id()
     }
 
+    /// Memory that it has now.
+    #[track_caller]
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most memory that it has ever had.
+    #[track_caller]
+    pub(crate) fn peak_bytes(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    #[track_caller]
+    fn memory(&self, field: &str) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let text = std::fs::read_to_string(path).expect("it runs, on Linux");
+        let line = text.lines().find_map(|line| line.strip_prefix(field));
+        let kibibytes = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
+        kibibytes
+            .map(|kibibytes: u64| kibibytes << 10)
+            .expect("the kernel tells it")
+    }
+
     /// What it has logged so far.
     pub(crate) fn log(&self) -> String {
         self.stderr.text()
