@@ -3,6 +3,7 @@
 //! `scripts/test` installs what these tests run. Without it a test that misses a server or a client says so and passes.
 
 mod access;
+mod bounded;
 mod clients;
 mod disk;
 mod docs;
