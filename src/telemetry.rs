@@ -102,6 +102,7 @@ metrics! {
     CONNECTIONS_REFUSED_TOTAL = "trommel_connections_refused_total", Counter, [], "Connections closed at once because too many were open.";
 
     CONNECTIONS_TIMED_OUT_TOTAL = "trommel_connections_timed_out_total", Counter, ["stage"], "Connections closed because a header or the next request did not come in time.";
+    CONNECTIONS_BROKEN_TOTAL = "trommel_connections_broken_total", Counter, ["reason"], "Connections that ended for what came on them: a header that is malformed or too large, or a request that was cut off.";
 
     UNAUTHORIZED_TOTAL = "trommel_unauthorized_total", Counter, ["listener", "reason"], "Requests refused for want of a certificate or of valid credentials.";
     TLS_HANDSHAKES_FAILED_TOTAL = "trommel_tls_handshakes_failed_total", Counter, ["listener", "reason"], "Connections of which nothing came because they were plain, broken or too slow where TLS is spoken.";

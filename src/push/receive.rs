@@ -24,9 +24,13 @@ use super::server::{Server, text};
 use crate::telemetry;
 use crate::time::Timestamp;
 
-/// Room for a body is taken in steps of this many bytes as it arrives; the first, or all of a shorter body, before any of it is read.
-/// So a usual body waits in line before it costs anything, and a slow sender of a large one holds little more than it has sent.
+/// Room for a body is taken in steps of this many bytes as it arrives, or all of a shorter rest at once. So a usual body waits in line
+/// before it costs much, and a slow sender of a large one holds little more than it has sent.
 const BODY_STEP_BYTES: usize = 1 << 20;
+
+/// Room for the first bytes of a body, taken before any of it is read. Until they are there it has no more: whoever announces much
+/// and sends it byte by byte keeps nobody else out, on [`Limits::connections_max`] connections neither (16 MiB of 32 by default).
+const BODY_FIRST_BYTES: usize = 16 << 10;
 
 /// How a body's arrival ended.
 enum Arrival {
@@ -242,7 +246,7 @@ impl Server {
             return Arrival::TooLarge { bytes };
         }
         let mut granted = 0;
-        let mut wanted = announced.unwrap_or(bytes_max).min(BODY_STEP_BYTES);
+        let mut wanted = announced.unwrap_or(bytes_max).min(BODY_FIRST_BYTES);
         loop {
             if wanted > granted {
                 if !claim.grow(wanted - granted, patience).await {

@@ -254,7 +254,10 @@ impl Server {
             }
         });
         let mut http = http1::Builder::new();
+        // Whoever has said everything may close its half: what was sent whole is inspected, counted and answered, and so is that of a
+        // client that has gone meanwhile, which would otherwise be dropped half way, uncounted.
         http.header_read_timeout(None)
+            .half_close(true)
             .max_buf_size(READ_AHEAD_BYTES_MAX);
         let connection = http.serve_connection(TokioIo::new(io), service);
         tokio::pin!(connection);
@@ -271,6 +274,8 @@ impl Server {
         };
         if let Err(error) = ended {
             tracing::debug!(%error, "connection ended");
+            metrics::counter!(telemetry::CONNECTIONS_BROKEN_TOTAL, "reason" => broken_by(&error))
+                .increment(1);
         }
     }
 
@@ -328,6 +333,18 @@ async fn stopping(phase: &mut watch::Receiver<Phase>) -> Instant {
     {
         Ok(Phase::Stopping { by }) => *by,
         _ => Instant::now(),
+    }
+}
+
+/// What ended a connection, as a label. Headers that cannot be read are answered by hyper itself, so no other counter sees them.
+fn broken_by(error: &hyper::Error) -> &'static str {
+    if error.is_parse_too_large() {
+        "header_too_large"
+    } else if error.is_parse() {
+        "malformed"
+    } else {
+        // Closed or reset before all was said, or before the answer was taken.
+        "cut_off"
     }
 }
 

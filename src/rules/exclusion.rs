@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::selector::Selector;
+use super::selector::{Quoted, Selector, unquote};
 use crate::batch::Labels;
 
 /// Streams, or those of their lines that contain a text: `service_name="loki" |= "query="`, as in LogQL.
@@ -20,7 +20,12 @@ impl Exclusion {
     pub fn parse(text: &str) -> Result<Self, String> {
         let (selector, containing) = match text.split_once("|=") {
             None => (text, None),
-            Some((selector, quoted)) => (selector, Some(unquote(quoted.trim())?)),
+            Some((selector, quoted)) => {
+                let quoted = quoted.trim();
+                let text = unquote(quoted).filter(|text| !text.is_empty());
+                let wrong = || format!("write `|= \"text\"` in place of `|= {quoted}`");
+                (selector, Some(text.ok_or_else(wrong)?))
+            }
         };
         let streams = Selector::parse(selector.trim()).map_err(|fault| fault.message)?;
         if streams.0.is_empty() {
@@ -58,19 +63,9 @@ impl fmt::Display for Exclusion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.streams.fmt(f)?;
         match &self.containing {
-            Some(text) => write!(f, " |= {text:?}"),
+            Some(text) => write!(f, " |= {}", Quoted(text)),
             None => Ok(()),
         }
-    }
-}
-
-fn unquote(quoted: &str) -> Result<String, String> {
-    let text = ['"', '`']
-        .iter()
-        .find_map(|quote| quoted.strip_prefix(*quote)?.strip_suffix(*quote));
-    match text {
-        Some(text) if !text.is_empty() => Ok(text.to_owned()),
-        _ => Err(format!("write `|= \"text\"` in place of `|= {quoted}`")),
     }
 }
 
@@ -97,8 +92,40 @@ mod tests {
     }
 
     #[test]
+    fn the_text_is_quoted_as_in_logql_and_written_back_alike() {
+        for (text, line) in [
+            (
+                r#"app="loki" |= "\"query\":""#,
+                &br#"{"level":"info","query":"{a=1}"}"#[..],
+            ),
+            (
+                "app=\"loki\" |= `\"query\":`",
+                br#"{"level":"info","query":"{a=1}"}"#,
+            ),
+            (r#"app="loki" |= "C:\\temp\t""#, b"C:\\temp\t1"),
+            (r#"app="loki" |= "\x1b[31m""#, b"\x1b[31merror"),
+        ] {
+            let read = Exclusion::parse(text).expect("a selector and a text");
+            let again = Exclusion::parse(&read.to_string()).expect("what it wrote");
+            assert_eq!(again.to_string(), read.to_string());
+            for exclusion in [read, again] {
+                assert!(exclusion.leaves_out(line), "{exclusion}");
+                assert!(!exclusion.leaves_out(b"level=info query=x"), "{exclusion}");
+            }
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_told() {
-        for text in ["", "{}", "app=\"x\" |= y", "app=\"x\" |= \"\"", "app"] {
+        for text in [
+            "",
+            "{}",
+            "app=\"x\" |= y",
+            "app=\"x\" |= \"\"",
+            "app=\"x\" |= \"a\" b",
+            "app=\"x\" |= \"\\d\"",
+            "app",
+        ] {
             assert!(Exclusion::parse(text).is_err(), "{text}");
         }
     }

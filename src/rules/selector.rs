@@ -1,6 +1,6 @@
 //! Which streams a rule reads: Loki's stream selector, `namespace="x", pod!~"test-.*"`.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::ops::Range;
 
 use regex_automata::meta::Regex;
@@ -44,10 +44,10 @@ pub enum Test {
 impl fmt::Debug for Test {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Equal(value) => write!(f, "={value:?}"),
-            Self::NotEqual(value) => write!(f, "!={value:?}"),
-            Self::Matches(source, _) => write!(f, "=~{source:?}"),
-            Self::MatchesNot(source, _) => write!(f, "!~{source:?}"),
+            Self::Equal(value) => write!(f, "={}", Quoted(value)),
+            Self::NotEqual(value) => write!(f, "!={}", Quoted(value)),
+            Self::Matches(source, _) => write!(f, "=~{}", Quoted(source)),
+            Self::MatchesNot(source, _) => write!(f, "!~{}", Quoted(source)),
             Self::OneOf(values) => write!(f, " in {values:?}"),
         }
     }
@@ -209,6 +209,37 @@ pub(super) fn check_name(name: &str, at: Range<usize>) -> Result<(), Fault> {
             fault.help("names are `[a-zA-Z_][a-zA-Z0-9_]*`")
         },
     )
+}
+
+/// A text in double quotes, as [`unquote`] reads it: Go's escapes, which are not Rust's.
+pub(super) struct Quoted<'a>(pub(super) &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        for c in self.0.chars() {
+            match c {
+                '"' | '\\' => write!(f, "\\{c}")?,
+                '\n' => f.write_str("\\n")?,
+                '\r' => f.write_str("\\r")?,
+                '\t' => f.write_str("\\t")?,
+                c if c.is_control() => write!(f, "\\u{:04x}", u32::from(c))?,
+                c => f.write_char(c)?,
+            }
+        }
+        f.write_char('"')
+    }
+}
+
+/// The text that `quoted` means, in double quotes with escapes or in back quotes without; `None` if it is not all one quoted text.
+pub(super) fn unquote(quoted: &str) -> Option<String> {
+    let mut scan = Scan {
+        text: quoted,
+        at: 0,
+    };
+    let begins = quoted.starts_with(['"', '`']);
+    let (text, _) = scan.value().ok().filter(|_| begins)?;
+    scan.rest().is_empty().then_some(text)
 }
 
 /// A place in a selector's text.

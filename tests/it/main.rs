@@ -4,9 +4,11 @@
 
 mod access;
 mod backup;
+mod bounded;
 mod clients;
 mod disk;
 mod docs;
+mod hostile;
 mod jetstream;
 mod kill;
 mod language;

@@ -286,6 +286,32 @@ async fn without_room_a_body_is_read_away_and_answered_at_the_deadline() {
     assert_eq!(counts.map(|count| count.load(Ordering::Relaxed)), [0, 1]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn bodies_that_trickle_in_keep_no_room_from_others() {
+    let limits = Limits {
+        bytes_in_flight_max: 4 << 20,
+        ..Limits::default()
+    };
+    let running = Running::start(limits, 8).await;
+    let head = "POST /loki/api/v1/push HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n";
+    let mut slow = Vec::new();
+    for _ in 0..100 {
+        let mut client = running.client().await;
+        client
+            .send(format!("{head}Content-Length: 10000000\r\n\r\n "))
+            .await;
+        slow.push(client);
+    }
+    tokio::time::sleep(Duration::from_millis(1)).await;
+
+    record(running.submissions);
+    let mut other = Client::connect(running.address).await;
+    assert_eq!(other.push(ONE).await.status, 204);
+    let shed = &running.pressure.shed_requests;
+    assert_eq!(shed.load(Ordering::Relaxed), 0);
+    assert_eq!(slow[0].answer().await.expect("an answer").status, 408);
+}
+
 #[tokio::test]
 async fn a_request_larger_than_the_whole_budget_is_served_alone() {
     let limits = Limits {

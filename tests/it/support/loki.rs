@@ -81,9 +81,35 @@ pub(crate) fn protobuf<E: Borrow<Entry>>(entries: &[E]) -> Vec<u8> {
         })
         .collect();
     let message = prost::Message::encode_to_vec(&PushRequest { streams });
+    pack(&message)
+}
+
+/// A field that has a length, by number below 16.
+pub(crate) fn field(number: u8, content: &[u8]) -> Vec<u8> {
+    [
+        &[number << 3 | 2][..],
+        &varint(content.len() as u64),
+        content,
+    ]
+    .concat()
+}
+
+/// A number as protobuf writes it.
+pub(crate) fn varint(mut value: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while value > 0x7f {
+        bytes.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+    bytes
+}
+
+/// A message as it goes over the wire.
+pub(crate) fn pack(message: &[u8]) -> Vec<u8> {
     snap::raw::Encoder::new()
-        .compress_vec(&message)
-        .expect("a test's request is far below snappy's limit")
+        .compress_vec(message)
+        .expect("far below snappy's limit")
 }
 
 /// The lines of a push in the form of [`protobuf`], stream by stream.

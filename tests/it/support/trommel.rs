@@ -26,6 +26,7 @@ pub(crate) struct Setup {
     stdout_is_read: bool,
     /// What starts it: a program and its arguments, before those of trommel. Nothing starts it itself.
     under: Vec<OsString>,
+    gives_memory_back: bool,
 }
 
 impl Setup {
@@ -45,6 +46,7 @@ impl Setup {
             shutdown_delay: "0s".to_owned(),
             stdout_is_read: true,
             under: Vec::new(),
+            gives_memory_back: false,
         };
         setup
             .arg("run")
@@ -94,6 +96,13 @@ impl Setup {
         let flag = self.args.iter().position(|arg| arg == "--admin-listen");
         let address = flag.and_then(|flag| self.args.get_mut(flag + 1));
         *address.expect("it is among the first arguments") = "0.0.0.0:0".into();
+        self
+    }
+
+    /// With memory measured as `docs/testing.md` advises to run it: what is freed goes back to the system. By default glibc keeps up to
+    /// 64 MiB for each of eight threads a core, so what is resident would say how many cores there are.
+    pub(crate) fn giving_memory_back(mut self) -> Self {
+        self.gives_memory_back = true;
         self
     }
 
@@ -311,6 +320,29 @@ impl Trommel {
         });
     }
 
+    /// Memory that it has now.
+    #[track_caller]
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most memory that it has ever had.
+    #[track_caller]
+    pub(crate) fn peak_bytes(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    #[track_caller]
+    fn memory(&self, field: &str) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let text = std::fs::read_to_string(path).expect("it runs, on Linux");
+        let line = text.lines().find_map(|line| line.strip_prefix(field));
+        let kibibytes = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
+        kibibytes
+            .map(|kibibytes: u64| kibibytes << 10)
+            .expect("the kernel tells it")
+    }
+
     /// What it has logged so far.
     pub(crate) fn log(&self) -> String {
         self.stderr.text()
@@ -343,6 +375,9 @@ impl Starting {
                 without_settings(starter)
             }
         };
+        if setup.gives_memory_back {
+            command.env("MALLOC_MMAP_THRESHOLD_", "1048576");
+        }
         let mut child = command
             .env("TROMMEL_SHUTDOWN_DELAY", &setup.shutdown_delay)
             .args(&setup.args)
