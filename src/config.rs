@@ -260,6 +260,8 @@ pub struct Detect {
     pub late_by: Duration,
     /// Age beyond which an entry decides nothing.
     pub max_age: Duration,
+    /// Longest pause of the tee that is no gap.
+    pub tee_silent_after: Duration,
     /// Keys per rule.
     pub keys_max: u64,
     /// Remembered entries.
@@ -271,6 +273,8 @@ impl Detect {
     pub const LATE_BY: Duration = Settings::LATE_BY;
     /// As [`Settings::MAX_AGE`].
     pub const MAX_AGE: Duration = Settings::MAX_AGE;
+    /// As [`Settings::SILENCE`].
+    pub const TEE_SILENT_AFTER: Duration = Settings::SILENCE;
     /// As [`Settings::KEYS_MAX`].
     pub const KEYS_MAX: u64 = Settings::KEYS_MAX as u64;
     /// As [`Settings::IDENTITIES_MAX`].

@@ -15,15 +15,17 @@ use tracing::{error, info, warn};
 use crate::detect::{Changes, Detector, RestoreError, Saved, Settings};
 use crate::finding::{Finding, Kind, Message, MessageSettings, Origin, Redactor, State};
 use crate::hit::{Generation, Scanned};
-use crate::publish::{OutboxRequest, Pending};
+use crate::publish::{OutboxRequest, Pending, Status};
 use crate::push::{Pressure, Submission};
-use crate::record::{Commit, FindingRow, NewMessage, OutboxRow, Store, StoreError};
+use crate::record::{Commit, FindingFilter, FindingRow, NewMessage, OutboxRow, Store, StoreError};
 use crate::rules::RuleSet;
 use crate::telemetry as names;
 use crate::time::{Timestamp, WallClock};
 use crate::web::FindingsQuery;
 
 mod ourselves;
+
+use ourselves::Ourselves;
 
 /// How often the owner looks up without being asked: timers that only wall time lets pass, findings about ourselves, gauges.
 const TICK: Duration = Duration::from_secs(1);
@@ -57,15 +59,15 @@ pub struct Owner {
     messages: MessageSettings,
     clock: WallClock,
     pressure: Arc<Pressure>,
-    /// Shed entries, shed requests and early entries that a finding has already told of.
-    told: [u64; 3],
+    /// What the publisher to NATS is doing, if there is one.
+    nats: Option<Arc<Status>>,
+    ourselves: Ourselves,
     last_tick: Timestamp,
     /// How many publishers have to send a message before it is forgotten.
     publishers: usize,
     acks: HashMap<i64, usize>,
     /// Changes that are not on disk yet, those of commits that failed included.
     waiting: Commit,
-    failing: bool,
     newest: watch::Sender<i64>,
 }
 
@@ -123,6 +125,8 @@ pub struct Surroundings {
     pub pressure: Arc<Pressure>,
     /// How many publishers there are.
     pub publishers: usize,
+    /// What the one to NATS is doing, if there is one.
+    pub nats: Option<Arc<Status>>,
     /// Where the place of the newest message on disk is told.
     pub newest: watch::Sender<i64>,
 }
@@ -165,6 +169,7 @@ impl Owner {
             clock,
             pressure,
             publishers,
+            nats,
             newest,
         } = surroundings;
         let last_tick = clock();
@@ -176,12 +181,12 @@ impl Owner {
             messages,
             clock,
             pressure,
-            told: [0; 3],
+            nats,
+            ourselves: Ourselves::new(last_tick),
             last_tick,
             publishers,
             acks: HashMap::new(),
             waiting: Commit::default(),
-            failing: false,
             newest,
         })
     }
@@ -289,16 +294,32 @@ impl Owner {
     /// What happens without being asked.
     fn tick(&mut self) {
         let now = (self.clock)();
-        self.tell_of_pressure(now);
+        self.tell_of_ourselves(now);
         self.detector.tick(now);
         self.measure();
         self.last_tick = now;
     }
 
     fn answer(&self, question: FindingsQuery) {
+        let FindingFilter { state, limit } = question.filter;
         match self.store.findings(question.filter) {
-            // Who asked may have gone.
-            Ok(rows) => drop(question.reply.send(rows)),
+            Ok(mut rows) => {
+                // What the disk does not take is the case nevertheless.
+                let newer = &self.waiting.findings;
+                if !newer.is_empty() {
+                    rows.retain(|row| newer.iter().all(|it| it.finding_id != row.finding_id));
+                    let asked = newer
+                        .iter()
+                        .filter(|row| state.is_none_or(|it| it == row.state));
+                    rows.extend(asked.cloned());
+                    rows.sort_by(|a, b| {
+                        (b.changed_at, &b.finding_id).cmp(&(a.changed_at, &a.finding_id))
+                    });
+                    rows.truncate(limit);
+                }
+                // Who asked may have gone.
+                drop(question.reply.send(rows));
+            }
             Err(error) => error!(%error, "findings cannot be read"),
         }
     }
@@ -318,6 +339,7 @@ impl Owner {
                 *acks += 1;
                 if *acks >= self.publishers {
                     self.acks.remove(&seq);
+                    self.ourselves.note_sent();
                     self.waiting.sent.push(seq);
                 }
             }
@@ -343,6 +365,7 @@ impl Owner {
                 histogram!(names::COMMIT_SECONDS).record(started.elapsed().as_secs_f64());
                 if outcome.dropped.total() > 0 {
                     counter!(names::OUTBOX_DROPPED_TOTAL).increment(outcome.dropped.total());
+                    self.ourselves.note_dropped(outcome.dropped);
                     warn!(
                         observed = outcome.dropped.observed,
                         updated = outcome.dropped.updated,
@@ -356,19 +379,20 @@ impl Owner {
                     *newest = outcome.last_seq.max(*newest);
                     news
                 });
-                if self.failing {
-                    self.failing = false;
+                if self.ourselves.commit_error.take().is_some() {
                     info!("the database takes commits again");
                 }
                 true
             }
             Err(error) => {
                 counter!(names::COMMIT_FAILURES_TOTAL).increment(1);
-                if !self.failing {
-                    self.failing = true;
+                if self.ourselves.commit_error.is_none() {
                     error!(%error, "commit failed; it is tried again, and requests are answered before they are on disk");
                 }
-                counter!(names::OUTBOX_DROPPED_TOTAL).increment(bound(&mut self.waiting));
+                self.ourselves.commit_error = Some(error.to_string());
+                let dropped = bound(&mut self.waiting);
+                counter!(names::OUTBOX_DROPPED_TOTAL).increment(dropped);
+                self.ourselves.dropped_in_memory += dropped;
                 false
             }
         }
@@ -428,14 +452,15 @@ impl Owner {
                 .increment(1);
         }
         let tally = self.detector.take_tally();
+        self.ourselves.note(&tally);
         for (rule, matches) in tally.matches {
             counter!(names::RULE_MATCHES_TOTAL, "rule" => rule.to_string()).increment(matches);
         }
         counter!(names::DUPLICATES_TOTAL).increment(tally.duplicates);
         counter!(names::ENTRIES_LATE_TOTAL).increment(tally.late);
         counter!(names::ENTRIES_FUTURE_TOTAL).increment(tally.future);
-        counter!(names::KEYS_EVICTED_TOTAL).increment(tally.keys_evicted);
-        counter!(names::KEYS_REFUSED_TOTAL).increment(tally.keys_refused);
+        counter!(names::KEYS_EVICTED_TOTAL).increment(tally.keys_evicted.values().sum());
+        counter!(names::KEYS_REFUSED_TOTAL).increment(tally.keys_refused.values().sum());
         counter!(names::IDENTITIES_EVICTED_TOTAL).increment(tally.identities_evicted);
         counter!(names::TENANTS_REFUSED_TOTAL).increment(tally.tenants_refused);
     }
@@ -530,10 +555,10 @@ mod tests {
     use crate::record::Limits;
     use crate::rules::{Match, OVERLOADED, Rule};
 
-    const START: i64 = 1_790_000_000_000_000_000;
+    pub(super) const START: i64 = 1_790_000_000_000_000_000;
 
     /// An owner on a database in memory whose clock is `nanos` after [`START`], and where to ask it.
-    fn owner(
+    pub(super) fn owner(
         pressure: &Arc<Pressure>,
         nanos: &Arc<AtomicI64>,
     ) -> (
@@ -542,18 +567,34 @@ mod tests {
         mpsc::Sender<OutboxRequest>,
         watch::Sender<bool>,
     ) {
-        let origin = Origin {
+        let store = Store::open(None, Limits::default()).expect("memory is there");
+        owner_of(store, settings(), rules(&[]), pressure, nanos)
+    }
+
+    pub(super) fn settings() -> Settings {
+        Settings::live(Origin {
             cluster: "c".to_owned(),
             environment: String::new(),
             instance: "default".to_owned(),
             grafana: None,
-        };
-        let rules = Arc::new(RuleSet::default().with_own());
-        let detector = Detector::new(
-            Settings::live(origin.clone()),
-            Redactor::new(Vec::new()),
-            rules,
-        );
+        })
+    }
+
+    /// The same on `store`, with these settings and rules.
+    pub(super) fn owner_of(
+        store: Store,
+        settings: Settings,
+        rules: Arc<RuleSet>,
+        pressure: &Arc<Pressure>,
+        nanos: &Arc<AtomicI64>,
+    ) -> (
+        Owner,
+        Inbox,
+        mpsc::Sender<OutboxRequest>,
+        watch::Sender<bool>,
+    ) {
+        let origin = settings.origin.clone();
+        let detector = Detector::new(settings, Redactor::new(Vec::new()), rules);
         let nanos = Arc::clone(nanos);
         let surroundings = Surroundings {
             origin,
@@ -561,9 +602,9 @@ mod tests {
             clock: Arc::new(move || Timestamp(START + nanos.load(Ordering::Relaxed))),
             pressure: Arc::clone(pressure),
             publishers: 1,
+            nats: None,
             newest: watch::channel(0).0,
         };
-        let store = Store::open(None, Limits::default()).expect("memory is there");
         let owner = Owner::new(detector, store, surroundings).expect("nothing to restore");
         // Where nobody asks, the channel is closed and its arm of the loop rests.
         let (outbox, outbox_inbox) = mpsc::channel(1);
@@ -579,7 +620,10 @@ mod tests {
     }
 
     /// The first message after `after`, as soon as there is one.
-    async fn next(outbox: &mpsc::Sender<OutboxRequest>, after: i64) -> (i64, serde_json::Value) {
+    pub(super) async fn next(
+        outbox: &mpsc::Sender<OutboxRequest>,
+        after: i64,
+    ) -> (i64, serde_json::Value) {
         loop {
             let (reply, answer) = oneshot::channel();
             let request = OutboxRequest::Next { after, reply };
@@ -593,7 +637,7 @@ mod tests {
         }
     }
 
-    fn scanned(rule: u32) -> Scanned {
+    pub(super) fn scanned(rule: u32) -> Scanned {
         let at = Timestamp(START);
         let hit = Hit {
             rule: RuleIndex(rule),
@@ -618,7 +662,7 @@ mod tests {
     }
 
     /// The rules `ids`, which no line matches, and those about trommel itself.
-    fn rules(ids: &[&str]) -> Arc<RuleSet> {
+    pub(super) fn rules(ids: &[&str]) -> Arc<RuleSet> {
         let rules = ids
             .iter()
             .map(|id| Arc::new(Rule::new(*id, Match::default())));
@@ -764,6 +808,11 @@ mod tests {
                 "7 entries and 0 whole requests were not inspected; 2 entries were answered before they were on disk"
             );
             nanos.store(700 * 1_000_000_000, Ordering::Relaxed);
+            // The tee is alive, and what was told has gone out.
+            let pushed = START + 700 * 1_000_000_000;
+            pressure.pushed_at.store(pushed, Ordering::Relaxed);
+            let sent = outbox.send(OutboxRequest::Sent { seq }).await;
+            sent.expect("the owner is there");
             let (_, recovered) = next(&outbox, seq).await;
             assert_eq!(recovered["type"], "sre.detector.finding.recovered");
             assert_eq!(

@@ -145,6 +145,7 @@ impl Service {
         let subject_prefix = config.nats.as_ref().map(|nats| nats.subject_prefix.clone());
         let mut messages = MessageSettings::default();
         messages.subject_prefix = subject_prefix.unwrap_or(messages.subject_prefix);
+        let nats_status = config.nats.is_some().then(Arc::<Status>::default);
         let owner = Owner::new(
             detector,
             store,
@@ -154,6 +155,7 @@ impl Service {
                 clock: Arc::clone(&clock),
                 pressure: Arc::clone(&pressure),
                 publishers: usize::from(config.nats.is_some()) + usize::from(config.stdout),
+                nats: nats_status.clone(),
                 newest: newest_sender,
             },
         )?;
@@ -166,7 +168,7 @@ impl Service {
         };
         let owner = spawn_owner(owner, inbox)?;
 
-        let publishing = publish(&config, &outbox, &newest);
+        let publishing = publish(&config, nats_status, &outbox, &newest);
         let (ready, readiness) = watch::channel(true);
         let (stop_web, web_stop) = watch::channel(false);
         let (rules_sender, rules_in_use) = watch::channel(Arc::clone(&rules));
@@ -343,6 +345,7 @@ fn spawn_owner(owner: Owner, inbox: Inbox) -> Result<JoinHandle<()>, StartError>
 
 fn publish(
     config: &Config,
+    status: Option<Arc<Status>>,
     outbox: &mpsc::Sender<OutboxRequest>,
     newest: &watch::Receiver<i64>,
 ) -> JoinSet<()> {
@@ -350,9 +353,10 @@ fn publish(
     if let Some(nats) = &config.nats {
         let settings = nats_settings(nats);
         let outbox = Outbox::new(outbox.clone(), newest.clone());
+        let status = status.unwrap_or_default();
         publishing.spawn(async move {
             let ended: Result<(), NatsError> =
-                publish_to_nats(outbox, &settings, Arc::new(Status::default())).await;
+                publish_to_nats(outbox, &settings, status).await;
             if let Err(error) = ended {
                 error!(%error, "NATS can never be reached with these settings; findings wait in the outbox");
             }

@@ -218,7 +218,11 @@ fn notes<D: Write>(tally: &Tally, input: Input, console: &mut Console<'_, D>) ->
             "note: left out {count} matches of lines that repeat another of the same stream and time{hint}"
         ))?;
     }
-    let keys = tally.keys_evicted + tally.keys_refused;
+    let keys = tally
+        .keys_evicted
+        .values()
+        .chain(tally.keys_refused.values())
+        .sum::<u64>();
     if keys > 0 {
         let limit = Settings::KEYS_MAX;
         console.say(&format!(

@@ -205,6 +205,12 @@ impl Check {
                 Detect::MAX_AGE,
                 60_000..=365 * 24 * HOUR_MS,
             ),
+            tee_silent_after: self.span(
+                "detect.tee_silent_after",
+                raw.tee_silent_after,
+                Detect::TEE_SILENT_AFTER,
+                1000..=24 * HOUR_MS,
+            ),
             keys_max: self.count(
                 "detect.keys_max",
                 raw.keys_max,

@@ -149,6 +149,10 @@ pub struct RawDetect {
     /// Age beyond which an entry decides nothing, so that a file that is read again raises no storm.
     #[schemars(extend("default" = Span(Detect::MAX_AGE)))]
     pub max_age: Option<Span>,
+    /// Longest pause of the tee. When nothing is pushed for longer, `trommel_tee_silent` opens; a longer pause in the log counts as not
+    /// seen: it lets no finding recover.
+    #[schemars(extend("default" = Span(Detect::TEE_SILENT_AFTER)))]
+    pub tee_silent_after: Option<Span>,
     /// Keys kept per rule. Beyond it the one that is longest untouched and not open is forgotten.
     #[schemars(extend("default" = Detect::KEYS_MAX))]
     pub keys_max: Option<u64>,

@@ -147,6 +147,7 @@ fn the_table_holds_every_key() {
         detect.keys_max TROMMEL_DETECT_KEYS_MAX 10000
         detect.late_by TROMMEL_DETECT_LATE_BY 10s
         detect.max_age TROMMEL_DETECT_MAX_AGE 1h
+        detect.tee_silent_after TROMMEL_DETECT_TEE_SILENT_AFTER 5m
         environment TROMMEL_ENVIRONMENT -
         evidence.redact TROMMEL_EVIDENCE_REDACT -
         evidence.sensitive_namespaces TROMMEL_EVIDENCE_SENSITIVE_NAMESPACES -
@@ -395,7 +396,7 @@ cluster: a
 instance: b
 nats: {url: "nats://host:4222", stream: OPS, subject_prefix: ops.findings, create: never, creds: /a.creds, nkey_file: /a.nk, token_file: /t, username: ops, password_file: /p, ca_file: /ca.crt, cert_file: /c.crt, key_file: /c.key}
 stdout: false
-detect: {late_by: 10s, max_age: 1h, keys_max: 100, identities_max: 1000}
+detect: {late_by: 10s, max_age: 1h, tee_silent_after: 5m, keys_max: 100, identities_max: 1000}
 limits:
   body_bytes_max: 16MiB
   decompressed_bytes_max: 16777216

@@ -180,6 +180,12 @@ impl Detector {
         std::mem::take(&mut self.tally)
     }
 
+    /// How long a pause of the tee may be before what was logged meanwhile counts as not seen; `None` where nothing can be missed.
+    #[must_use]
+    pub fn silence(&self) -> Option<Duration> {
+        self.settings.silence
+    }
+
     /// Whether a finding of `rule` is open.
     ///
     /// # Panics
@@ -246,7 +252,11 @@ impl Detector {
     fn advance(&mut self, progress: &Progress, now: Timestamp) {
         for at in &progress.times {
             self.tally.late += u64::from(self.is_too_old(*at, now));
-            self.tally.future += u64::from(at.since(now) > FUTURE_MAX);
+            let ahead = at.since(now);
+            if ahead > FUTURE_MAX {
+                self.tally.future += 1;
+                self.tally.future_most = self.tally.future_most.max(ahead);
+            }
         }
         let usable = |at: &Timestamp| if at.since(now) > FUTURE_MAX { now } else { *at };
         let (Some(oldest), Some(newest)) = (
@@ -260,11 +270,12 @@ impl Detector {
             return;
         };
         *before = clock.newest;
-        if self
+        // Of ourselves nothing is missed.
+        let silence = self
             .settings
             .silence
-            .is_some_and(|silence| newest.since(*before) > silence)
-        {
+            .filter(|_| *progress.tenant != *OWN_TENANT);
+        if silence.is_some_and(|silence| newest.since(*before) > silence) {
             let mut times: Vec<_> = progress
                 .times
                 .iter()
@@ -273,9 +284,7 @@ impl Detector {
                 .collect();
             times.sort_unstable();
             // What waits for quiet is due later by a silence; its timers ring at the old time and set themselves anew.
-            times
-                .into_iter()
-                .for_each(|at| clock.advance(at, self.settings.silence));
+            times.into_iter().for_each(|at| clock.advance(at, silence));
         } else {
             clock.advance(newest, None);
         }
@@ -551,7 +560,8 @@ impl Detector {
                 });
             })
         {
-            self.tally.keys_refused += 1;
+            let refused = self.tally.keys_refused.entry(Arc::clone(&state.name));
+            *refused.or_default() += 1;
             return;
         }
         let spoke = |stream: StreamId, from: Timestamp, to: Timestamp| {

@@ -182,7 +182,8 @@ impl RuleState {
                 return false;
             };
             self.keys.remove(&place);
-            tally.keys_evicted += 1;
+            let evicted = tally.keys_evicted.entry(Arc::clone(&self.name));
+            *evicted.or_default() += 1;
             gone(place);
         }
         true

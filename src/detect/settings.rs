@@ -78,10 +78,12 @@ pub struct Tally {
     pub late: u64,
     /// Entries from further in the future than ten minutes.
     pub future: u64,
-    /// Keys evicted for want of room.
-    pub keys_evicted: u64,
-    /// New keys refused because all were open.
-    pub keys_refused: u64,
+    /// How far the furthest of those was in the future.
+    pub future_most: Duration,
+    /// Keys evicted for want of room, by rule id.
+    pub keys_evicted: BTreeMap<Arc<str>, u64>,
+    /// Matches of new keys refused because all were open, by rule id.
+    pub keys_refused: BTreeMap<Arc<str>, u64>,
     /// Identities forgotten before their time.
     pub identities_evicted: u64,
     /// Batches of tenants beyond the bound, which decided nothing.

@@ -161,10 +161,12 @@ impl Server {
                 text,
             } => rejected(reason, status, &text),
             Outcome::Unread { discarded } => {
+                self.note_push(received);
                 self.count_unread(body_bytes + discarded);
                 no_content()
             }
             Outcome::Inspected(inspected, inspect) => {
+                self.note_push(received);
                 self.conclude(inspected, inspect, inspecting, received, by)
                     .await
             }
@@ -407,6 +409,11 @@ impl Server {
             // Late, or never.
             _ => Fate::Early,
         }
+    }
+
+    /// The tee is alive, whatever becomes of what it sent.
+    fn note_push(&self, received: Timestamp) {
+        self.pressure.pushed_at.store(received.0, Ordering::Relaxed);
     }
 
     fn count_unread(&self, bytes: usize) {

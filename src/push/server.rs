@@ -13,7 +13,7 @@
 
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -74,9 +74,11 @@ impl Submission {
     }
 }
 
-/// What load made us do, for the finding about ourselves.
+/// What load made us do, and when we last had anything to do: for the findings about ourselves.
 #[derive(Debug, Default)]
 pub struct Pressure {
+    /// Wall clock when something was last pushed that was not refused, in nanoseconds since the epoch; 0 before the first.
+    pub pushed_at: AtomicI64,
     /// Entries that were decoded, answered with 204, and not inspected or not handed on.
     pub shed_entries: AtomicU64,
     /// Requests that were discarded unread, answered with 204: nobody knows how many entries they had.

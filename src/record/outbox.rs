@@ -137,6 +137,11 @@ fn keep_bound(
     Ok(())
 }
 
+/// The place of the first message.
+pub(super) fn first(connection: &Connection) -> rusqlite::Result<Option<i64>> {
+    connection.query_row("SELECT min(seq) FROM outbox", [], |row| row.get(0))
+}
+
 /// The first `limit` messages after the place `after`, in order.
 pub(super) fn read(
     connection: &Connection,

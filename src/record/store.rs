@@ -101,6 +101,14 @@ impl Store {
         outbox::read(&self.opened.connection, after, limit).map_err(|error| self.error(error))
     }
 
+    /// The place of the first message that waits for its ack. Cheap.
+    ///
+    /// # Errors
+    /// [`StoreError::Sqlite`] when the database cannot be asked.
+    pub fn first_unsent(&self) -> Result<Option<i64>, StoreError> {
+        outbox::first(&self.opened.connection).map_err(|error| self.error(error))
+    }
+
     /// Findings by `filter`, the newest change first.
     ///
     /// # Errors

@@ -502,6 +502,7 @@ pub fn detect_settings(config: &Config) -> Settings {
     Settings {
         late_by: detect.late_by,
         max_age: Some(detect.max_age),
+        silence: Some(detect.tee_silent_after),
         // What does not fit into memory is no bound.
         keys_max: usize::try_from(detect.keys_max).unwrap_or(usize::MAX),
         identities_max: usize::try_from(detect.identities_max).unwrap_or(usize::MAX),

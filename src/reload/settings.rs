@@ -186,6 +186,7 @@ mod tests {
             ("builtin", r#"{"builtin": false}"#),
             ("detect.", r#"{"detect": {"late_by": "1s"}}"#),
             ("detect.", r#"{"detect": {"max_age": "9h"}}"#),
+            ("detect.", r#"{"detect": {"tee_silent_after": "1m"}}"#),
             ("detect.", r#"{"detect": {"keys_max": 7}}"#),
             ("detect.", r#"{"detect": {"identities_max": 7000}}"#),
             ("evidence.redact", r#"{"evidence": {"redact": ["x+"]}}"#),

@@ -57,7 +57,10 @@ pub use model::{
     FieldCondition, FieldTest, Item, Match, Parse, Pattern, Recover, Rule, RuleSet, Severity,
     Source, Summary, SummaryPart,
 };
-pub use own::{CONFIG_INVALID, ERROR, OVERLOADED, RULES_INVALID};
+pub use own::{
+    CLOCK_SKEW, CONFIG_INVALID, DETAIL, DISK_FULL, KEYS_EVICTED, MESSAGES_LOST, OVERLOADED,
+    PUBLISH_STALLED, RULES_INVALID, TEE_SILENT,
+};
 pub use problem::{Problem, SourceText};
 pub use schedule::{Schedule, ScheduleError, suppressed_until};
 pub use schema::{schema, test_schema};

@@ -129,6 +129,7 @@ impl Running {
             shed_entries,
             shed_requests,
             early_entries,
+            pushed_at: _,
         } = &*self.pressure;
         [shed_entries, shed_requests, early_entries].map(|count| count.load(Ordering::Relaxed))
     }

@@ -586,7 +586,8 @@ fn beyond_its_bound_the_key_longest_untouched_is_evicted_and_open_ones_never() {
     "#]]
     .assert_eq(&printed(&detector.take_changes().findings));
     let tally = detector.take_tally();
-    assert_eq!((tally.keys_evicted, tally.keys_refused), (2, 1));
+    let counts = [tally.keys_evicted, tally.keys_refused].map(|keys| keys.values().sum::<u64>());
+    assert_eq!(counts, [2, 1]);
 }
 
 // SEMANTICS 35
@@ -737,7 +738,7 @@ fn fewer_keys_forget_those_longest_untouched_and_never_an_open_finding() {
     assert_eq!(detector.sizes().keys, 3, "all are open");
     detector.take_tally();
     detector.apply(scanned(&[hit(7, 3, 1), hit(8, 3, 2)]), at(1_000_000));
-    assert_eq!(detector.take_tally().keys_refused, 2);
+    assert_eq!(detector.take_tally().keys_refused.values().sum::<u64>(), 2);
     detector.finish(at(10_000));
     expect![[r#"
         1 observed r{pod=p0} Opened window=2 total=2 seen=0..1 flaps=0 evidence=[0, 1]
