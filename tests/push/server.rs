@@ -187,6 +187,13 @@ async fn every_vector_is_answered_as_stated() {
     }
 }
 
+/// Or whoever can push could speak in trommel's own name.
+#[test]
+fn no_request_can_name_the_tenant_of_findings_about_trommel_itself() {
+    let header = hyper::header::HeaderValue::from_bytes(trommel::detect::OWN_TENANT.as_bytes());
+    header.expect_err("no header has a line end");
+}
+
 #[tokio::test]
 async fn the_answer_waits_until_the_owner_has_recorded() {
     let mut running = Running::start(patient(), 1).await;
