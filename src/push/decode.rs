@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use super::fill::Fill;
 pub use super::fill::Notes;
+use super::fill::{Fill, Index};
 use super::inflate::{Compression, inflate};
 use super::interner::Interner;
 use super::json::{self, JsonError};
@@ -138,8 +138,8 @@ impl Scratch {
             + self.inflated.capacity()
     }
 
-    /// Decodes `request` into [`Scratch::batch`]. Before it takes memory for decompressed bytes it asks `room` for that many;
-    /// what was granted belongs to this request until the next one.
+    /// Decodes `request` into [`Scratch::batch`]. Before it takes memory for decompressed bytes, or for the places of unusually many
+    /// entries, it asks `room` for that many; what was granted belongs to this request until the next one.
     ///
     /// # Errors
     /// A [`DecodeError`] for what is malformed or beyond `limits`, and [`DecodeError::NoRoom`] when `room` refused; the batch is empty then.
@@ -223,12 +223,18 @@ impl Scratch {
             limits,
             interner,
             notes: Notes::default(),
+            index: Index::new(room),
         };
         let streams = match (media_type, request.form) {
             (MediaType::Other, _) => protobuf::decode(&mut fill)?,
             (MediaType::Json, Form::V1) => json::decode(&mut fill, body)?,
             (MediaType::Json, Form::Legacy) => json::decode_legacy(&mut fill, body)?,
         };
+        if fill.index.is_refused() {
+            return Err(DecodeError::NoRoom {
+                bytes: fill.batch.block.len() + fill.index.bytes(),
+            });
+        }
         if streams == 0 {
             return Err(DecodeError::NoStreams);
         }

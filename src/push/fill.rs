@@ -22,6 +22,15 @@ pub struct Notes {
 /// Metadata pairs a batch may hold per entry that it may hold: 16 bytes each, however they are distributed.
 const METADATA_PER_ENTRY: usize = 4;
 
+/// What an entry and a pair of metadata cost beside their text: their places, of which a growing vector may have twice as many, and
+/// the entry's time, which goes on to the owner and is sorted there.
+const ENTRY_BYTES: usize = 2 * size_of::<Entry>() + 2 * size_of::<Timestamp>();
+const PAIR_BYTES: usize = 2 * size_of::<(Span, Span)>();
+
+/// How much of that is nobody's: a usual batch of Alloy's has some thousands of entries. Beyond it as much again is asked for each
+/// time, so that a request which is refused and read once more comes to its end in a few attempts.
+const INDEX_FREE_BYTES: usize = 512 << 10;
+
 /// A batch being filled. The protobuf decoder reads from its block, the JSON decoder appends to it.
 pub(super) struct Fill<'a> {
     pub(super) batch: &'a mut Batch,
@@ -29,6 +38,46 @@ pub(super) struct Fill<'a> {
     pub(super) limits: &'a Limits,
     pub(super) interner: &'a Interner,
     pub(super) notes: Notes,
+    /// Asked for the index's bytes: two bytes of a body may make an entry, so the text alone would not bound it.
+    pub(super) index: Index<'a>,
+}
+
+/// The room that the index of a batch has.
+pub(super) struct Index<'a> {
+    room: &'a mut dyn FnMut(usize) -> bool,
+    granted: usize,
+    refused: bool,
+}
+
+impl<'a> Index<'a> {
+    /// One that asks `room` for what is more than usual.
+    pub(super) fn new(room: &'a mut dyn FnMut(usize) -> bool) -> Self {
+        Self {
+            room,
+            granted: INDEX_FREE_BYTES,
+            refused: false,
+        }
+    }
+
+    /// Whether it was refused room, and the batch is not whole.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused
+    }
+
+    /// Bytes that it has, and would have needed.
+    pub(super) fn bytes(&self) -> usize {
+        self.granted
+    }
+
+    /// Whether there is room for one more of each. Once it was refused, it stays so.
+    fn has_room(&mut self, batch: &Batch) -> bool {
+        let bytes = batch.entries.len() * ENTRY_BYTES + batch.metadata.len() * PAIR_BYTES;
+        if !self.refused && bytes + ENTRY_BYTES + PAIR_BYTES > self.granted {
+            self.refused = !(self.room)(self.granted);
+            self.granted *= 2;
+        }
+        !self.refused
+    }
 }
 
 /// The state of a batch before a stream or an entry, to go back to or to count from.
@@ -57,7 +106,7 @@ impl Fill<'_> {
 
     /// Adds a metadata pair to the entry that is being read. At the bound the entry is given up by [`Fill::entry`].
     pub(super) fn metadata(&mut self, name: Span, value: Span) {
-        if self.batch.metadata.len() <= self.metadata_max() {
+        if self.batch.metadata.len() <= self.metadata_max() && self.index.has_room(self.batch) {
             self.batch.metadata.push((name, value));
         }
     }
@@ -74,6 +123,11 @@ impl Fill<'_> {
         {
             self.batch.metadata.truncate(begun.metadata);
             self.notes.entries_beyond += 1;
+            return;
+        }
+        if !self.index.has_room(self.batch) {
+            // Nothing is lost: the request is read once more when there is room.
+            self.batch.metadata.truncate(begun.metadata);
             return;
         }
         if line.len as usize > self.limits.line_bytes_max {

@@ -409,6 +409,31 @@ fn no_memory_is_taken_that_was_not_granted() {
 }
 
 #[test]
+fn a_body_of_nothing_but_entries_asks_for_the_room_of_their_places() {
+    let entries = vec![(1, ""); 100_000];
+    let body = loki_proto::push(&[("{}", &entries)]);
+    let push = |room| Push {
+        content_type: Some(PROTOBUF),
+        body: &body,
+        room,
+        ..Push::default()
+    };
+    let mut scratch = Scratch::default();
+    let block = match push(0).decode(&mut scratch) {
+        Err(DecodeError::NoRoom { bytes }) => bytes,
+        other => panic!("{other:?}"),
+    };
+    // Room for the text alone is not enough, and what is refused has not been taken.
+    let refused = push(block).decode(&mut scratch);
+    assert!(matches!(refused, Err(DecodeError::NoRoom { bytes }) if bytes > block));
+    assert!(scratch.batch().entries.is_empty());
+    assert!(scratch.kept_bytes() < block + (1 << 20));
+    // 64 bytes each, and up to twice as much is asked for.
+    assert!(push(block + 100_000 * 128).decode(&mut scratch).is_ok());
+    assert_eq!(scratch.batch().entries.len(), 100_000);
+}
+
+#[test]
 fn long_lines_long_labels_and_too_many_entries_are_cut_and_counted() {
     let labels = format!(r#"{{a="{}"}}"#, "x".repeat(20));
     let body = loki_proto::push(&[
