@@ -6,6 +6,7 @@ mod access;
 mod clients;
 mod disk;
 mod docs;
+mod empty_disk;
 mod jetstream;
 mod kill;
 mod language;
