@@ -15,6 +15,7 @@ mod metrics;
 mod nats_access;
 mod nats_down;
 mod once;
+mod ourselves;
 mod readme;
 mod reload;
 mod replay;
