@@ -229,6 +229,8 @@ pub struct Nats {
     pub subject_prefix: String,
     /// Whether the stream is made.
     pub create: Create,
+    /// How long open findings are read back at most.
+    pub read_back: Duration,
     /// How trommel shows who it is.
     pub login: Login,
     /// Files for TLS.
@@ -236,6 +238,8 @@ pub struct Nats {
 }
 
 impl Nats {
+    /// A server that is there answers within one; one that is being replaced with trommel may take so long.
+    pub const READ_BACK: Duration = Duration::from_secs(10);
     /// The stream that consumers of findings look for.
     pub const STREAM: &str = "OPS_FINDINGS";
     /// What that stream captures begins so.
@@ -249,6 +253,7 @@ impl fmt::Debug for Nats {
             .field("stream", &self.stream)
             .field("subject_prefix", &self.subject_prefix)
             .field("create", &self.create)
+            .field("read_back", &self.read_back)
             .finish_non_exhaustive()
     }
 }

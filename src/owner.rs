@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 use crate::detect::{Changes, Detector, RestoreError, Saved, Settings};
 use crate::finding::{Finding, Kind, Message, MessageSettings, Origin, Redactor, State};
 use crate::hit::{Generation, Scanned};
-use crate::publish::{OutboxRequest, Pending, Status};
+use crate::publish::{OutboxRequest, Pending, Recalled, Status};
 use crate::push::{Pressure, Submission};
 use crate::record::{Commit, FindingFilter, FindingRow, NewMessage, OutboxRow, Store, StoreError};
 use crate::rules::RuleSet;
@@ -62,6 +62,8 @@ pub struct Owner {
     /// What the publisher to NATS is doing, if there is one.
     nats: Option<Arc<Status>>,
     ourselves: Ourselves,
+    /// Whether there was no state to begin with.
+    knows_nothing: bool,
     last_tick: Timestamp,
     /// How many publishers have to send a message before it is forgotten.
     publishers: usize,
@@ -81,6 +83,8 @@ pub struct Inbox {
     pub outbox: mpsc::Receiver<OutboxRequest>,
     /// Other rules and settings, and word of refused ones.
     pub changes: mpsc::Receiver<Change>,
+    /// What was open when the state was lost that this one begins without, and how long it is waited for; nothing is applied before.
+    pub recall: Option<(oneshot::Receiver<Recalled>, Duration)>,
     /// Becomes true when the owner should finish what it has and end.
     pub stop: watch::Receiver<bool>,
 }
@@ -153,6 +157,10 @@ impl Owner {
         surroundings: Surroundings,
     ) -> Result<Self, OwnerError> {
         let saved = store.load()?;
+        let knows_nothing = saved.keys.is_empty()
+            && saved.state.is_empty()
+            && saved.identities.is_empty()
+            && store.first_unsent()?.is_none();
         info!(
             keys = saved.keys.len(),
             identities = saved.identities.len(),
@@ -182,6 +190,7 @@ impl Owner {
             clock,
             pressure,
             nats,
+            knows_nothing,
             ourselves: Ourselves::new(last_tick),
             last_tick,
             publishers,
@@ -191,10 +200,21 @@ impl Owner {
         })
     }
 
+    /// Whether it begins without any state.
+    #[must_use]
+    pub fn knows_nothing(&self) -> bool {
+        self.knows_nothing
+    }
+
     /// Answers until it is told to stop and no scanned request is left.
     pub async fn drive(mut self, mut inbox: Inbox) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        if !self.wait_for_recall(&mut inbox).await {
+            // Nothing was decided, so nothing is told wrongly: the requests are answered as early.
+            return;
+        }
+        self.ourselves.forgive_early(&self.pressure);
         // A restart may have closed findings of rules that are gone.
         self.commit();
         loop {
@@ -253,6 +273,58 @@ impl Owner {
             // this, the tick that tells of overload would wait for the end of it.
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Waits for what was open, if it was asked for, and goes on with it. False if it is told to stop meanwhile.
+    async fn wait_for_recall(&mut self, inbox: &mut Inbox) -> bool {
+        let Some((mut recalled, patience)) = inbox.recall.take() else {
+            return true;
+        };
+        let give_up = tokio::time::sleep(patience);
+        tokio::pin!(give_up);
+        loop {
+            tokio::select! {
+                _ = inbox.stop.wait_for(|stop| *stop) => return false,
+                found = &mut recalled => {
+                    match found {
+                        Ok(recalled) => self.recall(recalled),
+                        Err(_) => self.give_up_recall(),
+                    }
+                    return true;
+                }
+                () = &mut give_up => {
+                    self.give_up_recall();
+                    return true;
+                }
+                Some(question) = inbox.questions.recv() => self.answer(question),
+            }
+        }
+    }
+
+    fn recall(&mut self, recalled: Recalled) {
+        let Recalled {
+            open,
+            own,
+            unreadable,
+        } = recalled;
+        let found = open.len();
+        let mut skipped = unreadable;
+        // Who has never told of anything has lost nothing.
+        if own > 0 {
+            skipped += self.detector.recall(open, (self.clock)()) as u64;
+        }
+        info!(open = found, skipped, "open findings read back from nats");
+        counter!(names::READ_BACK_TOTAL, "outcome" => "done").increment(1);
+        counter!(names::READ_BACK_FINDINGS_TOTAL).increment(found as u64);
+        counter!(names::READ_BACK_SKIPPED_TOTAL).increment(skipped);
+    }
+
+    fn give_up_recall(&mut self) {
+        self.detector.begin_unseen((self.clock)());
+        counter!(names::READ_BACK_TOTAL, "outcome" => "gave_up").increment(1);
+        warn!(
+            "there is no state, and what was open cannot be read back from nats: it may be announced again, and what is over may never be told"
+        );
     }
 
     /// Applies what a request says to the rules in use, and returns who is to be told once that is on disk.
@@ -432,6 +504,7 @@ impl Owner {
                 .findings
                 .iter()
                 .chain(&changes.ended)
+                .chain(&changes.recalled)
                 .map(row)
                 .collect(),
             forget_identities_before: changes.forget_identities_before,
@@ -614,6 +687,7 @@ mod tests {
             questions: mpsc::channel(1).1,
             outbox: outbox_inbox,
             changes: mpsc::channel(1).1,
+            recall: None,
             stop: stopped,
         };
         (owner, inbox, outbox, stop)

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
@@ -21,7 +21,8 @@ use crate::finding::MessageSettings;
 use crate::inspector::Inspection;
 use crate::owner::{Inbox, Owner, OwnerError, Surroundings};
 use crate::publish::{
-    NatsError, NatsSettings, Outbox, OutboxRequest, Status, publish_to_nats, publish_to_writer,
+    NatsError, NatsSettings, Outbox, OutboxRequest, Recall, Status, publish_to_writer,
+    recall_and_publish_to_nats,
 };
 use crate::push::{Limits, Phase, Pressure, Server};
 use crate::record::{self, Store, StoreError};
@@ -159,7 +160,17 @@ impl Service {
                 newest: newest_sender,
             },
         )?;
+        let read_back = config.nats.as_ref().map(|nats| nats.read_back);
+        let read_back = read_back.filter(|time| owner.knows_nothing() && !time.is_zero());
+        let (recall, recalled) = read_back
+            .map(|patience| {
+                let (reply, recalled) = oneshot::channel();
+                let source = config.origin.source();
+                (Recall { source, reply }, (recalled, patience))
+            })
+            .unzip();
         let inbox = Inbox {
+            recall: recalled,
             submissions: submissions_inbox,
             questions: questions_inbox,
             outbox: outbox_inbox,
@@ -168,7 +179,7 @@ impl Service {
         };
         let owner = spawn_owner(owner, inbox)?;
 
-        let publishing = publish(&config, nats_status, &outbox, &newest);
+        let publishing = publish(&config, nats_status, recall, &outbox, &newest);
         let (ready, readiness) = watch::channel(true);
         let (stop_web, web_stop) = watch::channel(false);
         let (rules_sender, rules_in_use) = watch::channel(Arc::clone(&rules));
@@ -346,6 +357,7 @@ fn spawn_owner(owner: Owner, inbox: Inbox) -> Result<JoinHandle<()>, StartError>
 fn publish(
     config: &Config,
     status: Option<Arc<Status>>,
+    recall: Option<Recall>,
     outbox: &mpsc::Sender<OutboxRequest>,
     newest: &watch::Receiver<i64>,
 ) -> JoinSet<()> {
@@ -356,7 +368,7 @@ fn publish(
         let status = status.unwrap_or_default();
         publishing.spawn(async move {
             let ended: Result<(), NatsError> =
-                publish_to_nats(outbox, &settings, status).await;
+                recall_and_publish_to_nats(recall, outbox, &settings, status).await;
             if let Err(error) = ended {
                 error!(%error, "NATS can never be reached with these settings; findings wait in the outbox");
             }

@@ -154,6 +154,9 @@ metrics! {
     PUBLISH_TOTAL = "trommel_publish_total", Counter, ["outcome"], "Messages published, by outcome.";
     PUBLISH_SECONDS = "trommel_publish_seconds", Histogram(PUBLISH_BOUNDS), [], "Time from the first attempt to send a message to its ack.";
     PUBLISH_RETRIES_TOTAL = "trommel_publish_retries_total", Counter, [], "Attempts to send a message that failed; each is made again.";
+    READ_BACK_TOTAL = "trommel_read_back_total", Counter, ["outcome"], "Starts without state, by whether what was open was read back from NATS (done), or could not be in time (gave_up).";
+    READ_BACK_FINDINGS_TOTAL = "trommel_read_back_findings_total", Counter, [], "Open findings that were read back from NATS.";
+    READ_BACK_SKIPPED_TOTAL = "trommel_read_back_skipped_total", Counter, [], "Messages in the stream that cannot be read as findings, or not as one that could go on here.";
     NATS_CONNECTED = "trommel_nats_connected", Gauge, [], "1 while connected to NATS.";
 }
 

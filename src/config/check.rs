@@ -134,6 +134,7 @@ impl Check {
             stream,
             subject_prefix,
             create,
+            read_back,
             creds,
             nkey_file,
             token_file,
@@ -143,6 +144,7 @@ impl Check {
             cert_file,
             key_file,
         } = raw;
+        let read_back = self.span("nats.read_back", read_back, Nats::READ_BACK, 0..=300_000);
         let login = self.nats_login(creds, nkey_file, token_file, username, password_file);
         let tls = Tls {
             authorities: ca_file,
@@ -190,6 +192,7 @@ impl Check {
             stream,
             subject_prefix,
             create: create.unwrap_or_default(),
+            read_back,
             login,
             tls,
         })

@@ -121,6 +121,9 @@ pub struct RawNats {
     /// `if_missing` makes the stream when it is absent; `never` is for credentials that may only publish. An existing stream is never altered.
     #[schemars(extend("default" = Create::default()))]
     pub create: Option<Create>,
+    /// How long a start without state tries to read back from the stream what was open, before it decides anything. `0` does without.
+    #[schemars(extend("default" = Span(Nats::READ_BACK)))]
+    pub read_back: Option<Span>,
     /// Credentials file, as `nsc` writes it. It and the files below are read for each connection.
     pub creds: Option<PathBuf>,
     /// File of an nkey's seed.
@@ -149,8 +152,7 @@ pub struct RawDetect {
     /// Age beyond which an entry decides nothing, so that a file that is read again raises no storm.
     #[schemars(extend("default" = Span(Detect::MAX_AGE)))]
     pub max_age: Option<Span>,
-    /// Longest pause of the tee. When nothing is pushed for longer, `trommel_tee_silent` opens; a longer pause in the log counts as not
-    /// seen: it lets no finding recover.
+    /// Longest pause of the tee. Beyond it `trommel_tee_silent` opens, and a pause in the log counts as not seen: it lets nothing recover.
     #[schemars(extend("default" = Span(Detect::TEE_SILENT_AFTER)))]
     pub tee_silent_after: Option<Span>,
     /// Keys kept per rule. Beyond it the one that is longest untouched and not open is forgotten.

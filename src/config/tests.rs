@@ -176,6 +176,7 @@ fn the_table_holds_every_key() {
         nats.key_file TROMMEL_NATS_KEY_FILE -
         nats.nkey_file TROMMEL_NATS_NKEY_FILE -
         nats.password_file TROMMEL_NATS_PASSWORD_FILE -
+        nats.read_back TROMMEL_NATS_READ_BACK 10s
         nats.stream TROMMEL_NATS_STREAM OPS_FINDINGS
         nats.subject_prefix TROMMEL_NATS_SUBJECT_PREFIX ops.findings
         nats.token_file TROMMEL_NATS_TOKEN_FILE -
@@ -394,7 +395,7 @@ builtin: true
 environment: staging
 cluster: a
 instance: b
-nats: {url: "nats://host:4222", stream: OPS, subject_prefix: ops.findings, create: never, creds: /a.creds, nkey_file: /a.nk, token_file: /t, username: ops, password_file: /p, ca_file: /ca.crt, cert_file: /c.crt, key_file: /c.key}
+nats: {url: "nats://host:4222", stream: OPS, subject_prefix: ops.findings, create: never, read_back: 1s, creds: /a.creds, nkey_file: /a.nk, token_file: /t, username: ops, password_file: /p, ca_file: /ca.crt, cert_file: /c.crt, key_file: /c.key}
 stdout: false
 detect: {late_by: 10s, max_age: 1h, tee_silent_after: 5m, keys_max: 100, identities_max: 1000}
 limits:

@@ -39,6 +39,8 @@ pub struct Changes {
     pub findings: Vec<Finding>,
     /// Findings that ended without a message: one-shot events. For the record only.
     pub ended: Vec<Finding>,
+    /// Findings that others have told of and that go on here. For the record only.
+    pub recalled: Vec<Finding>,
 }
 
 impl Changes {
@@ -58,6 +60,7 @@ impl Changes {
         self.identities.extend(later.identities);
         self.findings.extend(later.findings);
         self.ended.extend(later.ended);
+        self.recalled.extend(later.recalled);
         self.forget_identities_before = later
             .forget_identities_before
             .or(self.forget_identities_before);

@@ -34,6 +34,13 @@ impl Clock {
         }
     }
 
+    /// A clock that stands at `now`; nothing before that was seen.
+    pub(super) fn unseen_before(now: Timestamp) -> Self {
+        let mut clock = Self::starting(now);
+        remember(&mut clock.silences, (Timestamp::MIN, now));
+        clock
+    }
+
     /// Moves the clock on to `at`; a jump longer than `silence` is remembered as one. It never goes back.
     pub(super) fn advance(&mut self, at: Timestamp, silence: Option<Duration>) {
         if silence.is_some_and(|longest| at.since(self.newest) > longest) {

@@ -39,6 +39,8 @@ pub struct Detector {
     /// Keys by the streams that they listen to.
     pub(super) watchers: FxHashMap<StreamId, BTreeSet<KeyRef>>,
     pub(super) identities: usize,
+    /// Nothing is known of what was logged before, in any tenant.
+    pub(super) unseen_until: Option<Timestamp>,
     pub(super) correlations: Correlations,
     /// Keys whose messages open findings of other rules hold back, with these.
     pub(super) hidden: BTreeMap<KeyRef, BTreeSet<KeyRef>>,
@@ -72,6 +74,7 @@ impl Detector {
             tenants: BTreeMap::new(),
             watchers: FxHashMap::default(),
             identities: 0,
+            unseen_until: None,
             correlations: Correlations::new(&rules),
             hidden: BTreeMap::new(),
             telling: BTreeSet::new(),
@@ -300,6 +303,9 @@ impl Detector {
         }
         let mut clock = Clock::starting(oldest);
         clock.advance(newest, None);
+        if let Some(until) = self.unseen_until.filter(|_| **tenant != *OWN_TENANT) {
+            clock.lose(Timestamp::MIN, until);
+        }
         self.tenants
             .insert(Arc::clone(tenant), Tenant::new(clock, oldest));
         self.changed_clocks.insert(Arc::clone(tenant));

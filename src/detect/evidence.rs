@@ -28,6 +28,23 @@ pub(super) struct Quotes {
 }
 
 impl Quotes {
+    /// The lines of a message, as it quoted them.
+    pub(super) fn recalled(lines: &[EvidenceLine]) -> Self {
+        let quote = |line: &EvidenceLine| Quote {
+            at: line.time,
+            labels: Arc::new(Labels::new(line.labels.iter().map(|(name, value)| {
+                (Box::from(name.as_str()), Box::from(value.as_str()))
+            }))),
+            line: line.line.as_bytes().into(),
+            redacted: true,
+        };
+        let mut last: VecDeque<Quote> = lines.iter().map(quote).collect();
+        Self {
+            first: last.pop_front(),
+            last,
+        }
+    }
+
     /// How many lines are kept while no finding is open: so many that its first one is at hand when it opens,
     /// if the threshold is no more than a message may quote.
     fn before_opening(rule: &Rule) -> usize {

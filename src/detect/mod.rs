@@ -22,6 +22,7 @@ mod identities;
 mod keys;
 mod lifecycle;
 mod patterns;
+mod recall;
 mod reload;
 mod report;
 mod settings;

@@ -15,14 +15,14 @@ use crate::rules::RuleSet;
 use crate::time::Timestamp;
 
 /// A key's state with the meaning and the `by` of the rule that it was made under.
-struct Kept {
-    tenant: Arc<str>,
-    by_values: Key,
-    meaning: u64,
-    by: Vec<String>,
-    state: KeyState,
+pub(super) struct Kept {
+    pub(super) tenant: Arc<str>,
+    pub(super) by_values: Key,
+    pub(super) meaning: u64,
+    pub(super) by: Vec<String>,
+    pub(super) state: KeyState,
     /// Whether the rule is word for word the same, and what is stored of the key is as good as ever.
-    stored: bool,
+    pub(super) stored: bool,
 }
 
 impl Detector {
@@ -161,7 +161,7 @@ impl Detector {
 
     /// All keys are in their places under the present rules: what is expected is armed, findings that are made of others hold back
     /// what they did, and those whose parts are gone with their rules end.
-    fn settle_in(&mut self) {
+    pub(super) fn settle_in(&mut self) {
         for (place, state) in self.states.iter_mut().enumerate() {
             state.make_room(0, &mut self.tally, |(tenant, key)| {
                 let rule = RuleIndex(place as u32);
@@ -183,7 +183,7 @@ impl Detector {
     }
 
     /// Puts a key of the rule `id` in its place among the present rules, or ends it.
-    fn keep(&mut self, place: Option<RuleIndex>, id: &str, kept: Kept) {
+    pub(super) fn keep(&mut self, place: Option<RuleIndex>, id: &str, kept: Kept) {
         let Kept {
             tenant,
             by_values,

@@ -118,11 +118,7 @@ impl Message {
             let event = CloudEvent {
                 specversion: "1.0",
                 id: &id,
-                source: &format!(
-                    "/trommel/{}/{}",
-                    uri_segment(&origin.cluster),
-                    uri_segment(&origin.instance)
-                ),
+                source: &origin.source(),
                 kind: &format!("{}.{}", settings.type_prefix, kind.as_str()),
                 subject: &finding.dedupe_key,
                 time: &finding.time.to_string(),
@@ -149,6 +145,15 @@ impl Message {
             headers: headers(finding),
             id,
         }
+    }
+}
+
+impl Origin {
+    /// The `source` of all its messages: `/trommel/<cluster>/<instance>`.
+    #[must_use]
+    pub fn source(&self) -> String {
+        let [cluster, instance] = [&self.cluster, &self.instance].map(|name| uri_segment(name));
+        format!("/trommel/{cluster}/{instance}")
     }
 }
 

@@ -95,6 +95,11 @@ impl Ourselves {
         }
     }
 
+    /// What was answered early so far was so on purpose: it is counted, and no sign of overload.
+    pub(super) fn forgive_early(&mut self, pressure: &Pressure) {
+        self.told[2] = pressure.early_entries.load(Ordering::Relaxed);
+    }
+
     /// Keeps what a finding will tell of.
     pub(super) fn note(&mut self, tally: &Tally) {
         self.future.0 += tally.future;

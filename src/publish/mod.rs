@@ -5,6 +5,7 @@
 //! nothing else: the publisher waits, and nobody waits for the publisher.
 
 mod nats;
+mod recall;
 mod stdout;
 
 use std::sync::Mutex;
@@ -16,7 +17,10 @@ use crate::finding::Message;
 use crate::telemetry;
 use crate::time::Timestamp;
 
-pub use nats::{Create, Login, NatsError, NatsSettings, Tls, publish_to_nats};
+pub use nats::{
+    Create, Login, NatsError, NatsSettings, Tls, publish_to_nats, recall_and_publish_to_nats,
+};
+pub use recall::{Recall, Recalled};
 pub use stdout::publish_to_writer;
 
 /// A message that waits to be sent.

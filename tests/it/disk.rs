@@ -186,6 +186,11 @@ fn a_data_directory_that_is_moved_away_is_said_and_goes_on_when_it_is_back() {
     trommel.wait_for("the finding about it", |event| {
         event.text("subject") == "trommel_overloaded"
     });
+    let disk = trommel.wait_for("the finding about the disk", |event| {
+        event.text("subject") == "trommel_disk_full"
+    });
+    let summary = disk.data_text("summary");
+    assert!(summary.contains("is no longer the file"), "{summary}");
     trommel.push(&incident.failures("after"));
     assert_eq!(trommel.metric("trommel_entries_early_total", ""), 5.0);
     never_panicked(&trommel);

@@ -85,6 +85,36 @@ impl Episode {
         }
     }
 
+    /// A finding as it was last told, by whomever.
+    pub(in crate::detect) fn recalled(told: &Finding) -> Self {
+        Self {
+            finding_id: told.finding_id.clone(),
+            domain: told.domain.clone(),
+            incident_type: told.incident_type.clone(),
+            observed_at: told.observed_at,
+            opened_at: told.observed_at,
+            own_from: told.first_seen,
+            recovered_at: None,
+            revision: told.revision,
+            severity: told.severity,
+            severity_max: told.severity_max,
+            first_seen: told.first_seen,
+            last_seen: told.last_seen,
+            total: told.counts.total,
+            since_message: 0,
+            suppressed: told.counts.suppressed,
+            flaps: told.counts.flaps,
+            late: told.counts.late,
+            duplicates: told.counts.duplicates_dropped,
+            last_message: told.time,
+            last_said: told.time,
+            held: told.last_seen.max(told.observed_at),
+            stopped: None,
+            related: told.related.clone(),
+            told: Some(Box::new(told.clone())),
+        }
+    }
+
     /// It opens again at `at`, within the cooldown; `from.total` matches came since it recovered.
     pub(super) fn reopen(&mut self, cx: &Context<'_>, at: Timestamp, from: Beginning) {
         self.total += from.total;

@@ -122,6 +122,24 @@ impl KeyState {
         }
     }
 
+    /// A key whose finding is open as it was last `told`; nothing that was logged before `now` is known.
+    pub(super) fn recalled(
+        rule: &Rule,
+        told: &Finding,
+        joined: Vec<Joined>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            quotes: Quotes::recalled(&told.evidence.lines),
+            phase: Phase::Open,
+            episode: Some(Episode::recalled(told)),
+            newest: Some(told.last_seen),
+            armed: rule.condition.wants_few().then_some(now),
+            joined,
+            ..Self::new(rule)
+        }
+    }
+
     /// The key is expected from `at` on, though nothing has matched.
     pub(super) fn arm(&mut self, at: Timestamp) {
         self.armed.get_or_insert(at);

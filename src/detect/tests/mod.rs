@@ -3,6 +3,7 @@
 //! Time is in seconds from an epoch of its own, so that a case can be read; the model walks through every one of them.
 
 mod classes;
+mod recall;
 
 use std::sync::Arc;
 use std::time::Duration;

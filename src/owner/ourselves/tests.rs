@@ -41,7 +41,18 @@ struct Around {
 }
 
 fn around(store: Store, settings: Settings, rules: Arc<RuleSet>) -> (Owner, Inbox, Around) {
-    let (pressure, nanos) = (Arc::default(), Arc::default());
+    around_from(0, store, settings, rules)
+}
+
+/// One that is started that many seconds after the start of others.
+fn around_from(
+    seconds: i64,
+    store: Store,
+    settings: Settings,
+    rules: Arc<RuleSet>,
+) -> (Owner, Inbox, Around) {
+    let pressure = Arc::default();
+    let nanos = Arc::new(AtomicI64::new(seconds * SECOND));
     let (owner, mut inbox, outbox, stop) = owner_of(store, settings, rules, &pressure, &nanos);
     let (submissions, questions);
     (submissions, inbox.submissions) = mpsc::channel(8);
@@ -237,9 +248,8 @@ async fn a_restart_neither_tells_again_of_a_silent_tee_nor_takes_it_back() {
     };
     let ((), (observed, before)) = tokio::join!(owner.drive(inbox), asks);
 
-    let (owner, inbox, mut after) = around(open(), settings(), rules(&[]));
+    let (owner, inbox, mut after) = around_from(310, open(), settings(), rules(&[]));
     after.after = before.after;
-    after.at(310);
     let asks = async {
         after.says_nothing().await;
         after.push();

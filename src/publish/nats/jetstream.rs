@@ -14,11 +14,12 @@ use async_nats::jetstream::response::Response;
 use async_nats::jetstream::stream::RawMessage;
 use async_nats::{Client, HeaderMap, HeaderName, HeaderValue, Message, Request};
 use bytes::Bytes;
+use futures_util::StreamExt;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::connection::News;
-use super::{NatsSettings, Pending};
+use super::{NatsSettings, Pending, Recalled};
 
 /// Why an attempt to publish failed. All but [`Trouble::Refused`] are worth another attempt.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +69,9 @@ pub(super) struct Last {
     /// Its `Nats-Msg-Id`.
     pub(super) id: Option<String>,
 }
+
+/// Messages asked for at once, when what is open is read back: up to 64 KiB each.
+const RECALL_BATCH: u64 = 100;
 
 /// One stream's API.
 pub(super) struct JetStream {
@@ -156,6 +160,67 @@ impl JetStream {
                 _ => Trouble::Server(text),
             }),
         }
+    }
+
+    /// Reads the last message on each subject below `prefix`, by a consumer that the server forgets when nobody asks it any more.
+    pub(super) async fn recall(&self, prefix: &str, source: &str) -> Result<Recalled, Trouble> {
+        #[derive(Deserialize)]
+        struct Created {
+            name: String,
+            num_pending: u64,
+        }
+        let query = serde_json::json!({"stream_name": self.stream, "config": {
+            "deliver_policy": "last_per_subject",
+            "ack_policy": "none",
+            "replay_policy": "instant",
+            "filter_subject": format!("{prefix}.>"),
+            "inactive_threshold": 30_000_000_000_u64,
+            "mem_storage": true,
+        }});
+        let created = self.api::<Created>("CONSUMER.CREATE", &query).await?;
+        let Created { name, num_pending } = created.map_err(|(_, text)| Trouble::Server(text))?;
+        let mut recalled = Recalled::default();
+        let mut left = num_pending;
+        while left > 0 {
+            let batch = left.min(RECALL_BATCH);
+            self.next_of(&name, batch, source, &mut recalled).await?;
+            left -= batch;
+        }
+        Ok(recalled)
+    }
+
+    /// Asks the consumer `name` for its next `batch` messages, and takes them in.
+    async fn next_of(
+        &self,
+        name: &str,
+        batch: u64,
+        source: &str,
+        recalled: &mut Recalled,
+    ) -> Result<(), Trouble> {
+        let unanswered = |why: String| Trouble::Unanswered(why);
+        let inbox = self.client.new_inbox();
+        let mut answers = self
+            .client
+            .subscribe(inbox.clone())
+            .await
+            .map_err(|error| unanswered(error.to_string()))?;
+        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{name}", self.stream);
+        let query = serde_json::json!({"batch": batch, "expires": self.timeout.as_nanos() as u64});
+        self.client
+            .publish_with_reply(subject, inbox, query.to_string().into())
+            .await
+            .map_err(|error| unanswered(error.to_string()))?;
+        for _ in 0..batch {
+            let answer = tokio::time::timeout(self.timeout, answers.next()).await;
+            let Ok(Some(message)) = answer else {
+                return Err(unanswered(format!("nothing within {:?}", self.timeout)));
+            };
+            if let Some(status) = message.status {
+                return Err(unanswered(format!("status {status} instead of messages")));
+            }
+            recalled.take(source, &message.payload);
+        }
+        Ok(())
     }
 
     /// Calls `$JS.API.<verb>.<stream>`. The inner error is the server's own: its code, and its words.

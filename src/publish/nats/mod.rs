@@ -10,7 +10,8 @@
 //!
 //! That costs one more round trip than trusting the window; findings are rare, and it needs no memory of what went wrong before.
 //! Needed permissions: publish to the subjects and to `$JS.API.STREAM.MSG.GET.<stream>`, subscribe to `_INBOX.>`;
-//! for [`Create::IfMissing`] also `$JS.API.STREAM.INFO.<stream>` and `$JS.API.STREAM.CREATE.<stream>`.
+//! for [`Create::IfMissing`] also `$JS.API.STREAM.INFO.<stream>` and `$JS.API.STREAM.CREATE.<stream>`; to read back what was open,
+//! `$JS.API.CONSUMER.CREATE.<stream>` and `$JS.API.CONSUMER.MSG.NEXT.<stream>.>`.
 
 mod connection;
 mod jetstream;
@@ -27,7 +28,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::{Gone, Outbox, Outcome, Pending, Status};
+use super::{Gone, Outbox, Outcome, Pending, Recall, Recalled, Status};
 use crate::access::Problem;
 use crate::telemetry;
 use connection::{News, connect, set_connected};
@@ -138,6 +139,19 @@ pub enum NatsError {
 /// # Errors
 /// Only for settings that cannot work, before anything is sent.
 pub async fn publish_to_nats(
+    outbox: Outbox,
+    settings: &NatsSettings,
+    status: Arc<Status>,
+) -> Result<(), NatsError> {
+    recall_and_publish_to_nats(None, outbox, settings, status).await
+}
+
+/// As [`publish_to_nats`], but first answers `recall`, if there is one, unless whoever asked gives up before.
+///
+/// # Errors
+/// As there.
+pub async fn recall_and_publish_to_nats(
+    recall: Option<Recall>,
     mut outbox: Outbox,
     settings: &NatsSettings,
     status: Arc<Status>,
@@ -153,6 +167,9 @@ pub async fn publish_to_nats(
         stream_seen: false,
         said: HashSet::new(),
     };
+    if let Some(recall) = recall {
+        publisher.recall(recall).await;
+    }
     // An owner that has gone is the regular end.
     let Err(Gone) = publisher.run(&mut outbox).await;
     Ok(())
@@ -203,6 +220,30 @@ impl Pass {
 }
 
 impl Publisher<'_> {
+    async fn recall(&mut self, recall: Recall) {
+        let Recall { source, mut reply } = recall;
+        let recalled = tokio::select! {
+            recalled = self.read_back(&source) => recalled,
+            () = reply.closed() => return,
+        };
+        // It may have been given up just now.
+        let _ = reply.send(recalled);
+    }
+
+    async fn read_back(&mut self, source: &str) -> Recalled {
+        loop {
+            self.wait_until_connected().await;
+            let prefix = &self.settings.subject_prefix;
+            match self.jetstream.recall(prefix, source).await {
+                Ok(recalled) => return recalled,
+                // Where nothing was ever told, nothing is open.
+                Err(Trouble::StreamMissing(_)) => return Recalled::default(),
+                Err(trouble) => self.report(&trouble),
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
     async fn run(&mut self, outbox: &mut Outbox) -> Result<std::convert::Infallible, Gone> {
         let mut pass = Pass::new();
         loop {

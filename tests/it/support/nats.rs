@@ -133,6 +133,26 @@ impl NatsServer {
         })
     }
 
+    /// Puts a message into the stream that is none of trommel's.
+    #[track_caller]
+    pub(crate) fn publish(&self, subject: &'static str, body: &'static str) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime can be made");
+        runtime.block_on(async {
+            let client = async_nats::connect(self.url())
+                .await
+                .expect("nats-server runs");
+            let request = async_nats::Request::new()
+                .payload(body.into())
+                .inbox(client.new_inbox());
+            let ack = client.send_request(subject, request).await;
+            let ack = ack.expect("it is answered").payload;
+            assert!(ack.starts_with(br#"{"stream""#), "{ack:?}");
+        });
+    }
+
     /// The configuration of the stream of findings.
     #[track_caller]
     pub(crate) fn stream_config(&self) -> jetstream::stream::Config {
