@@ -156,9 +156,14 @@ impl Around {
         }
     }
 
+    /// Tells that a message was sent, and waits until that is known: requests are served in order.
     async fn send(&self, seq: i64) {
-        let request = OutboxRequest::Sent { seq };
+        let sent = OutboxRequest::Sent { seq };
+        self.outbox.send(sent).await.expect("the owner is there");
+        let (reply, answer) = oneshot::channel();
+        let request = OutboxRequest::Next { after: seq, reply };
         self.outbox.send(request).await.expect("the owner is there");
+        answer.await.expect("the owner answers");
     }
 
     /// What the admin port shows as open.
