@@ -678,11 +678,13 @@ impl Detector {
                 let Some(key) = self.states[at.rule.0 as usize].keys.get_mut(&place) else {
                     return false;
                 };
-                if key.hear(*stream, times) {
+                let now = self.tenants.get(&at.tenant).map(|it| it.clock.newest);
+                // Asked before it hears: what is known must not depend on when a key was last looked through.
+                let listens = now.is_some_and(|now| key.listens(self.rules.rule(at.rule), now));
+                if listens && key.hear(*stream, times) {
                     self.changed.insert(at.clone());
                 }
-                let now = self.tenants.get(&at.tenant).map(|it| it.clock.newest);
-                now.is_some_and(|now| key.listens(self.rules.rule(at.rule), now))
+                listens
             });
             if watchers.is_empty() {
                 self.watchers.remove(stream);

@@ -284,6 +284,30 @@ fn a_stream_that_said_nothing_since_the_last_match_recovers_as_silent() {
     );
 }
 
+/// A key whose finding is over and cannot open again hears nothing, whether or not anything has looked at it since.
+#[test]
+fn what_a_key_has_heard_does_not_depend_on_a_reload() {
+    let rules = || {
+        set([Rule {
+            cooldown: Duration::ZERO,
+            ..rule("r", 1, 1, 5)
+        }])
+    };
+    let entries = [hit(0, 0, 0), other(11, 1), other(37, 0), hit(32, 0, 0)];
+    let found = |reload: bool| {
+        let mut detector = detector(Settings::replay(origin()), &rules());
+        for entry in &entries {
+            if reload {
+                detector.set_rules(rules());
+            }
+            detector.apply(scanned(std::slice::from_ref(entry)), at(1_000_000));
+        }
+        detector.finish(at(120));
+        printed(&detector.take_changes().findings)
+    };
+    assert_eq!(found(true), found(false));
+}
+
 #[test]
 fn a_match_exactly_at_the_deadline_keeps_it_open_and_one_just_after_reopens_it() {
     check(
