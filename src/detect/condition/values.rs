@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::points::Points;
+use super::walk::{Different, Tally};
 use crate::rules::{Needs, Threshold};
 use crate::time::Timestamp;
 
@@ -22,15 +23,15 @@ pub(in crate::detect) struct Values {
     /// The window that was asked about last. The next one is mostly near: late entries come in order of time, and each is asked
     /// about with those around it. Counting every window anew let one push of late entries take seconds.
     #[serde(skip)]
-    window: RefCell<Option<Window>>,
+    window: RefCell<Window>,
 }
 
-/// What a window holds.
+/// What a window holds; nothing, where that is not known.
 #[derive(Debug, Clone, Default)]
 struct Window {
     /// Places of its entries.
     places: Range<usize>,
-    counts: FxHashMap<u64, u32>,
+    values: Different,
     #[cfg(test)]
     steps: usize,
 }
@@ -61,13 +62,11 @@ impl Values {
 
     /// Puts an entry in its place. `thin` tells whether repeated values may go first, as they may where only different ones count.
     pub(super) fn insert(&mut self, at: Timestamp, value: u64, threshold: &Threshold, thin: bool) {
-        if let Some(window) = self.window.get_mut() {
-            window.make_room(self.points.upto(at), value);
-        }
+        self.window.get_mut().make_room(self.points.upto(at), value);
         self.points.insert(at, value);
         let most = entries_max(threshold);
         if self.points.len() > most {
-            *self.window.get_mut() = None;
+            *self.window.get_mut() = Window::default();
             if thin {
                 self.thin(threshold.window);
             }
@@ -106,13 +105,13 @@ impl Values {
     /// How many different values the window that ends at `at` holds.
     /// Cost: linear in the entries by which the window differs from the one that was asked about before.
     pub(super) fn different(&self, at: Timestamp, window: Duration) -> u64 {
-        self.reduce(at, window, |counts| counts.len() as u64)
+        self.reduce(at, window, Different::count)
     }
 
     /// How often the most frequent value is in the window that ends at `at`. Cost: linear in different values, else as above.
     pub(super) fn most_of_one(&self, at: Timestamp, window: Duration) -> u64 {
-        self.reduce(at, window, |counts| {
-            u64::from(counts.values().copied().max().unwrap_or(0))
+        self.reduce(at, window, |values| {
+            u64::from(values.0.values().copied().max().unwrap_or(0))
         })
     }
 
@@ -120,24 +119,23 @@ impl Values {
         &self,
         at: Timestamp,
         window: Duration,
-        answer: impl FnOnce(&FxHashMap<u64, u32>) -> u64,
+        answer: impl FnOnce(&Different) -> u64,
     ) -> u64 {
         let places = self.points.upto(at.minus(window))..self.points.upto(at);
         let mut known = self.window.borrow_mut();
-        let known = known.get_or_insert_default();
         known.move_to(&self.points, places);
-        answer(&known.counts)
+        answer(&known.values)
     }
 
     pub(super) fn clear_through(&mut self, at: Timestamp) {
         let gone = self.points.upto(at);
         self.points.clear_through(at);
-        match self.window.get_mut() {
-            Some(window) if window.places.start >= gone => {
-                window.places.start -= gone;
-                window.places.end -= gone;
-            }
-            window => *window = None,
+        let window = self.window.get_mut();
+        if window.places.start >= gone {
+            window.places.start -= gone;
+            window.places.end -= gone;
+        } else {
+            *window = Window::default();
         }
     }
 }
@@ -159,7 +157,7 @@ impl Window {
     fn move_to(&mut self, points: &Points<u64>, places: Range<usize>) {
         let apart = places.end <= self.places.start || self.places.end <= places.start;
         if apart {
-            self.counts.clear();
+            self.values.0.clear();
             self.places = places.start..places.start;
         }
         while self.places.end < places.end {
@@ -181,17 +179,12 @@ impl Window {
     }
 
     fn enter(&mut self, value: u64) {
-        *self.counts.entry(value).or_default() += 1;
+        self.values.enter(&value);
         self.count_step();
     }
 
     fn leave(&mut self, value: u64) {
-        if let Some(count) = self.counts.get_mut(&value) {
-            *count -= 1;
-            if *count == 0 {
-                self.counts.remove(&value);
-            }
-        }
+        self.values.leave(&value);
         self.count_step();
     }
 
@@ -258,7 +251,7 @@ mod tests {
         }
         let window = threshold.window;
         assert_eq!(values.different(Timestamp(20_000_000_000), window), 20_000);
-        let steps = |values: &Values| values.window.borrow().as_ref().map_or(0, |it| it.steps);
+        let steps = |values: &Values| values.window.borrow().steps;
         let before = steps(&values);
         for n in 15_000..20_000 {
             let late = Timestamp(n * 1_000_000 + 1);

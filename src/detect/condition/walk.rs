@@ -33,9 +33,9 @@ impl<T> Tally<T> for Each {
     }
 }
 
-/// Different values.
-#[derive(Debug, Default)]
-pub(super) struct Different(FxHashMap<u64, u32>);
+/// Different values, and how often each is there.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Different(pub(super) FxHashMap<u64, u32>);
 
 impl Tally<u64> for Different {
     fn enter(&mut self, value: &u64) {
