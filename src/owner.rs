@@ -353,11 +353,13 @@ impl Owner {
     }
 
     fn take_over(&mut self, next: TakeOver) {
-        if let Some((settings, redactor)) = next.settings {
-            self.origin = settings.origin.clone();
-            self.detector.set_settings(settings, redactor);
+        match next.settings {
+            Some((settings, redactor)) => {
+                self.origin = settings.origin.clone();
+                self.detector.set_settings(settings, redactor, next.rules);
+            }
+            None => self.detector.set_rules(next.rules),
         }
-        self.detector.set_rules(next.rules);
         self.generation = next.generation;
         // Who asked for it may have gone.
         let _ = next.done.send(());

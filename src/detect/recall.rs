@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::changes::Changes;
 use super::coverage::Clock;
 use super::detector::Detector;
 use super::keys::Tenant;
@@ -74,7 +73,7 @@ impl Detector {
                 state: KeyState::recalled(&rule, finding, joined, now),
                 stored: false,
             };
-            note(&mut self.changes, finding);
+            self.changes.recalled.push(finding.clone());
             self.keep(Some(*index), &rule.id, kept);
         }
         self.settle_in();
@@ -146,8 +145,4 @@ fn joined(finding: &Finding, placed: &[Placed], rules: &[Arc<Rule>]) -> Vec<Join
         })
     });
     parts.collect()
-}
-
-fn note(changes: &mut Changes, finding: &Finding) {
-    changes.recalled.push(finding.clone());
 }

@@ -93,12 +93,13 @@ impl Detector {
         self.settle_in();
     }
 
-    /// Changes how it decides and what it redacts, from now on. What is remembered stays: a key that redaction now names otherwise is
-    /// another key, and what `keys_max` has no more room for is forgotten, but nothing that is open.
-    pub fn set_settings(&mut self, settings: Settings, redactor: Redactor) {
+    /// Changes how it decides and what it redacts, and as [`Detector::set_rules`] to other rules, from now on. What is remembered stays:
+    /// a key that redaction now names otherwise is another key, and what `keys_max` has no more room for is forgotten, but nothing
+    /// that is open.
+    pub fn set_settings(&mut self, settings: Settings, redactor: Redactor, rules: Arc<RuleSet>) {
         self.settings = settings;
         self.redactor = redactor;
-        self.exchange(Arc::clone(&self.rules), true);
+        self.exchange(rules, true);
     }
 
     /// Brings back what was stored, into a detector that has seen nothing.

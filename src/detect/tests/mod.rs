@@ -731,9 +731,11 @@ fn only_keys_of_rules_that_have_changed_are_stored_anew() {
         keys.map(|name| name.rule).collect()
     };
     assert_eq!(stored(&mut detector), ["s", "t"]);
-    detector.set_rules(set([described(&same, "1"), described(&other, "2")]));
+    let rules = set([described(&same, "1"), described(&other, "2")]);
+    detector.set_rules(Arc::clone(&rules));
     assert_eq!(stored(&mut detector), ["t"]);
-    detector.set_settings(Settings::replay(origin()), Redactor::new(Vec::new()));
+    let redactor = Redactor::new(Vec::new());
+    detector.set_settings(Settings::replay(origin()), redactor, rules);
     assert_eq!(stored(&mut detector), ["s", "t"]);
 }
 
@@ -782,10 +784,11 @@ fn a_repeat_is_known_when_entries_may_be_older_than_before() {
         max_age: Some(seconds(hours * 3600)),
         ..Settings::live(origin())
     };
-    let mut detector = detector(max_age(1), &set([rule("r", 2, 60, 600)]));
+    let rules = set([rule("r", 2, 60, 600)]);
+    let mut detector = detector(max_age(1), &rules);
     let entry = hit(0, 1, 0);
     detector.apply(scanned(&[entry]), at(0));
-    detector.set_settings(max_age(100), Redactor::new(Vec::new()));
+    detector.set_settings(max_age(100), Redactor::new(Vec::new()), rules);
     detector.apply(scanned(&[entry]), at(50 * 3600));
     assert_eq!(detector.take_tally().duplicates, 1);
 }
