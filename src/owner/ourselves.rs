@@ -190,14 +190,7 @@ impl Owner {
 
     /// Turns what load made us do into a match of the rule about it.
     fn tell_of_pressure(&mut self, now: Timestamp) {
-        let Pressure {
-            shed_entries,
-            shed_requests,
-            early_entries,
-            pushed_at: _,
-        } = &*self.pressure;
-        let counted =
-            [shed_entries, shed_requests, early_entries].map(|count| count.load(Ordering::Relaxed));
+        let counted = self.pressure.counted();
         let told = self.ourselves.told;
         let [entries, requests, early] = [0, 1, 2].map(|at| counted[at] - told[at]);
         self.ourselves.told = counted;

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderMap, HeaderValue};
 use hyper::{Request, Response, StatusCode};
@@ -201,17 +201,8 @@ impl Server {
         metrics::counter!(telemetry::PUSH_REJECTED_TOTAL, "reason" => "unauthorized").increment(1);
         if !request.headers().contains_key(EXPECT) {
             let by = Instant::now() + self.limits.body_read;
-            let mut rest = self.limits.body_bytes_max;
-            let mut body = request.into_body();
-            tokio::spawn(async move {
-                while let Ok(Some(Ok(frame))) = timeout_at(by, body.frame()).await {
-                    let bytes = frame.data_ref().map_or(0, Bytes::len);
-                    let Some(less) = rest.checked_sub(bytes) else {
-                        return;
-                    };
-                    rest = less;
-                }
-            });
+            let mut body = Limited::new(request.into_body(), self.limits.body_bytes_max);
+            tokio::spawn(async move { discard(&mut body, by).await });
         }
         let close = HeaderValue::from_static("close");
         refusal.headers_mut().insert(CONNECTION, close);
@@ -440,7 +431,7 @@ enum Fate {
 }
 
 /// Reads what is left of a body, until it ends or `by`, and tells how much it was.
-async fn discard(body: &mut Incoming, by: Instant) -> usize {
+async fn discard(body: &mut (impl Body<Data = Bytes> + Unpin), by: Instant) -> usize {
     let mut bytes = 0;
     while let Ok(Some(Ok(frame))) = timeout_at(by, body.frame()).await {
         bytes += frame.data_ref().map_or(0, Bytes::len);

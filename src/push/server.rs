@@ -13,7 +13,7 @@
 
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -85,6 +85,15 @@ pub struct Pressure {
     pub shed_requests: AtomicU64,
     /// Entries that were answered with 204 before their effect was on disk.
     pub early_entries: AtomicU64,
+}
+
+impl Pressure {
+    /// Entries shed, requests shed and entries early, since the start.
+    #[must_use]
+    pub fn counted(&self) -> [u64; 3] {
+        [&self.shed_entries, &self.shed_requests, &self.early_entries]
+            .map(|count| count.load(Ordering::Relaxed))
+    }
 }
 
 /// How far the process is on its way out.

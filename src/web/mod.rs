@@ -171,7 +171,8 @@ async fn connection(
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::task::JoinHandle;
 
     use super::*;
     use crate::access::Listener;
@@ -195,17 +196,17 @@ mod tests {
         Arc::new(Gate::wide_open(Listener::Admin))
     }
 
+    /// A connection that is served until it is told to stop.
+    fn serving(server: DuplexStream, stopped: watch::Receiver<bool>) -> JoinHandle<()> {
+        let serving = connection(server, admin(), gate(), Peer::default(), stopped);
+        tokio::spawn(serving)
+    }
+
     #[tokio::test]
     async fn a_connection_serves_several_requests_and_ends_when_told_to() {
         let (mut client, server) = duplex(1 << 16);
         let (stop, stopped) = watch::channel(false);
-        let serving = tokio::spawn(connection(
-            server,
-            admin(),
-            gate(),
-            Peer::default(),
-            stopped,
-        ));
+        let serving = serving(server, stopped);
         for _ in 0..2 {
             let request = "HEAD /livez HTTP/1.1\r\nhost: x\r\n\r\n";
             client.write_all(request.as_bytes()).await.expect("open");
@@ -226,13 +227,7 @@ mod tests {
     async fn bytes_that_are_no_http_end_the_connection() {
         let (mut client, server) = duplex(1 << 16);
         let (_stop, stopped) = watch::channel(false);
-        let serving = tokio::spawn(connection(
-            server,
-            admin(),
-            gate(),
-            Peer::default(),
-            stopped,
-        ));
+        let serving = serving(server, stopped);
         client
             .write_all(b"\x16\x03\x01\0\xff\r\n\r\n")
             .await

@@ -125,13 +125,7 @@ impl Running {
 
     /// Entries shed, requests shed, entries early.
     fn pressure(&self) -> [u64; 3] {
-        let Pressure {
-            shed_entries,
-            shed_requests,
-            early_entries,
-            pushed_at: _,
-        } = &*self.pressure;
-        [shed_entries, shed_requests, early_entries].map(|count| count.load(Ordering::Relaxed))
+        self.pressure.counted()
     }
 }
 
