@@ -297,9 +297,9 @@ impl Reader<'_> {
         self.compiled(node, "`re`", ignore_case, Empty::Refused)
     }
 
-    /// Whether there is room for another expression.
-    pub(super) fn patterns_fit(&mut self, node: &Node) -> Option<()> {
-        if self.patterns.one_more() {
+    /// Goes on if expressions `fit`, else tells once that there are too many.
+    pub(super) fn go_on_if(&mut self, fit: bool, node: &Node) -> Option<()> {
+        if fit {
             return Some(());
         }
         if let Some(too_much) = self.patterns.too_much() {
@@ -325,7 +325,8 @@ impl Reader<'_> {
         }
         let text = self.text(node, what, pattern::PATTERN_BYTES_MAX)?;
         self.check_written(node, text)?;
-        self.patterns_fit(node)?;
+        let fits = self.patterns.one_more();
+        self.go_on_if(fits, node)?;
         match self.patterns.compile(text, ignore_case, empty) {
             Ok(pattern) => Some(pattern),
             Err(fault) => {

@@ -37,11 +37,16 @@ pub(in crate::rules) struct Patterns {
 }
 
 impl Patterns {
-    /// Counts one more that is asked for, and tells whether there is room for it. To be asked before compiling, because what is
-    /// counted is time as well as memory.
+    /// Whether the memory of those so far leaves room for more. To be asked before compiling, because what is counted is time as
+    /// well as memory.
+    pub(super) fn have_room(&self) -> bool {
+        self.bytes <= BYTES_MAX
+    }
+
+    /// Counts one more that is asked for, and tells whether there is room for it.
     pub(super) fn one_more(&mut self) -> bool {
         self.uses += 1;
-        self.bytes <= BYTES_MAX && self.uses <= USES_MAX
+        self.have_room() && self.uses <= USES_MAX
     }
 
     /// What there is too much of, told once: it concerns every rule from there on.
@@ -102,6 +107,12 @@ impl Patterns {
         let pattern = Arc::new(compiled);
         self.compiled.insert(key, Arc::clone(&pattern));
         Ok(pattern)
+    }
+
+    /// How many expressions were asked for.
+    #[cfg(test)]
+    pub(in crate::rules) fn uses(&self) -> usize {
+        self.uses
     }
 
     /// How many expressions were compiled, for who asks whether each was once.

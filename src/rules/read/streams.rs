@@ -36,11 +36,13 @@ impl Reader<'_> {
     }
 
     fn selector_text(&mut self, node: &Node, text: &str) -> Option<Selector> {
-        self.patterns_fit(node)?;
+        self.go_on_if(self.patterns.have_room(), node)?;
         match Selector::parse(text) {
             Ok(selector) => {
                 for matcher in &selector.0 {
                     if let Test::Matches(_, regex) | Test::MatchesNot(_, regex) = &matcher.test {
+                        let fits = self.patterns.one_more();
+                        self.go_on_if(fits, node)?;
                         self.patterns.count(regex.memory_usage());
                     }
                 }

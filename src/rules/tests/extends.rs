@@ -296,3 +296,19 @@ fn more_expressions_than_can_be_looked_at_are_one_error_and_nothing_more_is_read
     assert!(messages[0].starts_with(&place), "{messages:#?}");
     assert!(messages[0].ends_with("the rules up to here have more than 5000 expressions, those of a rule that is extended counted each time"), "{messages:#?}");
 }
+
+#[test]
+fn a_selector_is_an_expression_only_where_it_holds_one() {
+    let uses = |selector: &str| {
+        let rule = format!(
+            "- {{id: x, selector: '{selector}', match: a text in the line, incident_type: workload_failure}}\n"
+        );
+        let source = source("mine.yaml", &format!("rules:\n{rule}"));
+        let root = yaml::parse(&source, &mut Vec::new()).expect("YAML");
+        let mut patterns = read::Patterns::default();
+        read::file(&source, &root, &mut patterns);
+        patterns.uses()
+    };
+    assert_eq!(uses("app=shop, pod!=x"), 0);
+    assert_eq!(uses("app=~\"a.*\", pod!~\"b.*\", namespace=c"), 2);
+}
