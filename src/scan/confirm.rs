@@ -349,7 +349,7 @@ struct Searcher {
     guard: Option<packed::Searcher>,
 }
 
-/// The searchers of a scanner while it is built. One that several rules have, as they do through YAML's anchors, is one: it is asked
+/// The searchers of a scanner while it is built. One that several rules have, as those do that extend one rule, is one: it is asked
 /// about a line once.
 #[derive(Debug, Default)]
 pub(super) struct Searchers(FxHashMap<(String, bool), (Regex, usize)>);

@@ -333,11 +333,7 @@ impl Run {
 /// Waits until nothing waits to be published.
 fn outbox_is_empty(trommel: &Trommel) {
     wait::until("the outbox to be empty", || {
-        let metrics = trommel.admin("/metrics").text();
-        let empty = metrics
-            .lines()
-            .any(|line| line == "trommel_outbox_messages 0");
-        empty.then_some(())
+        (trommel.series("trommel_outbox_messages") == Some(0.0)).then_some(())
     });
 }
 

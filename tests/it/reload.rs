@@ -75,12 +75,8 @@ fn wait_for_rules(trommel: &Trommel, expected: &[&str]) {
 }
 
 fn metric(trommel: &Trommel, name: &str) -> f64 {
-    let text = trommel.admin("/metrics").text();
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    let line = line.unwrap_or_else(|| panic!("no {name} in {text}"));
-    line.parse().expect("a number")
+    let value = trommel.series(name);
+    value.unwrap_or_else(|| panic!("no {name} in {}", trommel.admin("/metrics").text()))
 }
 
 fn post(trommel: &Trommel) -> Answer {

@@ -109,15 +109,17 @@ impl NatsServer {
         program::signal(self.child.as_ref().expect("it runs"), "CONT");
     }
 
+    async fn client(&self) -> async_nats::Client {
+        async_nats::connect(self.url())
+            .await
+            .expect("nats-server runs")
+    }
+
     /// Everything in the stream of findings, from its first message, as a consumer that comes late sees it.
     /// Nothing while there is no such stream.
     #[track_caller]
     pub(crate) fn findings(&self) -> Vec<Published> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime can be made");
-        runtime.block_on(async {
+        block_on(async {
             tokio::time::timeout(wait::PATIENCE, read_stream(&self.url()))
                 .await
                 .expect("nats-server answers")
@@ -136,14 +138,8 @@ impl NatsServer {
     /// Puts a message into the stream that is none of trommel's.
     #[track_caller]
     pub(crate) fn publish(&self, subject: &'static str, body: &'static str) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime can be made");
-        runtime.block_on(async {
-            let client = async_nats::connect(self.url())
-                .await
-                .expect("nats-server runs");
+        block_on(async {
+            let client = self.client().await;
             let request = async_nats::Request::new()
                 .payload(body.into())
                 .inbox(client.new_inbox());
@@ -156,14 +152,8 @@ impl NatsServer {
     /// The configuration of the stream of findings.
     #[track_caller]
     pub(crate) fn stream_config(&self) -> jetstream::stream::Config {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime can be made");
-        runtime.block_on(async {
-            let client = async_nats::connect(self.url())
-                .await
-                .expect("nats-server runs");
+        block_on(async {
+            let client = self.client().await;
             let stream = jetstream::new(client)
                 .get_stream(STREAM)
                 .await
@@ -171,6 +161,15 @@ impl NatsServer {
             stream.cached_info().config.clone()
         })
     }
+}
+
+/// Waits for what the server says: tests have no runtime of their own.
+fn block_on<T>(asked: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime can be made");
+    runtime.block_on(asked)
 }
 
 impl Drop for NatsServer {

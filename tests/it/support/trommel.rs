@@ -307,6 +307,15 @@ impl Trommel {
         })
     }
 
+    /// The value of one series of `/metrics`, named with its labels as it is written there.
+    #[track_caller]
+    pub(crate) fn series(&self, series: &str) -> Option<f64> {
+        self.admin("/metrics")
+            .text()
+            .lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+    }
+
     /// Its process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
