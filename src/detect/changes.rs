@@ -113,7 +113,7 @@ const SEEN: &str = "seen:";
 pub(super) struct SavedKey {
     pub(super) meaning: u64,
     pub(super) by: Vec<String>,
-    pub(super) state: KeyState,
+    pub(super) state: Box<KeyState>,
 }
 
 /// All state of a detector, as it was stored.

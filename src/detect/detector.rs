@@ -341,7 +341,10 @@ impl Detector {
     /// The state of a key, if there is any.
     pub(super) fn key(&self, at: &KeyRef) -> Option<&KeyState> {
         let place = (Arc::clone(&at.tenant), Arc::clone(&at.key));
-        self.states[at.rule.0 as usize].keys.get(&place)
+        self.states[at.rule.0 as usize]
+            .keys
+            .get(&place)
+            .map(Box::as_ref)
     }
 
     /// Whether a hit counts: not too old, not a repeat. Brings one from the future to now.
@@ -590,7 +593,7 @@ impl Detector {
         let key = state
             .keys
             .entry(place)
-            .or_insert_with(|| KeyState::new(rule));
+            .or_insert_with(|| Box::new(KeyState::new(rule)));
         let before = (key.is_open(), key.last_match());
         act(key, &cx);
         if self.correlations.is_part(at.rule) && before != (key.is_open(), key.last_match()) {

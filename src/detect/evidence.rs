@@ -83,6 +83,10 @@ impl Quotes {
                 }
                 _ => self.last.len(),
             };
+            if self.last.is_empty() {
+                // Most keys never have another.
+                self.last.reserve_exact(1);
+            }
             self.last.insert(place, quote);
         }
         let kept = if open {

@@ -117,7 +117,7 @@ impl Timers {
 pub(super) struct RuleState {
     pub(super) name: Arc<str>,
     pub(super) meaning: u64,
-    pub(super) keys: BTreeMap<(Arc<str>, Key), KeyState>,
+    pub(super) keys: BTreeMap<(Arc<str>, Key), Box<KeyState>>,
     /// Keys that are not open, longest untouched first.
     pub(super) idle: BTreeMap<u64, (Arc<str>, Key)>,
     /// Keys that are open.

@@ -70,7 +70,7 @@ impl Detector {
                 by_values: Arc::clone(key),
                 meaning: self.states[index.0 as usize].meaning,
                 by: rule.by.clone(),
-                state: KeyState::recalled(&rule, finding, joined, now),
+                state: Box::new(KeyState::recalled(&rule, finding, joined, now)),
                 stored: false,
             };
             self.changes.recalled.push(finding.clone());

@@ -20,7 +20,7 @@ pub(super) struct Kept {
     pub(super) by_values: Key,
     pub(super) meaning: u64,
     pub(super) by: Vec<String>,
-    pub(super) state: KeyState,
+    pub(super) state: Box<KeyState>,
     /// Whether the rule is word for word the same, and what is stored of the key is as good as ever.
     pub(super) stored: bool,
 }
@@ -216,14 +216,14 @@ impl Detector {
         // It has its place, however many may be kept: a bound that is lower now forgets no open finding.
         of_rule.keys.insert(
             (Arc::clone(&tenant), Arc::clone(&by_values)),
-            KeyState::new(&rule),
+            Box::new(KeyState::new(&rule)),
         );
         let at = KeyRef {
             rule: index,
             tenant,
             key: by_values,
         };
-        self.step(&at, &Spoken::default(), |key, _| *key = state);
+        self.step(&at, &Spoken::default(), |key, _| *key = *state);
         if stored {
             self.changed.remove(&at);
         }

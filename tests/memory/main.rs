@@ -58,7 +58,7 @@ const ROWS: &[Row] = &[
         keys: 512,
         lines: 1,
         line: usual,
-        bytes_max: 5 * KIB,
+        bytes_max: 2 * KIB,
     },
     Row {
         class: "count",
@@ -67,7 +67,7 @@ const ROWS: &[Row] = &[
         keys: 512,
         lines: 5,
         line: usual,
-        bytes_max: 12 * KIB,
+        bytes_max: 10 * KIB,
     },
     Row {
         class: "count",
@@ -126,7 +126,7 @@ const ROWS: &[Row] = &[
         keys: 512,
         lines: 1,
         line: usual,
-        bytes_max: 5 * KIB,
+        bytes_max: 2 * KIB,
     },
     Row {
         class: "sequence",
@@ -159,7 +159,7 @@ const ROWS: &[Row] = &[
         keys: 128,
         lines: 1,
         line: usual,
-        bytes_max: 24 * KIB,
+        bytes_max: 18 * KIB,
     },
     Row {
         class: "new_value",

@@ -74,7 +74,7 @@ pub(super) enum Counted {
     Share(Sums),
     Past {
         recent: Sums,
-        past: Sums,
+        past: Box<Sums>,
     },
     /// Events that are made of entries, each with the time of its first entry.
     Events(Points<Timestamp>),
@@ -92,7 +92,7 @@ impl Counted {
             Condition::Ratio(_) => Self::Share(Sums::default()),
             Condition::Spike(_) => Self::Past {
                 recent: Sums::default(),
-                past: Sums::default(),
+                past: Box::default(),
             },
             Condition::Sequence(_) | Condition::NewValue { .. } | Condition::Correlate(_) => {
                 Self::Events(Points::default())

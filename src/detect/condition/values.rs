@@ -23,7 +23,7 @@ pub(in crate::detect) struct Values {
     /// The window that was asked about last. The next one is mostly near: late entries come in order of time, and each is asked
     /// about with those around it. Counting every window anew let one push of late entries take seconds.
     #[serde(skip)]
-    window: RefCell<Window>,
+    window: RefCell<Box<Window>>,
 }
 
 /// What a window holds; nothing, where that is not known.
@@ -66,7 +66,7 @@ impl Values {
         self.points.insert(at, value);
         let most = entries_max(threshold);
         if self.points.len() > most {
-            *self.window.get_mut() = Window::default();
+            **self.window.get_mut() = Window::default();
             if thin {
                 self.thin(threshold.window);
             }
@@ -135,7 +135,7 @@ impl Values {
             window.places.start -= gone;
             window.places.end -= gone;
         } else {
-            *window = Window::default();
+            **window = Window::default();
         }
     }
 }

@@ -62,7 +62,7 @@ pub(super) struct KeyState {
     sources: Sources,
     phase: Phase,
     /// The finding that is open, or that recovered last.
-    episode: Option<Episode>,
+    episode: Option<Box<Episode>>,
     telling: Telling,
     held_back: VecDeque<Group>,
     /// First match, or from when on the key is expected: nothing is said of few, or of new, before a whole window since.
@@ -132,7 +132,7 @@ impl KeyState {
         Self {
             quotes: Quotes::recalled(&told.evidence.lines),
             phase: Phase::Open,
-            episode: Some(Episode::recalled(told)),
+            episode: Some(Box::new(Episode::recalled(told))),
             newest: Some(told.last_seen),
             armed: rule.condition.wants_few().then_some(now),
             joined,
@@ -574,7 +574,7 @@ impl KeyState {
                 self.escalations.begin(from.first_seen);
                 self.quotes.open(from.first_seen, lines);
                 self.sources.begin(from.first_seen);
-                self.episode = Some(Episode::new(cx, at, from));
+                self.episode = Some(Box::new(Episode::new(cx, at, from)));
                 self.say(Reason::Opened, at);
             }
         }

@@ -53,6 +53,10 @@ impl Sources {
         if self.streams.len() == STREAMS_MAX {
             self.streams.pop_front();
         }
+        if self.streams.is_empty() {
+            // Mostly there is no other.
+            self.streams.reserve_exact(1);
+        }
         self.streams.push_back(Source {
             stream,
             matched: at,

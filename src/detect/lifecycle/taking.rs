@@ -25,7 +25,7 @@ const HELD_BACK_LINES: usize = 64;
 pub(super) enum Learned {
     #[default]
     Nothing,
-    Steps(Progress),
+    Steps(Box<Progress>),
     Values(Known),
     Patterns(Patterns),
 }
@@ -49,7 +49,7 @@ struct New {
 impl Learned {
     pub(super) fn new(condition: &Condition) -> Self {
         match condition {
-            Condition::Sequence(_) => Self::Steps(Progress::default()),
+            Condition::Sequence(_) => Self::Steps(Box::default()),
             Condition::NewValue { .. } => Self::Values(Known::default()),
             Condition::NewPattern { .. } => Self::Patterns(Patterns::default()),
             _ => Self::Nothing,

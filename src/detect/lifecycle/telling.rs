@@ -23,7 +23,7 @@ pub(super) struct Telling {
     owed: Option<Box<Finding>>,
     /// A finding that ended without a message.
     #[serde(skip)]
-    ended: Option<Finding>,
+    ended: Option<Box<Finding>>,
 }
 
 impl Telling {
@@ -37,7 +37,7 @@ impl Telling {
     }
 
     pub(super) fn end(&mut self, ended: Option<Finding>) {
-        self.ended = ended;
+        self.ended = ended.map(Box::new);
     }
 }
 
@@ -74,7 +74,7 @@ impl KeyState {
     /// Makes the message of this instant, unless it is held back: by a suppression, or, where it is `hidden`, by a finding that
     /// it is a part of. Held messages use no revision.
     pub(in crate::detect) fn announce(&mut self, cx: &Context<'_>, hidden: bool, out: &mut Told) {
-        out.ended.extend(self.telling.ended.take());
+        out.ended.extend(self.telling.ended.take().map(|ended| *ended));
         let (Some((reason, at)), Some(episode)) = (self.telling.pending.take(), &mut self.episode)
         else {
             return;
