@@ -1,5 +1,7 @@
 //! Regular expressions: compiled with bounds, over bytes, and refused where they would match everything.
 
+mod narrow;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -115,8 +117,9 @@ fn build(source: &str, hir: &Hir) -> Result<Regex, Fault> {
                 ),
                 None => error.to_string(),
             };
-            Fault::new(Code::Regex, 0..source.len(), message)
-                .help("use fewer counted repetitions such as `{100}`; `[0-9]` is smaller than `\\d`, `[a-z]` than `\\w`")
+            Fault::new(Code::Regex, 0..source.len(), message).help(
+                "use fewer counted repetitions such as `{100}`; `\\w` is smaller than `\\p{L}`",
+            )
         })
 }
 
@@ -143,6 +146,7 @@ fn parse(source: &str, ignore_case: bool, dot_matches_new_line: bool) -> Result<
                 span.start.offset..span.end.offset,
             )
         })?;
+    narrow::to_ascii(&mut ast);
     if ignore_case {
         fold(&mut ast);
     }
@@ -151,6 +155,7 @@ fn parse(source: &str, ignore_case: bool, dot_matches_new_line: bool) -> Result<
         .dot_matches_new_line(dot_matches_new_line)
         .build()
         .translate(source, &ast)
+        .map(narrow::to_bytes)
         .map_err(|error| {
             let span = error.span();
             explain(
@@ -360,7 +365,7 @@ mod tests {
             "a?|b",
             "^$",
             r"[^\s\S]",
-            r"\w{100}",
+            r"\p{L}{100}",
             r"(?i-u)\xff[é]",
         ] {
             let fault = compile_nonempty(source, false).expect_err(source);
@@ -382,7 +387,7 @@ mod tests {
             a?|b               at "a?|b": this expression matches the empty string, so it would match every line
             ^$                 at "^$": this expression matches the empty string, so it would match every line
             [^\s\S]            at "[^\\s\\S]": this expression can never match
-            \w{100}            at "\\w{100}": this expression compiles to more than 1024 KiB
+            \p{L}{100}         at "\\p{L}{100}": this expression compiles to more than 1024 KiB
             (?i-u)\xff[é]      at "é": Unicode not allowed here: `é`
         "#]].assert_eq(&out);
         assert!(Pattern::compile(&"a".repeat(PATTERN_BYTES_MAX + 1), false).is_err());

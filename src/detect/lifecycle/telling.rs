@@ -74,7 +74,8 @@ impl KeyState {
     /// Makes the message of this instant, unless it is held back: by a suppression, or, where it is `hidden`, by a finding that
     /// it is a part of. Held messages use no revision.
     pub(in crate::detect) fn announce(&mut self, cx: &Context<'_>, hidden: bool, out: &mut Told) {
-        out.ended.extend(self.telling.ended.take().map(|ended| *ended));
+        out.ended
+            .extend(self.telling.ended.take().map(|ended| *ended));
         let (Some((reason, at)), Some(episode)) = (self.telling.pending.take(), &mut self.episode)
         else {
             return;

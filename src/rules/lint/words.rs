@@ -109,30 +109,42 @@ fn idle_end(pattern: &Pattern) -> Option<&'static str> {
     let HirKind::Concat(parts) = hir.kind() else {
         return None;
     };
-    let any = |part: Option<&Hir>| part.is_some_and(is_anything);
     // In front of a capture it decides which of several occurrences is captured.
-    if any(parts.first()) && hir.properties().explicit_captures_len() == 0 {
-        Some("beginning")
-    } else if any(parts.last()) {
-        Some("end")
-    } else {
-        None
+    if parts.first().is_some_and(is_anything) && hir.properties().explicit_captures_len() == 0 {
+        return Some("beginning");
+    }
+    match parts.as_slice() {
+        // `.+`, of which one character has to come.
+        [.., one, rest] if is_anything(rest) => (!is_any_character(one)).then_some("end"),
+        _ => None,
     }
 }
 
-/// `.*`: any number of any characters but line ends.
+/// `.*`: any number of any characters but line ends, as bytes.
 fn is_anything(hir: &Hir) -> bool {
     let HirKind::Repetition(repetition) = hir.kind() else {
         return false;
     };
-    let HirKind::Class(Class::Unicode(class)) = repetition.sub.kind() else {
+    let HirKind::Class(Class::Bytes(class)) = repetition.sub.kind() else {
         return false;
     };
     let [below, above] = class.ranges() else {
         return false;
     };
     (repetition.min, repetition.max) == (0, None)
-        && (below.start(), below.end()) == ('\0', '\t')
+        && (below.start(), below.end()) == (b'\0', b'\t')
+        && (above.start(), above.end()) == (b'\x0b', b'\xff')
+}
+
+/// `.`: any character but a line end.
+fn is_any_character(hir: &Hir) -> bool {
+    let HirKind::Class(Class::Unicode(class)) = hir.kind() else {
+        return false;
+    };
+    let [below, above] = class.ranges() else {
+        return false;
+    };
+    (below.start(), below.end()) == ('\0', '\t')
         && (above.start(), above.end()) == ('\u{b}', char::MAX)
 }
 
@@ -151,6 +163,8 @@ mod tests {
             ("(?P<rest>failed.*)", None),
             ("^.*failed", None),
             (".+failed", None),
+            ("failed.+", None),
+            ("failed..*", None),
             (r"failed\.*", None),
             ("failed.*|denied", None),
             (r"failed \S*", None),
