@@ -36,9 +36,11 @@ pub struct Detector {
     pub(super) rules: Arc<RuleSet>,
     pub(super) states: Vec<RuleState>,
     pub(super) tenants: BTreeMap<Arc<str>, Tenant>,
-    /// Keys by the streams that they listen to.
-    pub(super) watchers: FxHashMap<StreamId, BTreeSet<KeyRef>>,
+    /// Keys by the streams that they listen to, in order.
+    pub(super) watchers: FxHashMap<StreamId, Vec<KeyRef>>,
     pub(super) identities: usize,
+    /// About what all keys take in memory, in bytes.
+    pub(super) keys_bytes: usize,
     /// Nothing is known of what was logged before, in any tenant.
     pub(super) unseen_until: Option<Timestamp>,
     pub(super) correlations: Correlations,
@@ -74,6 +76,7 @@ impl Detector {
             tenants: BTreeMap::new(),
             watchers: FxHashMap::default(),
             identities: 0,
+            keys_bytes: 0,
             unseen_until: None,
             correlations: Correlations::new(&rules),
             hidden: BTreeMap::new(),
@@ -203,6 +206,7 @@ impl Detector {
     pub fn sizes(&self) -> Sizes {
         let mut sizes = Sizes {
             keys: 0,
+            keys_bytes: self.keys_bytes,
             identities: self.identities,
             open: [Severity::Info, Severity::Warning, Severity::Critical]
                 .map(|severity| (severity, 0)),
@@ -229,6 +233,7 @@ impl Detector {
 
     /// Notes the state of every key that has changed, under the name that it is stored by.
     pub(super) fn save_changed(&mut self) {
+        self.fit();
         for at in std::mem::take(&mut self.changed) {
             let state = &mut self.states[at.rule.0 as usize];
             let rule = self.rules.rule(at.rule);
@@ -549,6 +554,13 @@ impl Detector {
         act: impl FnOnce(&mut KeyState, &Context<'_>),
     ) {
         let place = (Arc::clone(&at.tenant), Arc::clone(&at.key));
+        let known = self.states[at.rule.0 as usize].keys.contains_key(&place);
+        if !known && self.tenants.contains_key(&at.tenant) && !self.make_room(at.rule) {
+            let state = &self.states[at.rule.0 as usize];
+            let refused = self.tally.keys_refused.entry(Arc::clone(&state.name));
+            *refused.or_default() += 1;
+            return;
+        }
         let Some(Tenant {
             clock,
             timers,
@@ -560,19 +572,6 @@ impl Detector {
         };
         let state = &mut self.states[at.rule.0 as usize];
         let rule = self.rules.rule(at.rule);
-        if !state.keys.contains_key(&place)
-            && !state.make_room(1, &mut self.tally, |gone| {
-                self.changed.insert(KeyRef {
-                    rule: at.rule,
-                    tenant: gone.0,
-                    key: gone.1,
-                });
-            })
-        {
-            let refused = self.tally.keys_refused.entry(Arc::clone(&state.name));
-            *refused.or_default() += 1;
-            return;
-        }
         let spoke = |stream: StreamId, from: Timestamp, to: Timestamp| {
             spoken.get(&stream).is_some_and(|times| {
                 times
@@ -631,7 +630,13 @@ impl Detector {
         // Who no longer listens goes when one of its streams speaks next.
         if key.listens(rule, clock.newest) {
             for stream in key.streams() {
-                self.watchers.entry(stream).or_default().insert(at.clone());
+                let watchers = self
+                    .watchers
+                    .entry(stream)
+                    .or_insert_with(|| Vec::with_capacity(1));
+                if let Err(place) = watchers.binary_search(at) {
+                    watchers.insert(place, at.clone());
+                }
             }
         }
         self.touched(at);
@@ -642,25 +647,33 @@ impl Detector {
         self.steps += 1;
         let state = &mut self.states[at.rule.0 as usize];
         let place = (Arc::clone(&at.tenant), Arc::clone(&at.key));
-        if let Some(key) = state.keys.get_mut(&place) {
-            state.idle.remove(&key.touched);
-            key.touched = self.steps;
-            if key.is_open() {
-                state.open.insert(place);
-            } else {
-                state.open.remove(&place);
-                state.idle.insert(self.steps, place);
-            }
+        let Some(key) = state.keys.get_mut(&place) else {
+            return;
+        };
+        state.idle.remove(&key.touched);
+        key.touched = self.steps;
+        let (is_open, is_new) = (key.is_open(), key.reckoned == 0);
+        let was_open = if is_open {
+            !state.open.insert(place)
+        } else {
+            state.idle.insert(self.steps, place.clone());
+            state.open.remove(&place)
+        };
+        // Between these it grows by no more than the batch at hand has.
+        if is_new || is_open != was_open {
+            self.reckon(at);
         }
         self.changed.insert(at.clone());
     }
 
-    fn remove(&mut self, at: &KeyRef) {
+    pub(super) fn remove(&mut self, at: &KeyRef) {
         let state = &mut self.states[at.rule.0 as usize];
         if let Some(key) = state
             .keys
             .remove(&(Arc::clone(&at.tenant), Arc::clone(&at.key)))
         {
+            state.bytes -= key.reckoned;
+            self.keys_bytes -= key.reckoned;
             state.idle.remove(&key.touched);
             state
                 .open

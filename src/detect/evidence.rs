@@ -45,6 +45,21 @@ impl Quotes {
         }
     }
 
+    /// Memory beside itself, in bytes, without labels: those it shares with whoever read the stream.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let quotes = self.first.iter().chain(&self.last);
+        quotes.map(|quote| quote.line.len()).sum::<usize>()
+            + self.last.capacity() * size_of::<Quote>()
+    }
+
+    /// Keeps the first line and the last, for want of memory.
+    pub(super) fn keep_few(&mut self) {
+        while self.last.len() > 1 {
+            self.last.pop_front();
+        }
+        self.last.shrink_to_fit();
+    }
+
     /// How many lines are kept while no finding is open: so many that its first one is at hand when it opens,
     /// if the threshold is no more than a message may quote.
     fn before_opening(rule: &Rule) -> usize {

@@ -8,7 +8,7 @@ use super::changes::Changes;
 use super::coverage::Clock;
 use super::identities::Identities;
 use super::lifecycle::KeyState;
-use super::settings::{Settings, Tally};
+use super::settings::Settings;
 use crate::hit::{Key, RuleIndex};
 use crate::rules::{Condition, EscalateWhen, Rule, Severity, Threshold};
 use crate::time::Timestamp;
@@ -131,7 +131,9 @@ pub(super) struct RuleState {
     /// By tenant, the oldest entry of streams that the rule reads, for rules that compare with their past.
     pub(super) seen: BTreeMap<Arc<str>, Timestamp>,
     pub(super) late_by: Duration,
-    keys_max: usize,
+    pub(super) keys_max: usize,
+    /// What its keys take in memory, as last reckoned.
+    pub(super) bytes: usize,
 }
 
 impl RuleState {
@@ -167,26 +169,8 @@ impl RuleState {
             seen: BTreeMap::new(),
             late_by: late_by.unwrap_or(settings.late_by),
             keys_max: rule.keys_max.unwrap_or(default_keys),
+            bytes: 0,
         }
-    }
-
-    /// Makes room for `more` keys: those longest untouched and not open go. False if only open ones are left and there is none.
-    pub(super) fn make_room(
-        &mut self,
-        more: usize,
-        tally: &mut Tally,
-        mut gone: impl FnMut((Arc<str>, Key)),
-    ) -> bool {
-        while self.keys.len() + more > self.keys_max {
-            let Some((_, place)) = self.idle.pop_first() else {
-                return false;
-            };
-            self.keys.remove(&place);
-            let evicted = tally.keys_evicted.entry(Arc::clone(&self.name));
-            *evicted.or_default() += 1;
-            gone(place);
-        }
-        true
     }
 
     /// A stream that the rule reads had an entry at `at`.

@@ -6,7 +6,7 @@
 //! - `lifecycle`: one key's life: waiting, open, recovered, open again; `step`: what it looks at and what it says.
 //! - `correlation`: findings that are made of findings. `patterns`: templates of lines.
 //! - `evidence`, `report`: what a finding says.
-//! - `keys`, `settings`: where keys and timers are kept, within which bounds.
+//! - `keys`, `settings`: where keys and timers are kept, within which bounds; `room`: what goes where these are met.
 //! - `detector`: all keys of all rules, in order, within bounds.
 //! - `reload`: what a new rule set keeps, and what a restart brings back.
 //! - `patterns`: templates of lines, found without being told.
@@ -25,6 +25,7 @@ mod patterns;
 mod recall;
 mod reload;
 mod report;
+mod room;
 mod settings;
 mod shield;
 mod step;

@@ -48,6 +48,7 @@ impl Detector {
         self.correlations = Correlations::new(&rules);
         self.hidden.clear();
         let old_states: Vec<RuleState> = std::mem::replace(&mut self.states, fresh);
+        self.keys_bytes = 0;
         self.watchers.clear();
         self.tenants.values_mut().for_each(|tenant| {
             tenant.timers = Timers::default();
@@ -163,12 +164,7 @@ impl Detector {
     /// All keys are in their places under the present rules: what is expected is armed, findings that are made of others hold back
     /// what they did, and those whose parts are gone with their rules end.
     pub(super) fn settle_in(&mut self) {
-        for (place, state) in self.states.iter_mut().enumerate() {
-            state.make_room(0, &mut self.tally, |(tenant, key)| {
-                let rule = RuleIndex(place as u32);
-                self.changed.insert(KeyRef { rule, tenant, key });
-            });
-        }
+        self.make_room_everywhere();
         let tenants = self.tenants.iter();
         let tenants: Vec<_> = tenants
             .map(|(name, tenant)| (Arc::clone(name), tenant.clock.newest))
@@ -213,6 +209,7 @@ impl Detector {
         }
         state.fit(&rule);
         state.timer = None;
+        state.reckoned = 0;
         // It has its place, however many may be kept: a bound that is lower now forgets no open finding.
         of_rule.keys.insert(
             (Arc::clone(&tenant), Arc::clone(&by_values)),

@@ -18,6 +18,8 @@ pub struct Settings {
     pub silence: Option<Duration>,
     /// Most keys of one rule.
     pub keys_max: usize,
+    /// Most memory that keys of all rules together take, in bytes.
+    pub keys_bytes_max: usize,
     /// Most remembered identities of entries, all rules together; 10 to 20 bytes each.
     pub identities_max: usize,
     /// Whose findings these are.
@@ -35,6 +37,8 @@ impl Settings {
     pub const MAX_AGE: Duration = Duration::from_secs(3600);
     /// Default of `keys_max`: more things wrong at once, under one rule, than anybody looks at.
     pub const KEYS_MAX: usize = 10_000;
+    /// Default of `keys_bytes_max`: some 12 000 keys with a match or two, or 1500 open findings.
+    pub const KEYS_BYTES_MAX: usize = 14 << 20;
     /// Default of `identities_max`, at most 10 MB: a hundred matches a second for more than an hour.
     pub const IDENTITIES_MAX: usize = 500_000;
 
@@ -46,6 +50,7 @@ impl Settings {
             max_age: Some(Self::MAX_AGE),
             silence: Some(Self::SILENCE),
             keys_max: Self::KEYS_MAX,
+            keys_bytes_max: Self::KEYS_BYTES_MAX,
             identities_max: Self::IDENTITIES_MAX,
             origin,
         }
@@ -84,6 +89,8 @@ pub struct Tally {
     pub keys_evicted: BTreeMap<Arc<str>, u64>,
     /// Matches of new keys refused because all were open, by rule id.
     pub keys_refused: BTreeMap<Arc<str>, u64>,
+    /// Open findings that keep less of their windows, for want of memory; each time that it is so.
+    pub keys_cut: u64,
     /// Identities forgotten before their time.
     pub identities_evicted: u64,
     /// Batches of tenants beyond the bound, which decided nothing.
@@ -95,6 +102,8 @@ pub struct Tally {
 pub struct Sizes {
     /// Keys of all rules.
     pub keys: usize,
+    /// About what they take in memory, in bytes.
+    pub keys_bytes: usize,
     /// Remembered identities of entries.
     pub identities: usize,
     /// Open findings by severity.

@@ -15,6 +15,11 @@ const VALUES_MAX: usize = 1024;
 pub(in crate::detect) struct Known(Vec<(u64, Timestamp)>);
 
 impl Known {
+    /// Memory beside itself, in bytes.
+    pub(in crate::detect) fn heap_bytes(&self) -> usize {
+        self.0.capacity() * size_of::<(u64, Timestamp)>()
+    }
+
     /// Remembers that `value` came at `at`; true if it was not known.
     pub(in crate::detect) fn learn(&mut self, value: u64, at: Timestamp) -> bool {
         match self.0.binary_search_by_key(&value, |(value, _)| *value) {

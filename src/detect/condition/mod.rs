@@ -396,6 +396,43 @@ impl Counted {
         }
     }
 
+    /// Memory beside itself, in bytes.
+    pub(super) fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Entries(points) => points.heap_bytes(),
+            Self::Different(values) | Self::Alike(values) => values.heap_bytes(),
+            Self::Share(sums) => sums.heap_bytes(),
+            Self::Past { recent, past } => {
+                recent.heap_bytes() + size_of::<Sums>() + past.heap_bytes()
+            }
+            Self::Events(points) => points.heap_bytes(),
+            Self::Last(_) => 0,
+        }
+    }
+
+    /// Keeps as little as the condition can be decided with, for want of memory: a tenth of the entries, and a sixteenth of the
+    /// points of a share or a comparison. What is counted is "at least" then, and times are coarser.
+    pub(super) fn keep_few(&mut self, condition: &Condition) {
+        match (self, condition) {
+            (Self::Entries(points), Condition::Count(threshold)) => {
+                points.keep_newest(entries_max(threshold) / 10);
+                points.shrink();
+            }
+            (Self::Different(values), Condition::Distinct(distinct)) => {
+                values.keep_few(&distinct.threshold, true);
+            }
+            (Self::Alike(values), Condition::NewPattern { threshold, .. }) => {
+                values.keep_few(threshold, false);
+            }
+            (Self::Share(sums), Condition::Ratio(ratio)) => sums.keep_few(ratio.window),
+            (Self::Past { recent, past }, Condition::Spike(spike)) => {
+                recent.keep_few(spike.window);
+                past.keep_few(spike.past);
+            }
+            _ => {}
+        }
+    }
+
     /// Whether the point at `place` has a match in it, and not only entries of a denominator.
     fn is_match(&self, place: usize) -> bool {
         match self {

@@ -41,6 +41,16 @@ impl<T> Points<T> {
         self.entries.len()
     }
 
+    /// Memory beside itself, in bytes.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<(Timestamp, T)>()
+    }
+
+    /// Gives back memory that is not in use.
+    pub(super) fn shrink(&mut self) {
+        self.entries.shrink_to_fit();
+    }
+
     /// The time of the entry at `place`.
     pub(super) fn time(&self, place: usize) -> Timestamp {
         self.entries[place].0

@@ -47,6 +47,14 @@ pub(in crate::detect) struct Completed {
 }
 
 impl Progress {
+    /// Memory, itself included, in bytes.
+    pub(in crate::detect) fn memory_bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.entries.heap_bytes()
+            + self.ends.heap_bytes()
+            + self.starts.capacity() * size_of::<Start>()
+    }
+
     /// Takes the entries of one time, by the steps that each fulfils; gives the sequence that they complete, if any, and whether
     /// what must not come has come.
     pub(in crate::detect) fn take(

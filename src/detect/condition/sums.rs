@@ -53,7 +53,7 @@ impl Sums {
             sum.entries += added.entries;
         }
         if self.points.len() > POINTS_MAX {
-            self.coarsen(span);
+            self.coarsen(span, RESOLUTION, POINTS_MAX - POINTS_MAX / 4);
         }
     }
 
@@ -94,8 +94,20 @@ impl Sums {
         }
     }
 
-    fn coarsen(&mut self, span: Duration) {
-        let cell = i64::try_from((span / RESOLUTION).as_nanos().max(1)).unwrap_or(i64::MAX);
+    /// Memory beside itself, in bytes.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.points.heap_bytes()
+    }
+
+    /// Takes entries within an eighth of `span` together, for want of memory.
+    pub(super) fn keep_few(&mut self, span: Duration) {
+        self.coarsen(span, RESOLUTION / 16, POINTS_MAX / 16);
+        self.points.shrink();
+    }
+
+    /// Takes entries within one of `cells` parts of `span` together, and lets the oldest go until there are `kept` points.
+    fn coarsen(&mut self, span: Duration, cells: u32, kept: usize) {
+        let cell = i64::try_from((span / cells).as_nanos().max(1)).unwrap_or(i64::MAX);
         let cells: Vec<i64> = self
             .points
             .iter()
@@ -107,7 +119,6 @@ impl Sums {
             // The last point of a cell has all sums of those before it.
             cells.get(place) != Some(&cells[place - 1])
         });
-        let kept = POINTS_MAX - POINTS_MAX / 4;
         if let Some(excess) = self.points.len().checked_sub(kept + 1) {
             let newest_gone = self.points.time(excess);
             self.unknown_through = self.unknown_through.max(Some(newest_gone));

@@ -75,6 +75,23 @@ impl Values {
         }
     }
 
+    /// Memory beside itself, in bytes: a hash map has a byte of its own for each place, and up to an eighth of them free.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let window = self.window.borrow();
+        let places = window.values.0.capacity() * 8 / 7;
+        self.points.heap_bytes() + size_of::<Window>() + places * (size_of::<(u64, u32)>() + 1)
+    }
+
+    /// Keeps as few entries as `threshold` can be decided with.
+    pub(super) fn keep_few(&mut self, threshold: &Threshold, thin: bool) {
+        **self.window.get_mut() = Window::default();
+        if thin {
+            self.thin(threshold.window);
+        }
+        self.points.keep_newest(entries_max(threshold) / 10);
+        self.points.shrink();
+    }
+
     /// Leaves out entries between two of the same value that are less than `window` apart: no window holds only them.
     fn thin(&mut self, window: Duration) {
         let mut next: FxHashMap<u64, Timestamp> = FxHashMap::default();

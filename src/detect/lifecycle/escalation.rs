@@ -51,6 +51,15 @@ impl Escalations {
         self.of == hash_of(rule)
     }
 
+    /// Memory beside itself, in bytes.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let windows = self.counters.iter().map(|counter| match counter {
+            Counter::Window(counted) => counted.heap_bytes(),
+            Counter::Elsewhere | Counter::Marked(_) => 0,
+        });
+        windows.sum::<usize>() + self.counters.capacity() * size_of::<Counter>()
+    }
+
     /// Counts `matches` of one time, with their hits as far as these are kept.
     pub(super) fn count(&mut self, rule: &Rule, at: Timestamp, hits: &[Hit], matches: u64) {
         let mut marks = 0;

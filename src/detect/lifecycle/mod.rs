@@ -8,10 +8,12 @@
 //! - `taking`: what entries mean to the condition of each class.
 //! - `episode`: what is known of one finding. `escalation`: what makes it worse.
 //! - `telling`: when a message is made, and when it is held back.
+//! - `memory`: what a key takes, and how it takes less.
 //! - `parent`: findings that are made of other findings. `sources`: whether what matched goes on.
 
 mod episode;
 mod escalation;
+mod memory;
 mod parent;
 mod sources;
 mod taking;
@@ -80,6 +82,9 @@ pub(super) struct KeyState {
     /// When the key was last touched, as a count of steps: the one longest untouched is evicted first.
     #[serde(skip)]
     pub(super) touched: u64,
+    /// What was last reckoned that it takes in memory, in bytes.
+    #[serde(skip)]
+    pub(super) reckoned: usize,
     /// The timer that is set for it.
     #[serde(skip)]
     pub(super) timer: Option<Timestamp>,
@@ -118,6 +123,7 @@ impl KeyState {
             newest: None,
             joined: Vec::new(),
             touched: 0,
+            reckoned: 0,
             timer: None,
         }
     }

@@ -35,6 +35,11 @@ struct Source {
 }
 
 impl Sources {
+    /// Memory beside itself, in bytes.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.streams.capacity() * size_of::<Source>()
+    }
+
     pub(super) fn last_match(&self) -> Option<Timestamp> {
         self.last_match
     }

@@ -56,6 +56,18 @@ impl Learned {
         }
     }
 
+    /// Memory beside itself, in bytes.
+    pub(super) fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::Steps(progress) => progress.memory_bytes(),
+            Self::Values(known) => known.heap_bytes(),
+            Self::Patterns(patterns) => {
+                patterns.templates.memory_bytes() + patterns.new.capacity() * size_of::<New>()
+            }
+        }
+    }
+
     /// Whether something has begun that is due if nothing more comes.
     pub(super) fn waits(&self) -> bool {
         matches!(self, Self::Steps(progress) if progress.waits())

@@ -27,6 +27,11 @@ pub(super) struct Telling {
 }
 
 impl Telling {
+    /// The recovery that waits for a suppression to end.
+    pub(super) fn owed(&self) -> Option<&Finding> {
+        self.owed.as_deref()
+    }
+
     pub(super) fn until(&self) -> Option<Timestamp> {
         self.until
     }

@@ -4,7 +4,9 @@
 
 mod classes;
 mod recall;
+mod room;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,0 +1,56 @@
+//! What a key takes in memory, and how it takes less.
+
+use super::{Group, KeyState};
+use crate::finding::Finding;
+use crate::hit::Hit;
+use crate::rules::Rule;
+
+/// What is kept about a key elsewhere: its place among the keys of its rule and among those that are idle or open, its name, and a timer.
+const PLACES_BYTES: usize = 440;
+
+/// Texts of a finding beside its evidence: ids, names, condition, query.
+const FINDING_TEXT_BYTES: usize = 2048;
+
+/// A map of labels, and the names and values in it.
+const LABELS_BYTES: usize = 800;
+
+impl KeyState {
+    /// About how much memory it takes, in bytes, with what is kept about it elsewhere; without labels, and the identities of its entries,
+    /// which have bounds of their own. At most a third more than what is allocated, and never less.
+    /// Cost: linear in the lines that it quotes or holds back.
+    pub(in crate::detect) fn memory_bytes(&self) -> usize {
+        let captures = self.captures.iter().flat_map(|(_, captures)| captures);
+        let captures = captures.map(|(name, value)| 32 + name.len() + value.len());
+        let told = self.episode.iter().map(|episode| {
+            size_of_val(&**episode) + episode.told.as_deref().map_or(0, finding_bytes)
+        });
+        size_of::<Self>()
+            + PLACES_BYTES
+            + self.counted.heap_bytes()
+            + self.escalations.heap_bytes()
+            + self.learned.heap_bytes()
+            + self.quotes.heap_bytes()
+            + self.sources.heap_bytes()
+            + captures.sum::<usize>()
+            + told.sum::<usize>()
+            + self.telling.owed().map_or(0, finding_bytes)
+            + self.held_back.iter().map(group_bytes).sum::<usize>()
+    }
+
+    /// Keeps as little as its condition can be decided with, for want of memory. What is counted from now on is "at least".
+    pub(in crate::detect) fn keep_few(&mut self, rule: &Rule) {
+        self.counted.keep_few(&rule.condition);
+        self.quotes.keep_few();
+    }
+}
+
+fn finding_bytes(finding: &Finding) -> usize {
+    let lines = finding.evidence.lines.iter();
+    let lines = lines.map(|line| size_of_val(line) + LABELS_BYTES + line.line.len());
+    size_of::<Finding>() + FINDING_TEXT_BYTES + lines.sum::<usize>()
+}
+
+fn group_bytes(group: &Group) -> usize {
+    let lines = group.matches.iter().map(|hit| hit.line.len());
+    size_of::<Group>() + group.matches.capacity() * size_of::<Hit>() + lines.sum::<usize>()
+}
