@@ -20,12 +20,14 @@ use crate::telemetry::LogFormat;
 
 mod check;
 mod entrance;
+mod memory;
 mod raw;
 mod settings;
 #[cfg(test)]
 mod tests;
 mod written;
 
+pub use memory::Memory;
 pub use raw::{
     RawAccess, RawConfig, RawDetect, RawEvidence, RawGrafana, RawLimits, RawLog, RawNats, Size,
     Span,
@@ -56,6 +58,8 @@ pub struct Config {
     pub nats: Option<Nats>,
     /// Whether findings are written to stdout.
     pub stdout: bool,
+    /// Resident memory that it stays under.
+    pub memory: Memory,
     /// How windows and keys are kept.
     pub detect: Detect,
     /// What a push may cost.
@@ -143,6 +147,12 @@ impl Config {
             &admin,
             raw.insecure_admin.unwrap_or(Self::INSECURE_ADMIN),
         );
+        let memory = check.memory(raw.memory);
+        let detect = check.detect(&raw.detect, memory);
+        let limits = check.limits(&raw.limits, memory);
+        if let Some(problem) = memory.overdrawn(&limits, &detect) {
+            check.wrong("memory", problem);
+        }
         let config = Self {
             listen: check.address("listen", raw.listen, Self::LISTEN),
             admin_listen,
@@ -159,8 +169,9 @@ impl Config {
             },
             stdout: raw.stdout.unwrap_or(nats.is_none()),
             nats,
-            detect: check.detect(&raw.detect),
-            limits: check.limits(&raw.limits),
+            memory,
+            detect,
+            limits,
             outbox_bytes_max: check.size(
                 "outbox_bytes_max",
                 raw.outbox_bytes_max,
@@ -269,6 +280,8 @@ pub struct Detect {
     pub tee_silent_after: Duration,
     /// Keys per rule.
     pub keys_max: u64,
+    /// Memory of the keys of all rules.
+    pub keys_bytes_max: u64,
     /// Remembered entries.
     pub identities_max: u64,
 }
@@ -282,8 +295,10 @@ impl Detect {
     pub const TEE_SILENT_AFTER: Duration = Settings::SILENCE;
     /// As [`Settings::KEYS_MAX`].
     pub const KEYS_MAX: u64 = Settings::KEYS_MAX as u64;
-    /// As [`Settings::IDENTITIES_MAX`].
-    pub const IDENTITIES_MAX: u64 = Settings::IDENTITIES_MAX as u64;
+    /// Their share of [`Memory::DEFAULT`].
+    pub const KEYS_BYTES_MAX: u64 = Memory::DEFAULT.keys();
+    /// Their share of [`Memory::DEFAULT`].
+    pub const IDENTITIES_MAX: u64 = Memory::DEFAULT.identities();
 }
 
 /// What a push may cost.
@@ -312,12 +327,14 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// As [`push::Limits::body_bytes_max`].
-    pub const BODY_BYTES_MAX: u64 = push::Limits::DEFAULT.body_bytes_max as u64;
-    /// As [`push::Limits::decompressed_bytes_max`].
-    pub const DECOMPRESSED_BYTES_MAX: u64 = push::Limits::DEFAULT.decompressed_bytes_max as u64;
-    /// As [`push::Limits::connections_max`].
-    pub const CONNECTIONS_MAX: u64 = push::Limits::DEFAULT.connections_max as u64;
+    /// Its share of [`Memory::DEFAULT`].
+    pub const BODY_BYTES_MAX: u64 =
+        Memory::DEFAULT.body(push::Limits::DEFAULT.body_bytes_max as u64);
+    /// Its share of [`Memory::DEFAULT`].
+    pub const DECOMPRESSED_BYTES_MAX: u64 =
+        Memory::DEFAULT.body(push::Limits::DEFAULT.decompressed_bytes_max as u64);
+    /// Its share of [`Memory::DEFAULT`].
+    pub const CONNECTIONS_MAX: u64 = Memory::DEFAULT.connections();
     /// As [`push::Limits::header_read`].
     pub const HEADER_TIMEOUT: Duration = push::Limits::DEFAULT.header_read;
     /// Half a megabyte a second for the largest body, for clients more patient than Alloy, whose own default is 10 s.
@@ -326,12 +343,12 @@ impl Limits {
     pub const LABELS_BYTES_MAX: u64 = push::Limits::DEFAULT.labels_bytes_max as u64;
     /// As [`push::Limits::line_bytes_max`].
     pub const LINE_BYTES_MAX: u64 = push::Limits::DEFAULT.line_bytes_max as u64;
-    /// As [`push::Limits::bytes_in_flight_max`].
-    pub const IN_FLIGHT_BYTES_MAX: u64 = push::Limits::DEFAULT.bytes_in_flight_max as u64;
+    /// Its share of [`Memory::DEFAULT`].
+    pub const IN_FLIGHT_BYTES_MAX: u64 = Memory::DEFAULT.in_flight();
     /// As [`push::Limits::answer_within`].
     pub const ANSWER_DEADLINE: Duration = push::Limits::DEFAULT.answer_within;
-    /// As [`push::Limits::streams_interned_max`].
-    pub const STREAMS_MAX: u64 = push::Limits::DEFAULT.streams_interned_max as u64;
+    /// Its share of [`Memory::DEFAULT`].
+    pub const STREAMS_MAX: u64 = Memory::DEFAULT.streams();
 }
 
 /// Trommel's own logs.

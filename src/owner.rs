@@ -536,6 +536,7 @@ impl Owner {
         counter!(names::ENTRIES_FUTURE_TOTAL).increment(tally.future);
         counter!(names::KEYS_EVICTED_TOTAL).increment(tally.keys_evicted.values().sum());
         counter!(names::KEYS_REFUSED_TOTAL).increment(tally.keys_refused.values().sum());
+        counter!(names::KEYS_CUT_TOTAL).increment(tally.keys_cut.values().sum());
         counter!(names::IDENTITIES_EVICTED_TOTAL).increment(tally.identities_evicted);
         counter!(names::TENANTS_REFUSED_TOTAL).increment(tally.tenants_refused);
     }
@@ -543,6 +544,7 @@ impl Owner {
     fn measure(&self) {
         let sizes = self.detector.sizes();
         gauge!(names::KEYS).set(sizes.keys as f64);
+        gauge!(names::KEYS_BYTES).set(sizes.keys_bytes as f64);
         gauge!(names::IDENTITIES).set(sizes.identities as f64);
         for (severity, open) in sizes.open {
             gauge!(names::FINDINGS_OPEN, "severity" => severity.to_string()).set(open as f64);

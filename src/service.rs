@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 
 use crate::access::{self, Gate, Listener};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Memory};
 use crate::detect::Detector;
 use crate::finding::MessageSettings;
 use crate::inspector::Inspection;
@@ -24,7 +24,7 @@ use crate::publish::{
     NatsError, NatsSettings, Outbox, OutboxRequest, Recall, Status, publish_to_writer,
     recall_and_publish_to_nats,
 };
-use crate::push::{Limits, Phase, Pressure, Server};
+use crate::push::{ENTRY_BYTES, Limits, Phase, Pressure, Server};
 use crate::record::{self, Store, StoreError};
 use crate::reload::{
     Beginning, Reached, Reloader, Reloads, Status as ReloadStatus, detect_settings, redactor,
@@ -210,7 +210,7 @@ impl Service {
 
         let inspection = Inspection::new(scanner, Arc::clone(&selected), Arc::clone(&clock));
         let server = Server::new(
-            push_limits(&config.limits),
+            push_limits(&config.limits, config.memory),
             inspection.inspector(),
             submissions,
             pressure,
@@ -430,8 +430,11 @@ async fn tell_unselected(
     }
 }
 
-fn push_limits(limits: &config::Limits) -> Limits {
+fn push_limits(limits: &config::Limits, memory: Memory) -> Limits {
     Limits {
+        // So that the index of one request fits into the half of what may be in flight.
+        entries_max: count(limits.in_flight_bytes_max / 2) / ENTRY_BYTES,
+        kept_bytes_max: count(memory.kept()),
         body_bytes_max: count(limits.body_bytes_max),
         decompressed_bytes_max: count(limits.decompressed_bytes_max),
         labels_bytes_max: count(limits.labels_bytes_max),

@@ -136,8 +136,10 @@ metrics! {
 
     DUPLICATES_TOTAL = "trommel_duplicates_total", Counter, [], "Matches that were not counted because the same entry had been.";
     KEYS = "trommel_keys", Gauge, [], "Keys with a window or an open finding.";
-    KEYS_EVICTED_TOTAL = "trommel_keys_evicted_total", Counter, [], "Keys forgotten because keys_max was reached.";
-    KEYS_REFUSED_TOTAL = "trommel_keys_refused_total", Counter, [], "Matches that were not counted because all keys_max keys were open.";
+    KEYS_BYTES = "trommel_keys_bytes", Gauge, [], "About what keys take in memory.";
+    KEYS_EVICTED_TOTAL = "trommel_keys_evicted_total", Counter, [], "Keys forgotten because keys_max or keys_bytes_max was reached.";
+    KEYS_REFUSED_TOTAL = "trommel_keys_refused_total", Counter, [], "Matches that were not counted because all keys were open that there is room for.";
+    KEYS_CUT_TOTAL = "trommel_keys_cut_total", Counter, [], "Times that an open finding came to keep less of its window because keys_bytes_max was reached.";
     TENANTS_REFUSED_TOTAL = "trommel_tenants_refused_total", Counter, [], "Batches that decided nothing because there were too many tenants.";
     IDENTITIES = "trommel_identities", Gauge, [], "Entries remembered in order to know repeats.";
     IDENTITIES_EVICTED_TOTAL = "trommel_identities_evicted_total", Counter, [], "Entries forgotten early because identities_max was reached.";

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::raw::{RawDetect, RawGrafana, RawLimits, RawLog, RawNats, Size, Span};
-use super::{Config, Detect, Limits, Log, Nats};
+use super::{Config, Detect, Limits, Log, Memory, Nats};
 use crate::finding::Grafana;
 use crate::publish::Tls;
+use crate::push;
 use crate::rules::{Exclusion, Pattern};
 use crate::telemetry::check_log_filter;
 use crate::time::format_duration;
@@ -198,7 +199,12 @@ impl Check {
         })
     }
 
-    pub(super) fn detect(&mut self, raw: &RawDetect) -> Detect {
+    pub(super) fn memory(&mut self, value: Option<Size>) -> Memory {
+        let (least, most) = (Memory::MIN.0, Memory::MAX.0);
+        Memory(self.size("memory", value, Memory::DEFAULT.0, least..=most))
+    }
+
+    pub(super) fn detect(&mut self, raw: &RawDetect, memory: Memory) -> Detect {
         const HOUR_MS: u64 = 3_600_000;
         let detect = Detect {
             late_by: self.span("detect.late_by", raw.late_by, Detect::LATE_BY, 0..=HOUR_MS),
@@ -220,10 +226,16 @@ impl Check {
                 Detect::KEYS_MAX,
                 1..=1_000_000,
             ),
+            keys_bytes_max: self.size(
+                "detect.keys_bytes_max",
+                raw.keys_bytes_max,
+                memory.keys(),
+                1 << 20..=1 << 40,
+            ),
             identities_max: self.count(
                 "detect.identities_max",
                 raw.identities_max,
-                Detect::IDENTITIES_MAX,
+                memory.identities(),
                 1000..=100_000_000,
             ),
         };
@@ -240,25 +252,25 @@ impl Check {
         detect
     }
 
-    pub(super) fn limits(&mut self, raw: &RawLimits) -> Limits {
+    pub(super) fn limits(&mut self, raw: &RawLimits, memory: Memory) -> Limits {
         let limits = Limits {
             body_bytes_max: self.size(
                 "limits.body_bytes_max",
                 raw.body_bytes_max,
-                Limits::BODY_BYTES_MAX,
+                memory.body(push::Limits::DEFAULT.body_bytes_max as u64),
                 1 << 10..=1 << 30,
             ),
             // A batch's places are 32-bit numbers.
             decompressed_bytes_max: self.size(
                 "limits.decompressed_bytes_max",
                 raw.decompressed_bytes_max,
-                Limits::DECOMPRESSED_BYTES_MAX,
+                memory.body(push::Limits::DEFAULT.decompressed_bytes_max as u64),
                 1 << 10..=2 << 30,
             ),
             connections_max: self.count(
                 "limits.connections_max",
                 raw.connections_max,
-                Limits::CONNECTIONS_MAX,
+                memory.connections(),
                 1..=1_000_000,
             ),
             header_timeout: self.span(
@@ -288,7 +300,7 @@ impl Check {
             in_flight_bytes_max: self.size(
                 "limits.in_flight_bytes_max",
                 raw.in_flight_bytes_max,
-                Limits::IN_FLIGHT_BYTES_MAX,
+                memory.in_flight(),
                 1 << 10..=64 << 30,
             ),
             answer_deadline: self.span(
@@ -300,7 +312,7 @@ impl Check {
             streams_max: self.count(
                 "limits.streams_max",
                 raw.streams_max,
-                Limits::STREAMS_MAX,
+                memory.streams(),
                 1..=10_000_000,
             ),
         };

@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Config, Detect, Limits, Log, Nats};
+use super::{Config, Detect, Limits, Log, Memory, Nats};
 use crate::publish::Create;
 use crate::record;
 use crate::telemetry::LogFormat;
@@ -59,6 +59,9 @@ pub struct RawConfig {
     pub nats: RawNats,
     /// Whether findings are written to stdout, one CloudEvent per line. Unless set, they are when `nats.url` is not.
     pub stdout: Option<bool>,
+    /// Resident memory that trommel stays under, with a data directory. Defaults of limits are shares of it; those given must fit into it together.
+    #[schemars(extend("default" = Size(Memory::DEFAULT.0)))]
+    pub memory: Option<Size>,
     /// How windows and keys are kept.
     #[serde(deserialize_with = "or_default")]
     pub detect: RawDetect,
@@ -158,7 +161,10 @@ pub struct RawDetect {
     /// Keys kept per rule. Beyond it the one that is longest untouched and not open is forgotten.
     #[schemars(extend("default" = Detect::KEYS_MAX))]
     pub keys_max: Option<u64>,
-    /// Entries remembered in order to know repeats, some 32 bytes each. Beyond it the oldest are forgotten.
+    /// Memory of the keys of all rules together, by default a share of `memory`. Beyond it the rule whose keys take most forgets those longest untouched; open ones keep less of their windows.
+    #[schemars(extend("default" = Size(Detect::KEYS_BYTES_MAX)))]
+    pub keys_bytes_max: Option<Size>,
+    /// Entries remembered in order to know repeats, some 20 bytes each, by default a share of `memory`. Beyond it the oldest are forgotten.
     #[schemars(extend("default" = Detect::IDENTITIES_MAX))]
     pub identities_max: Option<u64>,
 }
@@ -167,13 +173,13 @@ pub struct RawDetect {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawLimits {
-    /// Size of a request's body as sent. A larger one is answered 413.
+    /// Size of a request's body as sent, by default a share of `memory`. A larger one is answered 413.
     #[schemars(extend("default" = Size(Limits::BODY_BYTES_MAX)))]
     pub body_bytes_max: Option<Size>,
-    /// Size of a request's body when decompressed. A larger one is answered 413.
+    /// Size of a request's body when decompressed, by default a share of `memory`. A larger one is answered 413.
     #[schemars(extend("default" = Size(Limits::DECOMPRESSED_BYTES_MAX)))]
     pub decompressed_bytes_max: Option<Size>,
-    /// Open connections to the push listener. Further ones are closed at once.
+    /// Open connections to the push listener, by default a share of `memory`. Further ones are closed at once.
     #[schemars(extend("default" = Limits::CONNECTIONS_MAX))]
     pub connections_max: Option<u64>,
     /// Time for a request's headers to arrive.
@@ -188,13 +194,13 @@ pub struct RawLimits {
     /// How much of a line is inspected.
     #[schemars(extend("default" = Size(Limits::LINE_BYTES_MAX)))]
     pub line_bytes_max: Option<Size>,
-    /// Size of all requests that are being worked on. Beyond it requests are answered 204 uninspected, and counted as shed.
+    /// Size of all requests that are being worked on, by default a share of `memory`. Beyond it requests are answered 204 uninspected, and counted as shed.
     #[schemars(extend("default" = Size(Limits::IN_FLIGHT_BYTES_MAX)))]
     pub in_flight_bytes_max: Option<Size>,
     /// Time after which a request is answered 204 whether or not its effect is on disk. Raising it can hold back Loki's own logs.
     #[schemars(extend("default" = Span(Limits::ANSWER_DEADLINE)))]
     pub answer_deadline: Option<Span>,
-    /// Label sets remembered so that they are read only once.
+    /// Label sets remembered so that they are read only once, some 512 bytes each, by default a share of `memory`.
     #[schemars(extend("default" = Limits::STREAMS_MAX))]
     pub streams_max: Option<u64>,
 }

@@ -32,7 +32,7 @@ fn a_file_with_nothing_in_it_means_the_defaults() {
     ] {
         let config = load(yaml, &[], &RawConfig::default()).expect("fine");
         assert_eq!(config.listen, Config::LISTEN, "{yaml:?}");
-        assert_eq!(config.limits.body_bytes_max, 16 << 20, "{yaml:?}");
+        assert_eq!(config.limits.body_bytes_max, 4 << 20, "{yaml:?}");
         assert!(config.stdout && config.nats.is_none(), "{yaml:?}");
     }
 }
@@ -143,7 +143,8 @@ fn the_table_holds_every_key() {
         builtin TROMMEL_BUILTIN true
         cluster TROMMEL_CLUSTER default
         data TROMMEL_DATA -
-        detect.identities_max TROMMEL_DETECT_IDENTITIES_MAX 500000
+        detect.identities_max TROMMEL_DETECT_IDENTITIES_MAX 356000
+        detect.keys_bytes_max TROMMEL_DETECT_KEYS_BYTES_MAX 13MiB
         detect.keys_max TROMMEL_DETECT_KEYS_MAX 10000
         detect.late_by TROMMEL_DETECT_LATE_BY 10s
         detect.max_age TROMMEL_DETECT_MAX_AGE 1h
@@ -157,18 +158,19 @@ fn the_table_holds_every_key() {
         insecure_admin TROMMEL_INSECURE_ADMIN false
         instance TROMMEL_INSTANCE default
         limits.answer_deadline TROMMEL_LIMITS_ANSWER_DEADLINE 500ms
-        limits.body_bytes_max TROMMEL_LIMITS_BODY_BYTES_MAX 16MiB
+        limits.body_bytes_max TROMMEL_LIMITS_BODY_BYTES_MAX 4MiB
         limits.body_timeout TROMMEL_LIMITS_BODY_TIMEOUT 30s
-        limits.connections_max TROMMEL_LIMITS_CONNECTIONS_MAX 1024
-        limits.decompressed_bytes_max TROMMEL_LIMITS_DECOMPRESSED_BYTES_MAX 64MiB
+        limits.connections_max TROMMEL_LIMITS_CONNECTIONS_MAX 270
+        limits.decompressed_bytes_max TROMMEL_LIMITS_DECOMPRESSED_BYTES_MAX 4MiB
         limits.header_timeout TROMMEL_LIMITS_HEADER_TIMEOUT 10s
-        limits.in_flight_bytes_max TROMMEL_LIMITS_IN_FLIGHT_BYTES_MAX 64MiB
+        limits.in_flight_bytes_max TROMMEL_LIMITS_IN_FLIGHT_BYTES_MAX 16MiB
         limits.labels_bytes_max TROMMEL_LIMITS_LABELS_BYTES_MAX 16KiB
         limits.line_bytes_max TROMMEL_LIMITS_LINE_BYTES_MAX 256KiB
-        limits.streams_max TROMMEL_LIMITS_STREAMS_MAX 65536
+        limits.streams_max TROMMEL_LIMITS_STREAMS_MAX 19000
         listen TROMMEL_LISTEN 127.0.0.1:3101
         log.format TROMMEL_LOG_FORMAT auto
         log.level TROMMEL_LOG info
+        memory TROMMEL_MEMORY 96MiB
         nats.ca_file TROMMEL_NATS_CA_FILE -
         nats.cert_file TROMMEL_NATS_CERT_FILE -
         nats.create TROMMEL_NATS_CREATE if_missing
@@ -225,6 +227,33 @@ fn the_schema_describes_the_file() {
 }
 
 #[test]
+fn what_is_allowed_together_fits_into_memory() {
+    let shares = |yaml| {
+        let config = load(yaml, &[], &RawConfig::default()).expect("fine");
+        let (limits, detect) = (config.limits, config.detect);
+        (
+            limits.in_flight_bytes_max >> 20,
+            limits.body_bytes_max >> 20,
+            detect.keys_bytes_max >> 20,
+            limits.streams_max,
+        )
+    };
+    assert_eq!(shares(""), (16, 4, 13, 19_000));
+    assert_eq!(shares("memory: 64MiB"), (8, 2, 7, 10_000));
+    assert_eq!(shares("memory: 1GiB"), (248, 16, 199, 291_000));
+    refused(
+        "memory: 63MiB\n",
+        &[],
+        expect!["memory: 63MiB is not between 64MiB and 1024GiB"],
+    );
+    refused(
+        "limits: {in_flight_bytes_max: 64MiB, connections_max: 2000}\n",
+        &[],
+        expect!["memory: 96MiB is less than the 163MiB that are allowed together: trommel itself 28MiB, buffers 10MiB, limits.in_flight_bytes_max 64MiB, limits.connections_max 32MiB, limits.streams_max 10MiB, detect.identities_max 7MiB, detect.keys_bytes_max 13MiB; raise it, or lower one of these"],
+    );
+}
+
+#[test]
 fn what_is_no_setting_is_refused_with_its_place() {
     refused(
         "cluster: a\nlimits:\n  body_byte_max: 1\n",
@@ -237,7 +266,7 @@ fn what_is_no_setting_is_refused_with_its_place() {
         "cluster: a\nclustr: b\n",
         &[],
         expect![
-            "trommel.yaml:2:1: unknown field `clustr`, expected one of listen, admin_listen, push, admin, insecure_admin, data, rules, builtin, environment, cluster, instance, nats, stdout, detect, limits, outbox_bytes_max, shutdown_delay, evidence, exclude, grafana, log, reload_interval"
+            "trommel.yaml:2:1: unknown field `clustr`, expected one of listen, admin_listen, push, admin, insecure_admin, data, rules, builtin, environment, cluster, instance, nats, stdout, memory, detect, limits, outbox_bytes_max, shutdown_delay, evidence, exclude, grafana, log, reload_interval"
         ],
     );
     refused(
@@ -342,14 +371,14 @@ log: {level: loud=loud}
             nats.subject_prefix: `ops.*` is no subject: words without blanks or wildcards, separated by `.`
             nats.url: every server must be written as nats://host:port or tls://host:port
             nats.url: holds a user or a token; write them to a file for nats.creds, nats.nkey_file, nats.token_file or nats.password_file
-            cluster: `my cluster` is not 1 to 64 letters, digits, `.`, `_` or `-`
-            instance: `` is not 1 to 64 letters, digits, `.`, `_` or `-`
-            grafana.datasource: missing: a link needs the uid of the Loki data source beside grafana.url
             detect.keys_max: 0 is not between 1 and 1000000
             detect.late_by: 2m is more than detect.max_age, 1m
             limits.body_bytes_max: 1B is not between 1KiB and 1GiB
             limits.answer_deadline: 1m is not between 10ms and 30s
-            limits.in_flight_bytes_max: 64MiB is less than limits.decompressed_bytes_max, 1GiB: such a request would never be inspected
+            limits.in_flight_bytes_max: 16MiB is less than limits.decompressed_bytes_max, 1GiB: such a request would never be inspected
+            cluster: `my cluster` is not 1 to 64 letters, digits, `.`, `_` or `-`
+            instance: `` is not 1 to 64 letters, digits, `.`, `_` or `-`
+            grafana.datasource: missing: a link needs the uid of the Loki data source beside grafana.url
             outbox_bytes_max: 10B is not between 1MiB and 64GiB
             evidence.redact: `(`: unclosed group: `(`
             log.level: `loud=loud`: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5"#]],
@@ -397,7 +426,8 @@ cluster: a
 instance: b
 nats: {url: "nats://host:4222", stream: OPS, subject_prefix: ops.findings, create: never, read_back: 1s, creds: /a.creds, nkey_file: /a.nk, token_file: /t, username: ops, password_file: /p, ca_file: /ca.crt, cert_file: /c.crt, key_file: /c.key}
 stdout: false
-detect: {late_by: 10s, max_age: 1h, tee_silent_after: 5m, keys_max: 100, identities_max: 1000}
+memory: 128MiB
+detect: {late_by: 10s, max_age: 1h, tee_silent_after: 5m, keys_max: 100, keys_bytes_max: 10MiB, identities_max: 1000}
 limits:
   body_bytes_max: 16MiB
   decompressed_bytes_max: 16777216

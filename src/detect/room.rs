@@ -73,7 +73,10 @@ impl Detector {
         key.keep_few(self.rules.rule(at.rule));
         let before = self.keys_bytes;
         self.reckon(at);
-        self.tally.keys_cut += u64::from(self.keys_bytes < before);
+        if self.keys_bytes < before {
+            let name = Arc::clone(&self.states[at.rule.0 as usize].name);
+            *self.tally.keys_cut.entry(name).or_default() += 1;
+        }
     }
 
     /// Frees memory until `bytes` more may be taken; false if what is left is open.

@@ -38,7 +38,7 @@ impl Settings {
     /// Default of `keys_max`: more things wrong at once, under one rule, than anybody looks at.
     pub const KEYS_MAX: usize = 10_000;
     /// Default of `keys_bytes_max`: some 12 000 keys with a match or two, or 1500 open findings.
-    pub const KEYS_BYTES_MAX: usize = 14 << 20;
+    pub const KEYS_BYTES_MAX: usize = 13 << 20;
     /// Default of `identities_max`, at most 10 MB: a hundred matches a second for more than an hour.
     pub const IDENTITIES_MAX: usize = 500_000;
 
@@ -89,8 +89,8 @@ pub struct Tally {
     pub keys_evicted: BTreeMap<Arc<str>, u64>,
     /// Matches of new keys refused because all were open, by rule id.
     pub keys_refused: BTreeMap<Arc<str>, u64>,
-    /// Open findings that keep less of their windows, for want of memory; each time that it is so.
-    pub keys_cut: u64,
+    /// How often an open finding came to keep less of its window, for want of memory, by rule id.
+    pub keys_cut: BTreeMap<Arc<str>, u64>,
     /// Identities forgotten before their time.
     pub identities_evicted: u64,
     /// Batches of tenants beyond the bound, which decided nothing.

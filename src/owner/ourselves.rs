@@ -34,8 +34,8 @@ pub(super) struct Ourselves {
     started: Timestamp,
     /// Entries from the future, and how far the furthest was.
     future: (u64, Duration),
-    /// Keys that were forgotten and matches that were not counted, by rule.
-    crowded: BTreeMap<Arc<str>, [u64; 2]>,
+    /// Keys that were forgotten, matches that were not counted, and open findings that were cut, by rule.
+    crowded: BTreeMap<Arc<str>, [u64; 3]>,
     /// Messages dropped from the outbox.
     pub(super) dropped: Dropped,
     /// Messages dropped while they waited for a disk that takes nothing.
@@ -104,7 +104,7 @@ impl Ourselves {
     pub(super) fn note(&mut self, tally: &Tally) {
         self.future.0 += tally.future;
         self.future.1 = self.future.1.max(tally.future_most);
-        for (place, keys) in [&tally.keys_evicted, &tally.keys_refused]
+        for (place, keys) in [&tally.keys_evicted, &tally.keys_refused, &tally.keys_cut]
             .into_iter()
             .enumerate()
         {
@@ -259,7 +259,7 @@ impl Owner {
             let line = format!("{future} entries, the furthest by {most}");
             self.say(CLOCK_SKEW, now, Said::that(line));
         }
-        for (rule, [evicted, refused]) in std::mem::take(&mut self.ourselves.crowded) {
+        for (rule, [evicted, refused, cut]) in std::mem::take(&mut self.ourselves.crowded) {
             // Of rules about ourselves that would go on for ever.
             if self
                 .detector
@@ -268,7 +268,7 @@ impl Owner {
                 .is_some_and(|(_, rule)| !rule.is_own())
             {
                 let line = format!(
-                    "{rule}: {evicted} keys were forgotten, {refused} matches of new keys were not counted"
+                    "{rule}: {evicted} keys were forgotten, {refused} matches of new keys were not counted, {cut} times an open finding kept less of its window"
                 );
                 let said = Said {
                     key: [Box::from(&*rule)].into(),

@@ -24,7 +24,7 @@ const METADATA_PER_ENTRY: usize = 4;
 
 /// What an entry and a pair of metadata cost beside their text: their places, of which a growing vector may have twice as many, and
 /// the entry's time, which goes on to the owner and is sorted there.
-const ENTRY_BYTES: usize = 2 * size_of::<Entry>() + 2 * size_of::<Timestamp>();
+pub(crate) const ENTRY_BYTES: usize = 2 * size_of::<Entry>() + 2 * size_of::<Timestamp>();
 const PAIR_BYTES: usize = 2 * size_of::<(Span, Span)>();
 
 /// How much of that is nobody's: a usual batch of Alloy's has some thousands of entries. Beyond it as much again is asked for each

@@ -11,7 +11,7 @@ use crate::batch::{Labels, Stream};
 /// Parsed label sets by tenant and label bytes as sent; shared by all workers, because memory matters more here than the
 /// short lock that some twenty lookups a request take.
 ///
-/// Holds at most `streams_max` streams and 64 MiB of label text. They stand in two generations: a new stream goes into
+/// Holds at most `streams_max` streams, and 256 bytes of label text for each of these. They stand in two generations: a new stream goes into
 /// the young one, and when that is half of the bound, the old one is forgotten and the young one is old. A stream in use
 /// moves back into the young one, so only those unused for long are lost; they are parsed anew, and counted. It never fails.
 #[derive(Debug)]
@@ -21,8 +21,8 @@ pub struct Interner {
     forgotten: AtomicU64,
 }
 
-/// Label text held in both generations together; a stream costs about twice its text.
-const TEXT_BYTES_MAX: usize = 64 << 20;
+/// Label text held in both generations together, for each stream that may be; a stream costs about twice its text.
+const TEXT_BYTES_EACH: usize = 256;
 
 /// How label bytes are written. The same bytes may mean different labels as a label string and as JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -120,7 +120,7 @@ impl Interner {
         generations.young_bytes += known.raw.len();
         generations.young.insert(place, known);
         if generations.young.len() >= self.streams_max / 2
-            || generations.young_bytes >= TEXT_BYTES_MAX / 2
+            || generations.young_bytes >= self.streams_max.saturating_mul(TEXT_BYTES_EACH) / 2
         {
             generations.young_bytes = 0;
             let young = std::mem::take(&mut generations.young);

@@ -34,11 +34,16 @@ pub struct Limits {
     /// A request that finds no room within [`Limits::answer_within`] is discarded, answered 204 and counted as shed.
     /// One that alone needs more than a half may take all of that half.
     pub bytes_in_flight_max: usize,
+    /// Memory kept between requests for decoding and for bodies, half each.
+    pub kept_bytes_max: usize,
 }
 
 impl Limits {
     /// Most bytes a block may have whatever is configured: a batch indexes its block with 32 bits.
     pub const BLOCK_BYTES_CEILING: usize = u32::MAX as usize;
+
+    /// Most bytes hyper reads ahead on one connection, header and body; headers longer than this get 431. Not in the budget.
+    pub const READ_AHEAD_BYTES_MAX: usize = 16 << 10;
 
     /// What holds unless it is configured otherwise.
     pub const DEFAULT: Self = Self {
@@ -64,6 +69,8 @@ impl Limits {
         // Alloy's endpoints wait for one another: a slow answer here is delay in Loki.
         answer_within: Duration::from_millis(500),
         bytes_in_flight_max: 64 << 20,
+        // Both workers of a small pod, each with a few usual batches' worth; measured batches of Alloy need 3 MiB.
+        kept_bytes_max: 32 << 20,
     };
 }
 

@@ -24,6 +24,7 @@ mod receive;
 pub mod server;
 
 pub use decode::{DecodeError, Encoded, Form, Notes, Scratch};
+pub(crate) use fill::ENTRY_BYTES;
 pub use inspect::Inspect;
 pub use interner::Interner;
 pub use json::JsonError;

@@ -127,13 +127,6 @@ pub struct Server {
     inspect: RwLock<Arc<dyn Inspect>>,
 }
 
-/// Memory kept between requests for decoding, and as much for bodies: enough for both workers of a small pod, each with a few usual
-/// batches' worth; measured batches of Alloy need 3 MiB.
-const KEPT_BYTES_MAX: usize = 16 << 20;
-
-/// Most bytes hyper reads ahead on one connection, header and body; headers longer than this get 431. Not in the budget.
-const READ_AHEAD_BYTES_MAX: usize = 64 << 10;
-
 /// Rest after a connection could not be accepted, for want of file descriptors mostly: trying at once would only spin.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
@@ -153,8 +146,8 @@ impl Server {
             room_for_bodies: Budget::new(limits.bytes_in_flight_max / 2),
             room_for_blocks: Budget::new(limits.bytes_in_flight_max / 2),
             turns: Semaphore::new(available_parallelism().map_or(1, NonZeroUsize::get)),
-            scratches: Pool::new(KEPT_BYTES_MAX),
-            bodies: Pool::new(KEPT_BYTES_MAX),
+            scratches: Pool::new(limits.kept_bytes_max / 2),
+            bodies: Pool::new(limits.kept_bytes_max / 2),
             limits,
             owner,
             pressure,
@@ -269,7 +262,7 @@ impl Server {
         // client that has gone meanwhile, which would otherwise be dropped half way, uncounted.
         http.header_read_timeout(None)
             .half_close(true)
-            .max_buf_size(READ_AHEAD_BYTES_MAX);
+            .max_buf_size(Limits::READ_AHEAD_BYTES_MAX);
         let connection = http.serve_connection(TokioIo::new(io), service);
         tokio::pin!(connection);
         let ended = tokio::select! {

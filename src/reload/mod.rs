@@ -505,6 +505,7 @@ pub fn detect_settings(config: &Config) -> Settings {
         silence: Some(detect.tee_silent_after),
         // What does not fit into memory is no bound.
         keys_max: usize::try_from(detect.keys_max).unwrap_or(usize::MAX),
+        keys_bytes_max: usize::try_from(detect.keys_bytes_max).unwrap_or(usize::MAX),
         identities_max: usize::try_from(detect.identities_max).unwrap_or(usize::MAX),
         ..Settings::live(config.origin.clone())
     }

@@ -188,6 +188,7 @@ mod tests {
             ("detect.", r#"{"detect": {"max_age": "9h"}}"#),
             ("detect.", r#"{"detect": {"tee_silent_after": "1m"}}"#),
             ("detect.", r#"{"detect": {"keys_max": 7}}"#),
+            ("detect.", r#"{"detect": {"keys_bytes_max": "7MiB"}}"#),
             ("detect.", r#"{"detect": {"identities_max": 7000}}"#),
             ("evidence.redact", r#"{"evidence": {"redact": ["x+"]}}"#),
             (

@@ -101,9 +101,10 @@ pub(super) fn all() -> Vec<Rule> {
             ..happens(
                 KEYS_EVICTED,
                 "a rule has too many keys",
-                "A rule has come to the most keys that it may have (`keys_max`). Those longest untouched were forgotten with what was counted for \
-                 them, or, where a finding is open for each, matches of others were not counted. A name in the rule's `by` has more values than \
-                 was thought; take it out, or raise `keys_max`.",
+                "A rule has come to the most keys that it may have (`keys_max`), or keys of all rules to the memory that they may take \
+                 (`keys_bytes_max`) and this rule's take most. Those longest untouched were forgotten with what was counted for \
+                 them, or, where a finding is open for each, matches of others were not counted, and open findings keep less of their windows. A name in the rule's `by` has more values than \
+                 was thought; take it out, or raise `keys_max` or `memory`.",
                 "a rule has more keys than it may: ",
                 true,
             )

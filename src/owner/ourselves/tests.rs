@@ -345,7 +345,7 @@ async fn a_rule_that_has_too_many_keys_is_named_with_how_many() {
         assert_eq!(observed["subject"], "trommel_keys_evicted{rule=many}");
         assert_eq!(
             summary(&observed),
-            "a rule has more keys than it may: many: 0 keys were forgotten, 3 matches of new keys were not counted"
+            "a rule has more keys than it may: many: 0 keys were forgotten, 3 matches of new keys were not counted, 0 times an open finding kept less of its window"
         );
         around.at(700);
         around.push();
