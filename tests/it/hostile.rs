@@ -197,8 +197,9 @@ fn pipelined_requests_are_answered_one_by_one_in_their_order() {
 
 #[test]
 fn whatever_is_sent_gets_a_clear_status_and_leaves_nothing_behind() {
+    // Room for the largest of them, so that they are refused for what they are.
     let trommel = Setup::new(RULES)
-        .with_settings(TIMEOUTS)
+        .with_settings(&format!("memory: 1GiB\n{TIMEOUTS}"))
         .giving_memory_back()
         .start();
     let witness = Witness::start(&trommel);
