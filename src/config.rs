@@ -66,6 +66,10 @@ pub struct Config {
     pub limits: Limits,
     /// Size of waiting messages.
     pub outbox_bytes_max: u64,
+    /// Size of findings and their timelines.
+    pub history_bytes_max: u64,
+    /// How long findings that are over are kept.
+    pub history_max_age: Duration,
     /// How long pushes are answered after SIGTERM.
     pub shutdown_delay: Duration,
     /// What is redacted beside the built-in patterns.
@@ -177,6 +181,18 @@ impl Config {
                 raw.outbox_bytes_max,
                 record::Limits::OUTBOX_BYTES_MAX,
                 1 << 20..=64 << 30,
+            ),
+            history_bytes_max: check.size(
+                "history_bytes_max",
+                raw.history_bytes_max,
+                record::Limits::HISTORY_BYTES_MAX,
+                1 << 16..=64 << 30,
+            ),
+            history_max_age: check.span(
+                "history_max_age",
+                raw.history_max_age,
+                record::Limits::HISTORY_MAX_AGE,
+                3_600_000..=10 * 365 * 24 * 3_600_000,
             ),
             shutdown_delay: check.span(
                 "shutdown_delay",

@@ -13,15 +13,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
 use crate::detect::{Changes, Detector, RestoreError, Saved, Settings};
-use crate::finding::{Finding, Kind, Message, MessageSettings, Origin, Redactor, State};
+use crate::finding::{Finding, Kind, Message, MessageSettings, Origin, Outline, Redactor, State};
 use crate::hit::{Generation, Scanned};
 use crate::publish::{OutboxRequest, Pending, Recalled, Status};
 use crate::push::{Pressure, Submission};
-use crate::record::{Commit, FindingFilter, FindingRow, NewMessage, OutboxRow, Store, StoreError};
+use crate::record::{Commit, FindingRow, NewMessage, OutboxRow, Store, StoreError, Told};
 use crate::rules::RuleSet;
 use crate::telemetry as names;
 use crate::time::{Timestamp, WallClock};
-use crate::web::FindingsQuery;
+use crate::web::Question;
 
 mod ourselves;
 
@@ -29,6 +29,9 @@ use ourselves::Ourselves;
 
 /// How often the owner looks up without being asked: timers that only wall time lets pass, findings about ourselves, gauges.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How often findings that are long over are forgotten.
+const LOOK_BACK_EVERY: Duration = Duration::from_secs(3600);
 
 /// Most requests that share one commit: what waits while one `fsync` runs is far below it.
 const GROUP_MAX: usize = 256;
@@ -65,6 +68,8 @@ pub struct Owner {
     /// Whether there was no state to begin with.
     knows_nothing: bool,
     last_tick: Timestamp,
+    /// When findings that are long over were last forgotten.
+    looked_back: Timestamp,
     /// How many publishers have to send a message before it is forgotten.
     publishers: usize,
     acks: HashMap<i64, usize>,
@@ -78,7 +83,7 @@ pub struct Inbox {
     /// Scanned requests.
     pub submissions: mpsc::Receiver<Submission>,
     /// Questions about findings.
-    pub questions: mpsc::Receiver<FindingsQuery>,
+    pub questions: mpsc::Receiver<Question>,
     /// What publishers want.
     pub outbox: mpsc::Receiver<OutboxRequest>,
     /// Other rules and settings, and word of refused ones.
@@ -193,6 +198,7 @@ impl Owner {
             knows_nothing,
             ourselves: Ourselves::new(last_tick),
             last_tick,
+            looked_back: Timestamp::MIN,
             publishers,
             acks: HashMap::new(),
             waiting: Commit::default(),
@@ -371,30 +377,43 @@ impl Owner {
         self.tell_of_ourselves(now);
         self.detector.tick(now);
         self.measure();
+        if now.since(self.looked_back) >= LOOK_BACK_EVERY {
+            self.waiting.forget_findings_before = Some(self.store.remembers_from(now));
+            self.looked_back = now;
+        }
         self.last_tick = now;
     }
 
-    fn answer(&self, question: FindingsQuery) {
-        let FindingFilter { state, limit } = question.filter;
-        match self.store.findings(question.filter) {
-            Ok(mut rows) => {
-                // What the disk does not take is the case nevertheless.
-                let newer = &self.waiting.findings;
+    fn answer(&self, question: Question) {
+        // What the disk does not take is the case nevertheless.
+        let newer = &self.waiting.findings;
+        let answered = match question {
+            Question::Findings { filter, reply } => self.store.findings(&filter).map(|mut rows| {
                 if !newer.is_empty() {
                     rows.retain(|row| newer.iter().all(|it| it.finding_id != row.finding_id));
-                    let asked = newer
-                        .iter()
-                        .filter(|row| state.is_none_or(|it| it == row.state));
-                    rows.extend(asked.cloned());
-                    rows.sort_by(|a, b| {
-                        (b.changed_at, &b.finding_id).cmp(&(a.changed_at, &a.finding_id))
-                    });
-                    rows.truncate(limit);
+                    rows.extend(newer.iter().filter(|row| filter.takes(row)).cloned());
+                    rows.sort_by(|a, b| b.place().cmp(&a.place()));
+                    rows.truncate(filter.limit);
                 }
                 // Who asked may have gone.
-                drop(question.reply.send(rows));
-            }
-            Err(error) => error!(%error, "findings cannot be read"),
+                drop(reply.send(rows));
+            }),
+            Question::Finding { finding_id, reply } => self.store.told(&finding_id).map(|told| {
+                let newer = newer.iter().find(|row| row.finding_id == finding_id);
+                let told = match (told, newer) {
+                    (told, None) => told,
+                    (told, Some(row)) => {
+                        let mut outlines = told.map_or_else(Vec::new, |told| told.outlines);
+                        outlines.push(row.outline.clone());
+                        let finding = row.clone();
+                        Some(Told { finding, outlines })
+                    }
+                };
+                drop(reply.send(told));
+            }),
+        };
+        if let Err(error) = answered {
+            error!(%error, "findings cannot be read");
         }
     }
 
@@ -437,6 +456,7 @@ impl Owner {
         match self.store.commit(&self.waiting) {
             Ok(outcome) => {
                 histogram!(names::COMMIT_SECONDS).record(started.elapsed().as_secs_f64());
+                counter!(names::FINDINGS_FORGOTTEN_TOTAL).increment(outcome.findings_forgotten);
                 if outcome.dropped.total() > 0 {
                     counter!(names::OUTBOX_DROPPED_TOTAL).increment(outcome.dropped.total());
                     self.ourselves.note_dropped(outcome.dropped);
@@ -483,6 +503,8 @@ impl Owner {
             incident_type: finding.incident_type.clone(),
             changed_at: finding.time,
             body: serde_json::to_string(finding).expect("a finding is plain data"),
+            revision: finding.revision,
+            outline: serde_json::to_string(&Outline::from(finding)).expect("plain data"),
         };
         let message = |finding: &Finding| {
             new_message(Message::new(
@@ -510,6 +532,7 @@ impl Owner {
                 .map(row)
                 .collect(),
             forget_identities_before: changes.forget_identities_before,
+            forget_findings_before: None,
             state: changes
                 .state
                 .into_iter()
@@ -552,6 +575,7 @@ impl Owner {
         if let Ok(sizes) = self.store.sizes() {
             gauge!(names::OUTBOX_MESSAGES).set(sizes.outbox_messages as f64);
             gauge!(names::OUTBOX_BYTES).set(sizes.outbox_bytes as f64);
+            gauge!(names::HISTORY_BYTES).set(sizes.history_bytes as f64);
             gauge!(names::DATABASE_BYTES).set(sizes.database_bytes as f64);
         }
     }

@@ -124,10 +124,16 @@ impl Service {
             local(&admin_listener, config.admin_listen),
         );
 
+        let history_bytes_max = match config.data {
+            Some(_) => config.history_bytes_max,
+            None => (config.history_bytes_max).min(record::Limits::HISTORY_BYTES_MAX_IN_MEMORY),
+        };
         let store = Store::open(
             config.data.as_deref(),
             record::Limits {
                 outbox_bytes_max: config.outbox_bytes_max,
+                history_bytes_max,
+                history_max_age: config.history_max_age,
                 ..record::Limits::default()
             },
         )?;
@@ -190,7 +196,7 @@ impl Service {
             admin_listener,
             Arc::new(Admin {
                 telemetry: telemetry.clone(),
-                findings: questions,
+                questions,
                 rules: rules_in_use,
                 unselected,
                 status,

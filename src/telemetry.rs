@@ -148,6 +148,8 @@ metrics! {
 
     COMMIT_SECONDS = "trommel_commit_seconds", Histogram(COMMIT_BOUNDS), [], "Time to put what a group of requests changed on disk.";
     COMMIT_FAILURES_TOTAL = "trommel_commit_failures_total", Counter, [], "Commits that failed; each is tried again with the next.";
+    HISTORY_BYTES = "trommel_history_bytes", Gauge, [], "Size of findings and their timelines in the database.";
+    FINDINGS_FORGOTTEN_TOTAL = "trommel_findings_forgotten_total", Counter, [], "Findings that were over and are no longer shown, because of history_max_age or history_bytes_max.";
     DATABASE_BYTES = "trommel_database_bytes", Gauge, [], "Size of the database and its log.";
     OUTBOX_MESSAGES = "trommel_outbox_messages", Gauge, [], "Messages that wait for their ack.";
     OUTBOX_BYTES = "trommel_outbox_bytes", Gauge, [], "Bytes of the messages that wait for their ack.";

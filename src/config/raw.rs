@@ -71,6 +71,12 @@ pub struct RawConfig {
     /// Size of the messages that wait while NATS is away. Beyond it the oldest updates are dropped first, and counted.
     #[schemars(extend("default" = Size(record::Limits::OUTBOX_BYTES_MAX)))]
     pub outbox_bytes_max: Option<Size>,
+    /// Size of findings and their timelines, for people to look back at; at most 2MiB where there is no `data`. Beyond it those that are over go, the oldest change first.
+    #[schemars(extend("default" = Size(record::Limits::HISTORY_BYTES_MAX)))]
+    pub history_bytes_max: Option<Size>,
+    /// How long findings that are over are kept.
+    #[schemars(extend("default" = Span(record::Limits::HISTORY_MAX_AGE)))]
+    pub history_max_age: Option<Span>,
     /// How long pushes are still answered after SIGTERM, while `/ready` already says no. Then trommel stops, which takes up to 13s more.
     #[schemars(extend("default" = Span(Config::SHUTDOWN_DELAY)))]
     pub shutdown_delay: Option<Span>,

@@ -155,6 +155,8 @@ fn the_table_holds_every_key() {
         exclude TROMMEL_EXCLUDE service_name="trommel"; container="trommel"; service_name=~"loki.*|alloy.*|grafana.*|tempo.*|mimir.*" |= "query="; service_name=~"loki.*|alloy.*|grafana.*|tempo.*|mimir.*" |= "\"query\":"
         grafana.datasource TROMMEL_GRAFANA_DATASOURCE -
         grafana.url TROMMEL_GRAFANA_URL -
+        history_bytes_max TROMMEL_HISTORY_BYTES_MAX 32MiB
+        history_max_age TROMMEL_HISTORY_MAX_AGE 30d
         insecure_admin TROMMEL_INSECURE_ADMIN false
         instance TROMMEL_INSTANCE default
         limits.answer_deadline TROMMEL_LIMITS_ANSWER_DEADLINE 500ms
@@ -249,7 +251,9 @@ fn what_is_allowed_together_fits_into_memory() {
     refused(
         "limits: {in_flight_bytes_max: 64MiB, connections_max: 2000}\n",
         &[],
-        expect!["memory: 96MiB is less than the 163MiB that are allowed together: trommel itself 28MiB, buffers 10MiB, limits.in_flight_bytes_max 64MiB, limits.connections_max 32MiB, limits.streams_max 10MiB, detect.identities_max 7MiB, detect.keys_bytes_max 13MiB; raise it, or lower one of these"],
+        expect![
+            "memory: 96MiB is less than the 163MiB that are allowed together: trommel itself 28MiB, buffers 10MiB, limits.in_flight_bytes_max 64MiB, limits.connections_max 32MiB, limits.streams_max 10MiB, detect.identities_max 7MiB, detect.keys_bytes_max 13MiB; raise it, or lower one of these"
+        ],
     );
 }
 
@@ -266,7 +270,7 @@ fn what_is_no_setting_is_refused_with_its_place() {
         "cluster: a\nclustr: b\n",
         &[],
         expect![
-            "trommel.yaml:2:1: unknown field `clustr`, expected one of listen, admin_listen, push, admin, insecure_admin, data, rules, builtin, environment, cluster, instance, nats, stdout, memory, detect, limits, outbox_bytes_max, shutdown_delay, evidence, exclude, grafana, log, reload_interval"
+            "trommel.yaml:2:1: unknown field `clustr`, expected one of listen, admin_listen, push, admin, insecure_admin, data, rules, builtin, environment, cluster, instance, nats, stdout, memory, detect, limits, outbox_bytes_max, history_bytes_max, history_max_age, shutdown_delay, evidence, exclude, grafana, log, reload_interval"
         ],
     );
     refused(
@@ -440,6 +444,8 @@ limits:
   answer_deadline: 500ms
   streams_max: 5
 outbox_bytes_max: 64MiB
+history_bytes_max: 1MiB
+history_max_age: 1h
 shutdown_delay: 5s
 evidence: {redact: [pin], sensitive_namespaces: [vault]}
 exclude: [app=loki]

@@ -5,6 +5,7 @@ mod id;
 mod logql;
 mod message;
 mod model;
+mod outline;
 mod redact;
 mod schema;
 mod summary;
@@ -15,6 +16,7 @@ pub use model::{
     Counts, Coverage, Detector, Evidence, EvidenceLine, Finding, Grafana, LogsLink, Origin, Policy,
     Reason, Related, RuleRef, State,
 };
+pub use outline::Outline;
 pub use redact::Redactor;
 pub use schema::finding_schema;
 pub use summary::{SUMMARY_CHARS_MAX, SummaryValues, summarize};

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::detect::KeyName;
 use crate::finding::{Kind, State};
@@ -24,6 +25,8 @@ pub struct Commit {
     pub messages: Vec<NewMessage>,
     /// Findings as they now are.
     pub findings: Vec<FindingRow>,
+    /// Findings that have been over since before this are forgotten.
+    pub forget_findings_before: Option<Timestamp>,
     /// Places in the outbox whose acks are back. One that is no longer there is fine.
     pub sent: Vec<i64>,
 }
@@ -36,13 +39,14 @@ impl Commit {
             && self.state.is_empty()
             && self.identities.is_empty()
             && self.forget_identities_before.is_none()
+            && self.forget_findings_before.is_none()
             && self.messages.is_empty()
             && self.findings.is_empty()
             && self.sent.is_empty()
     }
 
     /// Adds what happened `later`, as if both had been committed one after the other: how a commit that failed is
-    /// tried again together with the next. Of a key, state or finding in both, only the later form is kept.
+    /// tried again together with the next. Of a key, state or finding in both, only the later form is kept, of a finding's timeline too.
     pub fn absorb(&mut self, later: Self) {
         self.keys.extend(later.keys);
         keep_last(&mut self.keys, |(name, _)| name.clone());
@@ -54,6 +58,9 @@ impl Commit {
         self.forget_identities_before = self
             .forget_identities_before
             .max(later.forget_identities_before);
+        self.forget_findings_before = self
+            .forget_findings_before
+            .max(later.forget_findings_before);
         self.messages.extend(later.messages);
         self.sent.extend(later.sent);
     }
@@ -151,15 +158,79 @@ pub struct FindingRow {
     pub changed_at: Timestamp,
     /// The finding as JSON.
     pub body: String,
+    /// Which revision of it that is.
+    pub revision: u64,
+    /// That revision as its timeline has it, as JSON.
+    pub outline: String,
 }
 
 /// Which findings to read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FindingFilter {
     /// Only those in this state.
     pub state: Option<State>,
+    /// Only those of this severity.
+    pub severity: Option<Severity>,
+    /// Only those of this domain.
+    pub domain: Option<String>,
+    /// Only those of this incident type.
+    pub incident_type: Option<String>,
+    /// Only those of this rule.
+    pub rule: Option<String>,
+    /// Only those that have this text anywhere, ASCII letters in either case.
+    pub text: Option<String>,
+    /// Only those that changed at this time or later.
+    pub since: Option<Timestamp>,
+    /// Only those that changed before this time.
+    pub until: Option<Timestamp>,
+    /// Only those behind this one: its time of change, and its id.
+    pub after: Option<(Timestamp, String)>,
     /// At most this many.
     pub limit: usize,
+}
+
+impl FindingRow {
+    /// Its place among others: the newest change is the last.
+    #[must_use]
+    pub fn place(&self) -> (Timestamp, &str) {
+        (self.changed_at, &self.finding_id)
+    }
+}
+
+impl FindingFilter {
+    /// Whether it asks for `row`, without its limit.
+    #[must_use]
+    pub fn takes(&self, row: &FindingRow) -> bool {
+        let is = |wanted: &Option<String>, text: &str| {
+            wanted.as_deref().is_none_or(|wanted| wanted == text)
+        };
+        let has = |text: &String| {
+            row.body
+                .to_ascii_lowercase()
+                .contains(&text.to_ascii_lowercase())
+        };
+        let behind = |(at, id): &(Timestamp, String)| row.place() < (*at, id);
+        self.state.is_none_or(|state| state == row.state)
+            && self
+                .severity
+                .is_none_or(|severity| severity == row.severity)
+            && is(&self.domain, &row.domain)
+            && is(&self.incident_type, &row.incident_type)
+            && is(&self.rule, &row.rule)
+            && self.text.as_ref().is_none_or(has)
+            && self.since.is_none_or(|since| row.changed_at >= since)
+            && self.until.is_none_or(|until| row.changed_at < until)
+            && self.after.as_ref().is_none_or(behind)
+    }
+}
+
+/// A finding with all that was said of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// As it is now.
+    pub finding: FindingRow,
+    /// Its first revision and its last ones, as JSON, oldest first.
+    pub outlines: Vec<String>,
 }
 
 /// Everything that detect continues from after a restart.
@@ -184,6 +255,8 @@ pub struct CommitOutcome {
     pub repeated: u64,
     /// Rows of identities forgotten because their bound was reached: repeats of those entries may count again after a restart.
     pub identities_dropped: u64,
+    /// Findings that were over and are forgotten, by age or for want of room.
+    pub findings_forgotten: u64,
     /// Place of the newest message ever put into the outbox; 0 before the first.
     pub last_seq: i64,
 }
@@ -220,8 +293,10 @@ impl Dropped {
 pub struct Limits {
     /// Bytes of waiting messages. Beyond it the oldest `updated` go first, then the oldest of any kind.
     pub outbox_bytes_max: u64,
-    /// Recovered findings kept for people to look back at. Beyond it those whose change is oldest go.
-    pub recovered_findings_max: usize,
+    /// Bytes of findings and their timelines. Beyond it those that are over go, the oldest change first.
+    pub history_bytes_max: u64,
+    /// How long findings that are over are kept.
+    pub history_max_age: Duration,
     /// Bytes of identities. Beyond it the rows committed first go: only an entry with a time far in the future
     /// keeps rows from being forgotten long before.
     pub identities_bytes_max: u64,
@@ -230,8 +305,12 @@ pub struct Limits {
 impl Limits {
     /// Room for two thousand messages of the largest size, for some twenty thousand usual ones: days of NATS being away.
     pub const OUTBOX_BYTES_MAX: u64 = 64 << 20;
-    /// A screen or two of history; who needs more reads the stream.
-    pub const RECOVERED_FINDINGS_MAX: usize = 1000;
+    /// Some ten thousand usual findings; who needs more reads the stream.
+    pub const HISTORY_BYTES_MAX: u64 = 32 << 20;
+    /// A month: who comes back from a holiday sees what was.
+    pub const HISTORY_MAX_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+    /// The most where all of it is in memory.
+    pub const HISTORY_BYTES_MAX_IN_MEMORY: u64 = 2 << 20;
     /// Four million identities of 16 bytes.
     pub const IDENTITIES_BYTES_MAX: u64 = 64 << 20;
 }
@@ -240,7 +319,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             outbox_bytes_max: Self::OUTBOX_BYTES_MAX,
-            recovered_findings_max: Self::RECOVERED_FINDINGS_MAX,
+            history_bytes_max: Self::HISTORY_BYTES_MAX,
+            history_max_age: Self::HISTORY_MAX_AGE,
             identities_bytes_max: Self::IDENTITIES_BYTES_MAX,
         }
     }
@@ -253,6 +333,8 @@ pub struct Sizes {
     pub outbox_messages: u64,
     /// Their bytes, as counted for [`Limits::outbox_bytes_max`].
     pub outbox_bytes: u64,
+    /// Bytes of findings and their timelines, as counted for [`Limits::history_bytes_max`].
+    pub history_bytes: u64,
     /// Bytes on disk (or in memory) of the database and its write-ahead log.
     pub database_bytes: u64,
 }

@@ -18,7 +18,7 @@ const LOCK: &str = "trommel.lock";
 /// "TROM", at offset 68 of the file. Source: <https://www.sqlite.org/fileformat2.html#the_database_header>.
 const APPLICATION_ID: u32 = 0x5452_4f4d;
 /// Version of the schema below, at offset 60 of the file.
-const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 2;
 
 /// How long a commit waits for a lock that somebody else holds: within the answer deadline, so one commit can
 /// still be in time after an operator's short query.
@@ -52,10 +52,32 @@ CREATE TABLE findings (
     domain TEXT NOT NULL,
     incident_type TEXT NOT NULL,
     changed_at INTEGER NOT NULL,
-    body TEXT NOT NULL
+    body TEXT NOT NULL,
+    bytes INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX findings_changed ON findings (changed_at, finding_id);
 CREATE INDEX findings_state ON findings (state, changed_at, finding_id);
+CREATE TABLE revisions (
+    finding_id TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    outline TEXT NOT NULL,
+    PRIMARY KEY (finding_id, revision)
+) STRICT, WITHOUT ROWID;
+";
+
+/// From version 1, whose findings had no timelines.
+const FROM_1: &str = "
+BEGIN IMMEDIATE;
+ALTER TABLE findings ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+UPDATE findings SET bytes = octet_length(body);
+CREATE TABLE revisions (
+    finding_id TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    outline TEXT NOT NULL,
+    PRIMARY KEY (finding_id, revision)
+) STRICT, WITHOUT ROWID;
+PRAGMA user_version = 2;
+COMMIT;
 ";
 
 /// An open database and what belongs to it. Fields drop in this order: the connection before the lock.
@@ -100,7 +122,9 @@ fn open_on_disk(dir: &Path) -> Result<Opened, StoreError> {
     }
     let connection = connect(&path).map_err(|error| StoreError::sqlite(&path, error))?;
     check_whole(&path, &connection)?;
-    set_up_log(&connection).map_err(|error| StoreError::sqlite(&path, error))?;
+    set_up_log(&connection)
+        .and_then(|()| bring_up_to_date(&connection))
+        .map_err(|error| StoreError::sqlite(&path, error))?;
     let inode = Some(inode(&path).map_err(|source| unusable(&path, source))?);
     Ok(Opened {
         connection,
@@ -180,6 +204,15 @@ fn create_schema(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!(
         "BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
     ))
+}
+
+/// Makes the tables of an older version those of this one.
+fn bring_up_to_date(connection: &Connection) -> rusqlite::Result<()> {
+    let version: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if version == 1 {
+        connection.execute_batch(FROM_1)?;
+    }
+    Ok(())
 }
 
 /// Recognises the file by its first bytes, without SQLite: opening a database can already change it.
@@ -292,10 +325,11 @@ mod tests {
 
     use expect_test::{Expect, expect};
 
-    use super::super::commit::Limits;
+    use super::super::commit::{Commit, Limits};
     use super::super::store::Store;
-    use super::super::testing::TempDir;
+    use super::super::testing::{TempDir, finding};
     use super::*;
+    use crate::finding::State;
 
     /// Makes a database, lets `spoil` change its file, and shows how opening it fails; the file must stay as it was.
     #[track_caller]
@@ -316,6 +350,35 @@ mod tests {
     fn patch(path: &Path, at: u64, bytes: &[u8]) {
         let file = File::options().write(true).open(path).expect("exists");
         file.write_all_at(bytes, at).expect("writable");
+    }
+
+    #[test]
+    fn a_file_of_version_1_is_brought_up_to_date() {
+        let dir = TempDir::new();
+        let open = || Store::open(Some(dir.path()), Limits::default());
+        let commit = Commit {
+            findings: vec![finding("f", State::Recovered, 5)],
+            ..Commit::default()
+        };
+        let mut store = open().expect("new");
+        store.commit(&commit).expect("room");
+        drop(store);
+        let connection = Connection::open(dir.path().join(FILE)).expect("ours");
+        connection
+            .execute_batch(
+                "DROP TABLE revisions; ALTER TABLE findings DROP COLUMN bytes; PRAGMA user_version = 1;",
+            )
+            .expect("ours");
+        drop(connection);
+
+        let mut store = open().expect("brought up to date");
+        let told = store.told("f").expect("sound").expect("it is there");
+        assert_eq!((told.finding.revision, told.outlines.len()), (0, 0));
+        assert_eq!(store.sizes().expect("sound").history_bytes, 2);
+        store.commit(&commit).expect("room");
+        drop(store);
+        let told = open().expect("again").told("f").expect("sound");
+        assert_eq!(told.map(|told| told.outlines.len()), Some(1));
     }
 
     #[test]
@@ -384,9 +447,9 @@ mod tests {
     #[test]
     fn a_file_of_a_newer_trommel_is_refused() {
         check(
-            |path| patch(path, 60, &[0, 0, 0, 2]),
+            |path| patch(path, 60, &[0, 0, 0, 3]),
             expect![
-                "`/data/trommel.db` has schema version 2, this trommel knows versions up to 1; run the newer trommel again, or move the file away to start empty"
+                "`/data/trommel.db` has schema version 3, this trommel knows versions up to 2; run the newer trommel again, or move the file away to start empty"
             ],
         );
     }

@@ -1,12 +1,18 @@
-//! Findings as people see them: all that are open, and the last ones that are over.
+//! Findings as people see them: all that are open, and those that are over, each with its timeline, within a bound in bytes.
 
-use rusqlite::{Connection, Row, params};
+use std::fmt::Write as _;
 
-use super::commit::{FindingFilter, FindingRow};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+
+use super::commit::{Commit, FindingFilter, FindingRow, Told};
 use super::store::unknown;
 use crate::finding::State;
 use crate::rules::Severity;
 use crate::time::Timestamp;
+
+/// Revisions of a finding that are kept beside its first: half a year of daily reminders.
+const REVISIONS_MAX: u64 = 200;
 
 fn state_text(state: State) -> &'static str {
     match state {
@@ -15,20 +21,89 @@ fn state_text(state: State) -> &'static str {
     }
 }
 
-/// Writes `findings` as they now are and keeps at most `recovered_max` of those that are over.
+/// What all findings and their timelines count for in the bound.
+pub(super) fn bytes(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.query_row("SELECT coalesce(sum(bytes), 0) FROM findings", [], |row| {
+        row.get::<_, i64>(0).map(i64::unsigned_abs)
+    })
+}
+
+/// Writes findings as they now are with what was said of them, and forgets those that are over beyond `bytes_max`, or have been since
+/// before the time that the commit tells. `bytes` is kept up to date; the answer is how many were forgotten.
 pub(super) fn write(
     connection: &Connection,
-    findings: &[FindingRow],
-    recovered_max: usize,
-) -> rusqlite::Result<()> {
-    let mut upsert = connection.prepare(
-        "INSERT INTO findings (finding_id, finding_key, rule, state, severity, domain, incident_type, changed_at, body)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-         ON CONFLICT (finding_id) DO UPDATE SET finding_key = ?2, rule = ?3, state = ?4, severity = ?5,
-             domain = ?6, incident_type = ?7, changed_at = ?8, body = ?9",
+    commit: &Commit,
+    bytes_max: u64,
+    bytes: &mut u64,
+) -> rusqlite::Result<u64> {
+    for finding in &commit.findings {
+        let before = put(connection, finding)?;
+        let now = size(connection, &finding.finding_id)?;
+        *bytes = bytes.saturating_sub(before) + now;
+    }
+    let mut forgotten = 0;
+    if commit.findings.is_empty() && commit.forget_findings_before.is_none() {
+        return Ok(forgotten);
+    }
+    let mut oldest = connection.prepare(
+        "SELECT finding_id, changed_at, bytes FROM findings WHERE state = 'recovered' ORDER BY changed_at, finding_id LIMIT 1",
     )?;
-    for finding in findings {
-        upsert.execute(params![
+    loop {
+        let oldest = oldest
+            .query_row([], |row| {
+                let bytes: i64 = row.get(2)?;
+                Ok((
+                    row.get::<_, String>(0)?,
+                    Timestamp(row.get(1)?),
+                    bytes.unsigned_abs(),
+                ))
+            })
+            .optional()?;
+        let Some((id, changed_at, size)) = oldest else {
+            return Ok(forgotten);
+        };
+        let outdated = commit
+            .forget_findings_before
+            .is_some_and(|before| changed_at < before);
+        if *bytes <= bytes_max && !outdated {
+            return Ok(forgotten);
+        }
+        connection.execute("DELETE FROM findings WHERE finding_id = ?1", [&id])?;
+        connection.execute("DELETE FROM revisions WHERE finding_id = ?1", [&id])?;
+        *bytes = bytes.saturating_sub(size);
+        forgotten += 1;
+    }
+}
+
+/// Writes one finding, and gives what it counted for before.
+fn put(connection: &Connection, finding: &FindingRow) -> rusqlite::Result<u64> {
+    let before = size(connection, &finding.finding_id)?;
+    // What was told stays as it was told: a finding that ends without a message has the revision of its last.
+    connection
+        .prepare(
+            "INSERT OR IGNORE INTO revisions (finding_id, revision, outline) VALUES (?1, ?2, ?3)",
+        )?
+        .execute(params![
+            finding.finding_id,
+            finding.revision.cast_signed(),
+            finding.outline
+        ])?;
+    let revisions = "finding_id = ?1 AND revision > 1 AND revision <= ?2";
+    connection.execute(
+        &format!("DELETE FROM revisions WHERE {revisions}"),
+        params![
+            finding.finding_id,
+            finding.revision.saturating_sub(REVISIONS_MAX).cast_signed()
+        ],
+    )?;
+    connection
+        .prepare(
+            "INSERT INTO findings (finding_id, finding_key, rule, state, severity, domain, incident_type, changed_at, body, bytes)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0)
+             ON CONFLICT (finding_id) DO UPDATE SET finding_key = ?2, rule = ?3, state = ?4, severity = ?5,
+                 domain = ?6, incident_type = ?7, changed_at = ?8, body = ?9",
+        )?
+        .execute(params![
             finding.finding_id,
             finding.finding_key,
             finding.rule,
@@ -39,36 +114,100 @@ pub(super) fn write(
             finding.changed_at.0,
             finding.body,
         ])?;
-    }
-    if findings.iter().any(|row| row.state == State::Recovered) {
-        connection.execute(
-            "DELETE FROM findings WHERE finding_id IN (
-                 SELECT finding_id FROM findings WHERE state = 'recovered'
-                 ORDER BY changed_at DESC, finding_id DESC LIMIT -1 OFFSET ?1)",
-            [i64::try_from(recovered_max).unwrap_or(i64::MAX)],
-        )?;
-    }
-    Ok(())
+    connection.execute(
+        "UPDATE findings SET bytes = octet_length(body)
+             + (SELECT coalesce(sum(octet_length(outline)), 0) FROM revisions WHERE finding_id = ?1)
+         WHERE finding_id = ?1",
+        [&finding.finding_id],
+    )?;
+    Ok(before)
 }
+
+/// What a finding counts for.
+fn size(connection: &Connection, finding_id: &str) -> rusqlite::Result<u64> {
+    let bytes = connection
+        .prepare("SELECT bytes FROM findings WHERE finding_id = ?1")?
+        .query_row([finding_id], |row| row.get::<_, i64>(0))
+        .optional()?;
+    Ok(bytes.map_or(0, i64::unsigned_abs))
+}
+
+const COLUMNS: &str = "finding_id, finding_key, rule, state, severity, domain, incident_type, changed_at, body,
+    (SELECT max(revision) FROM revisions WHERE revisions.finding_id = findings.finding_id),
+    (SELECT outline FROM revisions WHERE revisions.finding_id = findings.finding_id ORDER BY revision DESC LIMIT 1)";
 
 /// Findings by `filter`, the newest change first.
 pub(super) fn read(
     connection: &Connection,
-    filter: FindingFilter,
+    filter: &FindingFilter,
 ) -> rusqlite::Result<Vec<FindingRow>> {
-    const COLUMNS: &str = "SELECT finding_id, finding_key, rule, state, severity, domain, incident_type, changed_at, body FROM findings";
-    const ORDER: &str = "ORDER BY changed_at DESC, finding_id DESC LIMIT ?1";
-    let limit = i64::try_from(filter.limit).unwrap_or(i64::MAX);
-    match filter.state {
-        None => connection
-            .prepare(&format!("{COLUMNS} {ORDER}"))?
-            .query_map(params![limit], finding)?
-            .collect(),
-        Some(state) => connection
-            .prepare(&format!("{COLUMNS} WHERE state = ?2 {ORDER}"))?
-            .query_map(params![limit, state_text(state)], finding)?
-            .collect(),
+    let mut query = format!("SELECT {COLUMNS} FROM findings WHERE true");
+    let mut values: Vec<Value> = Vec::new();
+    let mut only = |condition: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            values.push(value);
+            let _ = write!(
+                query,
+                " AND {}",
+                condition.replace('?', &format!("?{}", values.len()))
+            );
+        }
+    };
+    let text = |text: &Option<String>| text.clone().map(Value::from);
+    let time = |time: Option<Timestamp>| time.map(|at| Value::from(at.0));
+    only(
+        "state = ?",
+        filter
+            .state
+            .map(|state| state_text(state).to_owned().into()),
+    );
+    only(
+        "severity = ?",
+        filter.severity.map(|severity| severity.to_string().into()),
+    );
+    only("domain = ?", text(&filter.domain));
+    only("incident_type = ?", text(&filter.incident_type));
+    only("rule = ?", text(&filter.rule));
+    only("instr(lower(body), lower(?)) > 0", text(&filter.text));
+    only("changed_at >= ?", time(filter.since));
+    only("changed_at < ?", time(filter.until));
+    if let Some((at, id)) = &filter.after {
+        values.extend([Value::from(at.0), Value::from(id.clone())]);
+        let _ = write!(
+            query,
+            " AND (changed_at, finding_id) < (?{}, ?{})",
+            values.len() - 1,
+            values.len()
+        );
     }
+    values.push(i64::try_from(filter.limit).unwrap_or(i64::MAX).into());
+    let _ = write!(
+        query,
+        " ORDER BY changed_at DESC, finding_id DESC LIMIT ?{}",
+        values.len()
+    );
+    connection
+        .prepare(&query)?
+        .query_map(params_from_iter(values), finding)?
+        .collect()
+}
+
+/// One finding with its timeline.
+pub(super) fn told(connection: &Connection, finding_id: &str) -> rusqlite::Result<Option<Told>> {
+    let found = connection
+        .prepare(&format!(
+            "SELECT {COLUMNS} FROM findings WHERE finding_id = ?1"
+        ))?
+        .query_row([finding_id], finding)
+        .optional()?;
+    let Some(finding) = found else {
+        return Ok(None);
+    };
+    let outlines = connection
+        .prepare("SELECT outline FROM revisions WHERE finding_id = ?1 ORDER BY revision")?
+        .query_map([finding_id], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    Ok(Some(Told { finding, outlines }))
 }
 
 fn finding(row: &Row<'_>) -> rusqlite::Result<FindingRow> {
@@ -90,5 +229,8 @@ fn finding(row: &Row<'_>) -> rusqlite::Result<FindingRow> {
         incident_type: row.get(6)?,
         changed_at: Timestamp(row.get(7)?),
         body: row.get(8)?,
+        // None of those that an older version wrote.
+        revision: row.get::<_, Option<i64>>(9)?.map_or(0, i64::cast_unsigned),
+        outline: row.get::<_, Option<String>>(10)?.unwrap_or_default(),
     })
 }

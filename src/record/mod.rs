@@ -34,7 +34,7 @@ pub(crate) mod testing;
 
 pub use commit::{
     Commit, CommitOutcome, Dropped, FindingFilter, FindingRow, Limits, NewMessage, OutboxRow,
-    Saved, Sizes,
+    Saved, Sizes, Told,
 };
 pub use error::StoreError;
 pub use store::Store;

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use crate::detect::KeyName;
 use crate::finding::Kind;
+use crate::rules::Severity;
 
 use super::commit::{Commit, FindingFilter, FindingRow, Limits, OutboxRow, Saved, key_to_text};
 use super::store::Store;
@@ -20,6 +21,7 @@ enum Change {
     State(u8, Option<u8>),
     Identities(i8),
     Forget(i8),
+    ForgetFindings(i8),
     Message(u8, Kind),
     Finding(u8, bool, i8),
     /// The ack of the waiting message at this place, counted from the first; beyond the end, of one long gone.
@@ -38,6 +40,7 @@ fn change() -> impl Strategy<Value = Change> {
         (0..3u8, value()).prop_map(|(name, value)| Change::State(name, value)),
         any::<i8>().prop_map(Change::Identities),
         any::<i8>().prop_map(Change::Forget),
+        any::<i8>().prop_map(Change::ForgetFindings),
         (0..4u8, kind).prop_map(|(finding, kind)| Change::Message(finding, kind)),
         (0..9u8, any::<bool>(), any::<i8>())
             .prop_map(|(id, open, at)| Change::Finding(id, open, at)),
@@ -54,12 +57,14 @@ struct Model {
     outbox: Vec<OutboxRow>,
     last_seq: i64,
     findings: BTreeMap<String, FindingRow>,
+    outlines: BTreeMap<String, BTreeMap<u64, String>>,
     dropped: u64,
 }
 
 const LIMITS: Limits = Limits {
     outbox_bytes_max: 300,
-    recovered_findings_max: 2,
+    history_bytes_max: 8 * 4,
+    history_max_age: std::time::Duration::from_secs(9),
     identities_bytes_max: 1 << 20,
 };
 
@@ -115,25 +120,44 @@ impl Model {
             self.dropped += 1;
         }
         for finding in &commit.findings {
-            self.findings
-                .insert(finding.finding_id.clone(), finding.clone());
+            let id = finding.finding_id.clone();
+            self.findings.insert(id.clone(), finding.clone());
+            let outlines = self.outlines.entry(id).or_default();
+            outlines
+                .entry(finding.revision)
+                .or_insert_with(|| finding.outline.clone());
         }
-        if commit
-            .findings
-            .iter()
-            .any(|row| row.state == State::Recovered)
-        {
-            let mut over: Vec<_> = self
+        if commit.findings.is_empty() && commit.forget_findings_before.is_none() {
+            return;
+        }
+        loop {
+            let over = self
                 .findings
                 .values()
-                .filter(|row| row.state == State::Recovered)
-                .cloned()
-                .collect();
-            over.sort_by_key(|row| (row.changed_at, row.finding_id.clone()));
-            for row in over.iter().rev().skip(LIMITS.recovered_findings_max) {
-                self.findings.remove(&row.finding_id);
+                .filter(|row| row.state == State::Recovered);
+            let Some(oldest) = over.min_by(|a, b| a.place().cmp(&b.place())) else {
+                return;
+            };
+            let outdated = commit
+                .forget_findings_before
+                .is_some_and(|before| oldest.changed_at < before);
+            if self.history_bytes() <= LIMITS.history_bytes_max && !outdated {
+                return;
             }
+            let id = oldest.finding_id.clone();
+            self.findings.remove(&id);
+            self.outlines.remove(&id);
         }
+    }
+
+    fn history_bytes(&self) -> u64 {
+        let bodies = self.findings.values().map(|row| row.body.len());
+        let outlines = self
+            .outlines
+            .values()
+            .flat_map(BTreeMap::values)
+            .map(String::len);
+        bodies.chain(outlines).sum::<usize>() as u64
     }
 
     fn saved(&self) -> Saved {
@@ -144,14 +168,15 @@ impl Model {
         }
     }
 
-    fn findings(&self, state: Option<State>) -> Vec<FindingRow> {
+    fn findings(&self, filter: &FindingFilter) -> Vec<FindingRow> {
         let mut rows: Vec<_> = self
             .findings
             .values()
-            .filter(|row| state.is_none_or(|state| row.state == state))
+            .filter(|row| filter.takes(row))
             .cloned()
             .collect();
-        rows.sort_by_key(|row| std::cmp::Reverse((row.changed_at, row.finding_id.clone())));
+        rows.sort_by(|a, b| b.place().cmp(&a.place()));
+        rows.truncate(filter.limit);
         rows
     }
 }
@@ -173,6 +198,9 @@ fn build(changes: &[Change], model: &Model, revision: &mut u64) -> Commit {
             }
             Change::Identities(at) => commit.identities.push((Timestamp(at.into()), vec![0; 16])),
             Change::Forget(at) => commit.forget_identities_before = Some(Timestamp(at.into())),
+            Change::ForgetFindings(at) => {
+                commit.forget_findings_before = Some(Timestamp(at.into()));
+            }
             Change::Message(finding, kind) => {
                 *revision += 1;
                 commit
@@ -181,9 +209,12 @@ fn build(changes: &[Change], model: &Model, revision: &mut u64) -> Commit {
             }
             Change::Finding(id, open, at) => {
                 let state = if open { State::Open } else { State::Recovered };
-                commit
-                    .findings
-                    .push(finding(&id.to_string(), state, at.into()));
+                *revision += 1;
+                let mut row = finding(&id.to_string(), state, at.into());
+                row.revision = *revision;
+                row.outline = revision.to_string();
+                row.rule = if *revision % 2 == 0 { "even" } else { "odd" }.to_owned();
+                commit.findings.push(row);
             }
             Change::Ack(place) => {
                 commit
@@ -193,6 +224,51 @@ fn build(changes: &[Change], model: &Model, revision: &mut u64) -> Commit {
         }
     }
     commit
+}
+
+/// Each part of a filter, and several together.
+fn filters() -> Vec<FindingFilter> {
+    let all = FindingFilter {
+        limit: usize::MAX,
+        ..FindingFilter::default()
+    };
+    let text = |text: &str| Some(text.to_owned());
+    vec![
+        all.clone(),
+        FindingFilter {
+            limit: 2,
+            ..all.clone()
+        },
+        FindingFilter {
+            state: Some(State::Open),
+            ..all.clone()
+        },
+        FindingFilter {
+            severity: Some(Severity::Critical),
+            ..all.clone()
+        },
+        FindingFilter {
+            domain: text("runtime_services"),
+            rule: text("even"),
+            ..all.clone()
+        },
+        FindingFilter {
+            incident_type: text("none"),
+            ..all.clone()
+        },
+        FindingFilter {
+            text: text("{}"),
+            since: Some(Timestamp(-50)),
+            until: Some(Timestamp(50)),
+            ..all.clone()
+        },
+        FindingFilter {
+            after: Some((Timestamp(7), "5".to_owned())),
+            state: Some(State::Recovered),
+            limit: 3,
+            ..all
+        },
+    ]
 }
 
 proptest! {
@@ -221,11 +297,17 @@ proptest! {
             prop_assert_eq!(store.load().expect("sound"), model.saved());
             prop_assert_eq!(&store.unsent(0, usize::MAX).expect("sound"), &model.outbox);
             prop_assert_eq!(dropped, model.dropped);
-            for state in [None, Some(State::Open), Some(State::Recovered)] {
-                let found = store.findings(FindingFilter { state, limit: usize::MAX }).expect("sound");
-                prop_assert_eq!(found, model.findings(state));
+            for filter in filters() {
+                prop_assert_eq!(store.findings(&filter).expect("sound"), model.findings(&filter), "{:?}", filter);
             }
+            for (id, outlines) in &model.outlines {
+                let told = store.told(id).expect("sound").expect("it is there");
+                prop_assert_eq!(&told.finding, &model.findings[id]);
+                prop_assert_eq!(told.outlines, outlines.values().cloned().collect::<Vec<_>>());
+            }
+            prop_assert!(store.told("none").expect("sound").is_none());
             let sizes = store.sizes().expect("sound");
+            prop_assert_eq!(sizes.history_bytes, model.history_bytes());
             prop_assert_eq!(sizes.outbox_messages, model.outbox.len() as u64);
             prop_assert_eq!(sizes.outbox_bytes, model.outbox.iter().map(|row| row.message.bytes()).sum::<u64>());
         }

@@ -6,7 +6,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::commit::{
-    Commit, CommitOutcome, FindingFilter, FindingRow, Limits, OutboxRow, Saved, Sizes,
+    Commit, CommitOutcome, FindingFilter, FindingRow, Limits, OutboxRow, Saved, Sizes, Told,
     key_from_text, key_to_text,
 };
 use super::error::StoreError;
@@ -31,6 +31,7 @@ pub struct Store {
 struct Totals {
     waiting: Waiting,
     identities_bytes: u64,
+    history_bytes: u64,
 }
 
 impl Store {
@@ -113,11 +114,25 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when a row cannot be read.
-    pub fn findings(&self, filter: FindingFilter) -> Result<Vec<FindingRow>, StoreError> {
+    pub fn findings(&self, filter: &FindingFilter) -> Result<Vec<FindingRow>, StoreError> {
         history::read(&self.opened.connection, filter).map_err(|error| self.error(error))
     }
 
-    /// How much it holds. Cheap: two numbers are kept, the third is asked of the file system.
+    /// One finding with its timeline; `None` if there is none of this id.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when a row cannot be read.
+    pub fn told(&self, finding_id: &str) -> Result<Option<Told>, StoreError> {
+        history::told(&self.opened.connection, finding_id).map_err(|error| self.error(error))
+    }
+
+    /// Since when findings that are over are kept, at `now`.
+    #[must_use]
+    pub fn remembers_from(&self, now: Timestamp) -> Timestamp {
+        now.minus(self.limits.history_max_age)
+    }
+
+    /// How much it holds. Cheap: all numbers but the last are kept, that is asked of the file system.
     ///
     /// # Errors
     /// [`StoreError::Sqlite`] when the database cannot be asked.
@@ -125,6 +140,7 @@ impl Store {
         Ok(Sizes {
             outbox_messages: self.totals.waiting.messages,
             outbox_bytes: self.totals.waiting.bytes,
+            history_bytes: self.totals.history_bytes,
             database_bytes: self.opened.bytes().map_err(|error| self.error(error))?,
         })
     }
@@ -151,6 +167,7 @@ impl Totals {
                 [],
                 |row| row.get::<_, i64>(0).map(i64::unsigned_abs),
             )?,
+            history_bytes: history::bytes(connection)?,
         })
     }
 }
@@ -217,10 +234,11 @@ fn apply(
         &mut totals.waiting,
         outcome,
     )?;
-    history::write(
+    outcome.findings_forgotten = history::write(
         &transaction,
-        &commit.findings,
-        limits.recovered_findings_max,
+        commit,
+        limits.history_bytes_max,
+        &mut totals.history_bytes,
     )?;
     give_back_pages(&transaction)?;
     transaction.commit()
@@ -340,9 +358,9 @@ mod tests {
         assert_eq!(unsent[0].message, expected.messages[0]);
         assert_eq!(
             store
-                .findings(FindingFilter {
-                    state: None,
-                    limit: 9
+                .findings(&FindingFilter {
+                    limit: 9,
+                    ..FindingFilter::default()
                 })
                 .expect("sound"),
             expected.findings

@@ -66,5 +66,7 @@ pub(super) fn finding(finding_id: &str, state: State, changed_at: i64) -> Findin
         incident_type: "oom".to_owned(),
         changed_at: Timestamp(changed_at),
         body: "{}".to_owned(),
+        revision: 1,
+        outline: "{}".to_owned(),
     }
 }

@@ -4,6 +4,7 @@
 //! one is not. Whom its [`Gate`] does not let in sees nothing but health; it changes nothing, but that it has files read anew; what it
 //! answers comes from the database's owner, from the rule set in use and from the metrics, each through one handle in [`Admin`].
 
+mod findings;
 mod routes;
 mod rules;
 
@@ -22,7 +23,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use crate::access::{Gate, Peer};
-use crate::record::{FindingFilter, FindingRow};
+use crate::record::{FindingFilter, FindingRow, Told};
 use crate::reload::{Reloads, Status};
 use crate::rules::RuleSet;
 use crate::telemetry::{CONNECTIONS_REFUSED_TOTAL, Telemetry};
@@ -47,7 +48,7 @@ pub struct Admin {
     /// What has been measured.
     pub telemetry: Telemetry,
     /// The owner of the database.
-    pub findings: mpsc::Sender<FindingsQuery>,
+    pub questions: mpsc::Sender<Question>,
     /// The rules in use.
     pub rules: watch::Receiver<Arc<RuleSet>>,
     /// Ids of rules whose selector has matched no stream for a day.
@@ -62,11 +63,21 @@ pub struct Admin {
 
 /// A question to the owner of the database.
 #[derive(Debug)]
-pub struct FindingsQuery {
-    /// Which findings.
-    pub filter: FindingFilter,
-    /// Where the answer goes; dropped when there is none.
-    pub reply: oneshot::Sender<Vec<FindingRow>>,
+pub enum Question {
+    /// Findings by a filter, the newest change first.
+    Findings {
+        /// Which findings.
+        filter: FindingFilter,
+        /// Where the answer goes; dropped when there is none.
+        reply: oneshot::Sender<Vec<FindingRow>>,
+    },
+    /// One finding with its timeline.
+    Finding {
+        /// Which.
+        finding_id: String,
+        /// Where the answer goes; dropped when it cannot be read.
+        reply: oneshot::Sender<Option<Told>>,
+    },
 }
 
 /// Answers on `listener` until `stop` is true or its sender is gone; then ends open connections within five seconds.
@@ -183,7 +194,7 @@ mod tests {
     fn admin() -> Arc<Admin> {
         Arc::new(Admin {
             telemetry: telemetry::install(),
-            findings: mpsc::channel(1).0,
+            questions: mpsc::channel(1).0,
             rules: watch::channel(Arc::new(RuleSet::default())).1,
             unselected: watch::channel(Vec::new()).1,
             status: watch::channel(Status::loaded(Timestamp(0))).1,

@@ -7,21 +7,12 @@ use http_body_util::Full;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
-use serde_json::value::RawValue;
-use tokio::sync::oneshot;
 use tokio::time::timeout;
+use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Admin, FindingsQuery, config_answer, rules_answer};
-use crate::finding::State;
-use crate::record::FindingFilter;
+use super::findings::{self, LIMIT_MAX};
+use super::{Admin, config_answer, rules_answer};
 use crate::reload::ReloadError;
-
-/// Findings in an answer when the request does not say.
-const LIMIT_DEFAULT: usize = 100;
-/// Findings in an answer at most, some 3 KiB each and never above 32: a slow reader holds its answer in memory.
-const LIMIT_MAX: usize = 500;
-/// How long the owner of the database may take to answer; it also commits, and a commit can wait for a slow disk.
-const OWNER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a reload may take before who asked for it is told that it goes on.
 const RELOAD_TIMEOUT: Duration = Duration::from_secs(60);
@@ -31,8 +22,23 @@ const JSON: &str = "application/json";
 /// Source: <https://prometheus.io/docs/instrumenting/exposition_formats/>.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Answers one request.
+/// Answers one request; with 304 and nothing else if who asks has the answer already.
 pub(super) async fn respond<B>(admin: &Admin, request: &Request<B>) -> Response<Full<Bytes>> {
+    let mut response = route(admin, request).await;
+    let known = request.headers().get(header::IF_NONE_MATCH);
+    let tags = known
+        .and_then(|tags| tags.to_str().ok())
+        .unwrap_or_default();
+    let has = |tag: &HeaderValue| tags.split(',').any(|known| known.trim().as_bytes() == tag);
+    if response.headers().get(header::ETAG).is_some_and(has) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response.headers_mut().remove(header::CONTENT_TYPE);
+        *response.body_mut() = Full::default();
+    }
+    response
+}
+
+async fn route<B>(admin: &Admin, request: &Request<B>) -> Response<Full<Bytes>> {
     let path = request.uri().path();
     let known = matches!(
         path,
@@ -43,7 +49,7 @@ pub(super) async fn respond<B>(admin: &Admin, request: &Request<B>) -> Response<
             | "/api/v1/rules"
             | "/api/v1/config"
             | RELOAD
-    );
+    ) || path.starts_with(FINDING);
     if !known {
         return answer(
             StatusCode::NOT_FOUND,
@@ -70,10 +76,9 @@ pub(super) async fn respond<B>(admin: &Admin, request: &Request<B>) -> Response<
             TEXT,
             "not ready: stopping\n",
         ),
-        "/api/v1/findings" => match findings(admin, request.uri().query().unwrap_or("")).await {
-            Ok(list) => json(StatusCode::OK, &list),
-            Err((status, error)) => json(status, &Failure { error }),
-        },
+        "/api/v1/findings" => {
+            found(findings::list(admin, request.uri().query().unwrap_or("")).await)
+        }
         "/api/v1/rules" => {
             let rules = admin.rules.borrow().clone();
             let unselected = admin.unselected.borrow().clone();
@@ -84,7 +89,20 @@ pub(super) async fn respond<B>(admin: &Admin, request: &Request<B>) -> Response<
             let status = admin.status.borrow().clone();
             json(StatusCode::OK, &config_answer(&status))
         }
-        _ => answer(StatusCode::OK, TEXT, front_page(admin)),
+        _ => match path.strip_prefix(FINDING) {
+            Some(id) => found(findings::one(admin, id).await),
+            None => answer(StatusCode::OK, TEXT, front_page(admin)),
+        },
+    }
+}
+
+/// What stands before the id of one finding.
+const FINDING: &str = "/api/v1/findings/";
+
+fn found(answer: Result<impl Serialize, findings::Refusal>) -> Response<Full<Bytes>> {
+    match answer {
+        Ok(found) => json(StatusCode::OK, &found),
+        Err((status, error)) => json(status, &Failure { error }),
     }
 }
 
@@ -117,65 +135,8 @@ async fn reload(admin: &Admin, method: &Method) -> Response<Full<Bytes>> {
 }
 
 #[derive(Serialize)]
-struct Findings {
-    findings: Vec<Box<RawValue>>,
-}
-
-#[derive(Serialize)]
 struct Failure {
     error: String,
-}
-
-async fn findings(admin: &Admin, query: &str) -> Result<Findings, (StatusCode, String)> {
-    let filter = read_filter(query).map_err(|error| (StatusCode::BAD_REQUEST, error))?;
-    let unavailable = |why: &str| (StatusCode::SERVICE_UNAVAILABLE, why.to_owned());
-    let (reply, answer) = oneshot::channel();
-    let ask = async {
-        let question = FindingsQuery { filter, reply };
-        admin.findings.send(question).await.ok()?;
-        answer.await.ok()
-    };
-    let rows = timeout(OWNER_TIMEOUT, ask)
-        .await
-        .map_err(|_| unavailable("the database is busy; try again"))?
-        .ok_or_else(|| unavailable("the database cannot be read; the log says why"))?;
-    let findings = rows.into_iter().map(|row| RawValue::from_string(row.body));
-    Ok(Findings {
-        findings: findings.collect::<Result<_, _>>().map_err(|error| {
-            let error = format!("a stored finding is not JSON: {error}");
-            (StatusCode::INTERNAL_SERVER_ERROR, error)
-        })?,
-    })
-}
-
-/// Reads `state=open&limit=10`. What is not known is an error: a misspelt filter would show too much.
-fn read_filter(query: &str) -> Result<FindingFilter, String> {
-    let mut filter = FindingFilter {
-        state: None,
-        limit: LIMIT_DEFAULT,
-    };
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        match pair.split_once('=').unwrap_or((pair, "")) {
-            ("state", "open") => filter.state = Some(State::Open),
-            ("state", "recovered") => filter.state = Some(State::Recovered),
-            ("state", other) => {
-                return Err(format!("state is `{other}`, expected open or recovered"));
-            }
-            ("limit", number) => {
-                filter.limit = number
-                    .parse()
-                    .ok()
-                    .filter(|limit| (1..=LIMIT_MAX).contains(limit))
-                    .ok_or_else(|| format!("limit is `{number}`, expected 1 to {LIMIT_MAX}"))?;
-            }
-            (other, _) => {
-                return Err(format!(
-                    "unknown parameter `{other}`, expected state or limit"
-                ));
-            }
-        }
-    }
-    Ok(filter)
 }
 
 fn front_page(admin: &Admin) -> String {
@@ -191,7 +152,9 @@ fn front_page(admin: &Admin) -> String {
          /metrics             measurements for Prometheus\n\
          /livez               200 while the process runs\n\
          /readyz              200 until it is told to stop\n\
-         /api/v1/findings     findings, newest change first; ?state=open|recovered&limit=1..{LIMIT_MAX}\n\
+         /api/v1/findings     findings, newest change first; ?state=open|recovered&limit=1..{LIMIT_MAX}, and by\n\
+         \x20                    severity, domain, type, rule, text, since, until; `next` is `after` of the next page\n\
+         /api/v1/findings/ID  one of them with its timeline\n\
          /api/v1/rules        rules in use, and what newer ones were refused for\n\
          /api/v1/config       what newer settings were refused for, and which want a restart\n\
          /-/reload            POST reads rules and settings anew\n",
@@ -201,7 +164,13 @@ fn front_page(admin: &Admin) -> String {
 
 fn json(status: StatusCode, value: &impl Serialize) -> Response<Full<Bytes>> {
     let body = serde_json::to_vec(value).expect("texts, numbers and lists are always JSON");
-    answer(status, JSON, body)
+    let tag = format!("\"{:016x}\"", xxh3_64(&body));
+    let mut response = answer(status, JSON, body);
+    if status == StatusCode::OK {
+        let tag = HeaderValue::from_str(&tag).expect("hex digits");
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
 }
 
 fn answer(
@@ -231,44 +200,67 @@ mod tests {
     use tokio::sync::{mpsc, watch};
 
     use super::*;
-    use crate::record::FindingRow;
+    use crate::finding::State;
+    use crate::record::{FindingRow, Told};
     use crate::reload::{Status, reloads};
     use crate::rules::{RuleSet, Severity};
     use crate::telemetry;
     use crate::time::Timestamp;
+    use crate::web::Question;
 
-    /// Answers questions with one open finding, whose JSON tells what was asked.
-    async fn own(mut questions: mpsc::Receiver<FindingsQuery>) {
-        while let Some(FindingsQuery { filter, reply }) = questions.recv().await {
-            let body = format!("{{\"asked\":\"{:?} {}\"}}", filter.state, filter.limit);
-            let row = FindingRow {
-                finding_id: "5f1d6c0e2b7a4f90".to_owned(),
-                finding_key: "0123456789abcdef".to_owned(),
-                rule: "r".to_owned(),
-                state: State::Open,
-                severity: Severity::Warning,
-                domain: "runtime_services".to_owned(),
-                incident_type: "oom".to_owned(),
-                changed_at: Timestamp(0),
-                body,
-            };
-            let _ = reply.send(vec![row]);
+    /// Answers questions with findings whose JSON tells what was asked: as many as may be told, up to three.
+    async fn own(mut questions: mpsc::Receiver<Question>) {
+        let row = |id: usize, body: String| FindingRow {
+            finding_id: format!("{id:016x}"),
+            finding_key: "0123456789abcdef".to_owned(),
+            rule: "r".to_owned(),
+            state: State::Open,
+            severity: Severity::Warning,
+            domain: "runtime_services".to_owned(),
+            incident_type: "oom".to_owned(),
+            changed_at: Timestamp(7),
+            body,
+            revision: 1,
+            outline: String::new(),
+        };
+        while let Some(question) = questions.recv().await {
+            match question {
+                Question::Findings { filter, reply } => {
+                    let asked = serde_json::json!({"asked": format!("{filter:?}")}).to_string();
+                    let rows = (0..filter.limit.min(3)).map(|id| row(id, asked.clone()));
+                    let _ = reply.send(rows.collect());
+                }
+                Question::Finding { finding_id, reply } => {
+                    let told = (finding_id == "5f1d6c0e2b7a4f90").then(|| Told {
+                        finding: row(0, "{\"a\":1}".to_owned()),
+                        outlines: vec![
+                            "{\"revision\":1}".to_owned(),
+                            "{\"revision\":2}".to_owned(),
+                        ],
+                    });
+                    let _ = reply.send(told);
+                }
+            }
         }
     }
 
-    /// Status, type and body of the answer to `method path`, of a trommel that is ready or not.
-    async fn ask(ready: bool, method: &str, path: &str) -> (u16, String, String) {
-        let (findings, questions) = mpsc::channel(1);
-        let owner = tokio::spawn(own(questions));
-        let admin = Admin {
+    fn admin(questions: mpsc::Sender<Question>, ready: bool) -> Admin {
+        Admin {
             telemetry: telemetry::install(),
-            findings,
+            questions,
             rules: watch::channel(Arc::new(RuleSet::default())).1,
             unselected: watch::channel(Vec::new()).1,
             status: watch::channel(Status::loaded(Timestamp(0))).1,
             reloads: reloads().0,
             ready: watch::channel(ready).1,
-        };
+        }
+    }
+
+    /// Status, type and body of the answer to `method path`, of a trommel that is ready or not.
+    async fn ask(ready: bool, method: &str, path: &str) -> (u16, String, String) {
+        let (sender, questions) = mpsc::channel(1);
+        let owner = tokio::spawn(own(questions));
+        let admin = admin(sender, ready);
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -311,7 +303,9 @@ mod tests {
                 /metrics             measurements for Prometheus
                 /livez               200 while the process runs
                 /readyz              200 until it is told to stop
-                /api/v1/findings     findings, newest change first; ?state=open|recovered&limit=1..500
+                /api/v1/findings     findings, newest change first; ?state=open|recovered&limit=1..500, and by
+                                     severity, domain, type, rule, text, since, until; `next` is `after` of the next page
+                /api/v1/findings/ID  one of them with its timeline
                 /api/v1/rules        rules in use, and what newer ones were refused for
                 /api/v1/config       what newer settings were refused for, and which want a restart
                 /-/reload            POST reads rules and settings anew
@@ -352,29 +346,140 @@ mod tests {
     }
 
     #[test]
+    fn findings_come_in_pages_by_any_of_their_parts() {
+        check(
+            "GET",
+            "/api/v1/findings?limit=2&after=5:0000000000000009",
+            expect![[r#"
+                200 application/json
+                {"findings":[{"asked":"FindingFilter { state: None, severity: None, domain: None, incident_type: None, rule: None, text: None, since: None, until: None, after: Some((Timestamp(5), \"0000000000000009\")), limit: 3 }"},{"asked":"FindingFilter { state: None, severity: None, domain: None, incident_type: None, rule: None, text: None, since: None, until: None, after: Some((Timestamp(5), \"0000000000000009\")), limit: 3 }"}],"next":"7:0000000000000001"}
+            "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/findings?severity=critical&domain=d&type=t&rule=r&text=a%20b%26c+d&since=2026-11-29T12:00:00Z&until=2026-11-30T12:00:00Z",
+            expect![[r#"
+                200 application/json
+                {"findings":[{"asked":"FindingFilter { state: None, severity: Some(Critical), domain: Some(\"d\"), incident_type: Some(\"t\"), rule: Some(\"r\"), text: Some(\"a b&c d\"), since: Some(Timestamp(1795953600000000000)), until: Some(Timestamp(1796040000000000000)), after: None, limit: 101 }"},{"asked":"FindingFilter { state: None, severity: Some(Critical), domain: Some(\"d\"), incident_type: Some(\"t\"), rule: Some(\"r\"), text: Some(\"a b&c d\"), since: Some(Timestamp(1795953600000000000)), until: Some(Timestamp(1796040000000000000)), after: None, limit: 101 }"},{"asked":"FindingFilter { state: None, severity: Some(Critical), domain: Some(\"d\"), incident_type: Some(\"t\"), rule: Some(\"r\"), text: Some(\"a b&c d\"), since: Some(Timestamp(1795953600000000000)), until: Some(Timestamp(1796040000000000000)), after: None, limit: 101 }"}]}
+            "#]],
+        );
+        for query in [
+            "severity=bad",
+            "since=yesterday",
+            "until=",
+            "after=7",
+            "after=x:y",
+            "limit=501",
+            "colour=red",
+        ] {
+            check(
+                "GET",
+                &format!("/api/v1/findings?{query}"),
+                match query {
+                    "severity=bad" => expect![[r#"
+                        400 application/json
+                        {"error":"severity is `bad`, expected info, warning or critical"}
+                    "#]],
+                    "since=yesterday" => expect![[r#"
+                        400 application/json
+                        {"error":"since is `yesterday`, expected a time such as 2026-11-29T12:00:00Z"}
+                    "#]],
+                    "until=" => expect![[r#"
+                        400 application/json
+                        {"error":"until is ``, expected a time such as 2026-11-29T12:00:00Z"}
+                    "#]],
+                    "after=7" => expect![[r#"
+                        400 application/json
+                        {"error":"after is `7`, expected what `next` of the page before said"}
+                    "#]],
+                    "after=x:y" => expect![[r#"
+                        400 application/json
+                        {"error":"after is `x:y`, expected what `next` of the page before said"}
+                    "#]],
+                    "limit=501" => expect![[r#"
+                        400 application/json
+                        {"error":"limit is `501`, expected 1 to 500"}
+                    "#]],
+                    _ => expect![[r#"
+                        400 application/json
+                        {"error":"unknown parameter `colour`, expected state, severity, domain, type, rule, text, since, until, after or limit"}
+                    "#]],
+                },
+            );
+        }
+    }
+
+    #[test]
+    fn one_finding_has_its_timeline() {
+        check(
+            "GET",
+            "/api/v1/findings/5f1d6c0e2b7a4f90",
+            expect![[r#"
+            200 application/json
+            {"finding":{"a":1},"timeline":[{"revision":1},{"revision":2}]}
+        "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/findings/0",
+            expect![[r#"
+            404 application/json
+            {"error":"no finding `0`: it may have been forgotten, `history_max_age` and `history_bytes_max` say when"}
+        "#]],
+        );
+    }
+
+    #[tokio::test]
+    async fn who_has_an_answer_already_gets_none() {
+        let (sender, questions) = mpsc::channel(1);
+        tokio::spawn(own(questions));
+        let admin = admin(sender, true);
+        let ask = async |tags: &str| {
+            let request = Request::builder()
+                .uri("/api/v1/findings")
+                .header(header::IF_NONE_MATCH, tags);
+            let response = respond(&admin, &request.body(()).expect("valid")).await;
+            let (parts, body) = response.into_parts();
+            let tag = parts.headers[header::ETAG]
+                .to_str()
+                .expect("ours")
+                .to_owned();
+            let body = body.collect().await.expect("in memory").to_bytes();
+            (parts.status, tag, body.len())
+        };
+        let (status, tag, length) = ask("\"0\"").await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(length > 0);
+        assert_eq!(
+            ask(&format!("\"0\", {tag}")).await,
+            (StatusCode::NOT_MODIFIED, tag, 0)
+        );
+    }
+
+    #[test]
     fn findings_are_filtered_by_state_and_number() {
         check(
             "GET",
             "/api/v1/findings",
             expect![[r#"
-            200 application/json
-            {"findings":[{"asked":"None 100"}]}
-        "#]],
+                200 application/json
+                {"findings":[{"asked":"FindingFilter { state: None, severity: None, domain: None, incident_type: None, rule: None, text: None, since: None, until: None, after: None, limit: 101 }"},{"asked":"FindingFilter { state: None, severity: None, domain: None, incident_type: None, rule: None, text: None, since: None, until: None, after: None, limit: 101 }"},{"asked":"FindingFilter { state: None, severity: None, domain: None, incident_type: None, rule: None, text: None, since: None, until: None, after: None, limit: 101 }"}]}
+            "#]],
         );
         check(
             "GET",
             "/api/v1/findings?state=open&limit=1",
             expect![[r#"
-            200 application/json
-            {"findings":[{"asked":"Some(Open) 1"}]}
-        "#]],
+                200 application/json
+                {"findings":[{"asked":"FindingFilter { state: Some(Open), severity: None, domain: None, incident_type: None, rule: None, text: None, since: None, until: None, after: None, limit: 2 }"}],"next":"7:0000000000000000"}
+            "#]],
         );
         check(
             "GET",
             "/api/v1/findings?state=recovered&limit=500",
             expect![[r#"
                 200 application/json
-                {"findings":[{"asked":"Some(Recovered) 500"}]}
+                {"findings":[{"asked":"FindingFilter { state: Some(Recovered), severity: None, domain: None, incident_type: None, rule: None, text: None, since: None, until: None, after: None, limit: 501 }"},{"asked":"FindingFilter { state: Some(Recovered), severity: None, domain: None, incident_type: None, rule: None, text: None, since: None, until: None, after: None, limit: 501 }"},{"asked":"FindingFilter { state: Some(Recovered), severity: None, domain: None, incident_type: None, rule: None, text: None, since: None, until: None, after: None, limit: 501 }"}]}
             "#]],
         );
     }
@@ -393,9 +498,9 @@ mod tests {
             "GET",
             "/api/v1/findings/",
             expect![[r#"
-            404 text/plain; charset=utf-8
-            not found; `/` lists what there is
-        "#]],
+                404 application/json
+                {"error":"no finding ``: it may have been forgotten, `history_max_age` and `history_bytes_max` say when"}
+            "#]],
         );
         check(
             "POST",
@@ -465,9 +570,9 @@ mod tests {
             "GET",
             "/api/v1/findings?severity=critical",
             expect![[r#"
-            400 application/json
-            {"error":"unknown parameter `severity`, expected state or limit"}
-        "#]],
+                200 application/json
+                {"findings":[{"asked":"FindingFilter { state: None, severity: Some(Critical), domain: None, incident_type: None, rule: None, text: None, since: None, until: None, after: None, limit: 101 }"},{"asked":"FindingFilter { state: None, severity: Some(Critical), domain: None, incident_type: None, rule: None, text: None, since: None, until: None, after: None, limit: 101 }"},{"asked":"FindingFilter { state: None, severity: Some(Critical), domain: None, incident_type: None, rule: None, text: None, since: None, until: None, after: None, limit: 101 }"}]}
+            "#]],
         );
     }
 
@@ -486,11 +591,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_database_that_does_not_answer_is_no_empty_list() {
-        let (findings, questions) = mpsc::channel(1);
+        let (sender, questions) = mpsc::channel(1);
         drop(questions);
         let admin = Admin {
             telemetry: telemetry::install(),
-            findings,
+            questions: sender,
             rules: watch::channel(Arc::new(RuleSet::default())).1,
             unselected: watch::channel(Vec::new()).1,
             status: watch::channel(Status::loaded(Timestamp(0))).1,

@@ -20,7 +20,7 @@ use crate::record::testing::TempDir;
 use crate::record::{FindingFilter, FindingRow, Limits, Store};
 use crate::rules::{Rule, RuleSet};
 use crate::time::Timestamp;
-use crate::web::FindingsQuery;
+use crate::web::Question;
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -29,7 +29,7 @@ struct Around {
     pressure: Arc<Pressure>,
     nanos: Arc<AtomicI64>,
     submissions: mpsc::Sender<Submission>,
-    questions: mpsc::Sender<FindingsQuery>,
+    questions: mpsc::Sender<Question>,
     outbox: mpsc::Sender<OutboxRequest>,
     stop: watch::Sender<bool>,
     /// The place of the last message that was looked at.
@@ -172,8 +172,9 @@ impl Around {
         let filter = FindingFilter {
             state: Some(State::Open),
             limit: 10,
+            ..FindingFilter::default()
         };
-        let question = FindingsQuery { filter, reply };
+        let question = Question::Findings { filter, reply };
         self.questions
             .send(question)
             .await
