@@ -119,8 +119,10 @@ mod tests {
             Memory(512 << 20),
             Memory(4 << 30),
         ] {
-            let mut raw = RawConfig::default();
-            raw.memory = Some(Size(memory.0));
+            let raw = RawConfig {
+                memory: Some(Size(memory.0)),
+                ..RawConfig::default()
+            };
             let config = Config::check(raw).expect("the shares fit");
             assert_eq!(memory.overdrawn(&config.limits, &config.detect), None);
             let shares = memory.in_flight()

@@ -213,7 +213,12 @@ fn build(changes: &[Change], model: &Model, revision: &mut u64) -> Commit {
                 let mut row = finding(&id.to_string(), state, at.into());
                 row.revision = *revision;
                 row.outline = revision.to_string();
-                row.rule = if *revision % 2 == 0 { "even" } else { "odd" }.to_owned();
+                row.rule = if revision.is_multiple_of(2) {
+                    "even"
+                } else {
+                    "odd"
+                }
+                .to_owned();
                 commit.findings.push(row);
             }
             Change::Ack(place) => {
