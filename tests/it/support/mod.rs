@@ -3,6 +3,7 @@
 //! Nothing here sleeps for a fixed time and hopes: [`wait::until`] polls for what should happen, up to a deadline.
 
 pub(crate) mod alloy;
+pub(crate) mod alloy_file;
 pub(crate) mod event;
 pub(crate) mod http;
 pub(crate) mod incident;

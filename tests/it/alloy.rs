@@ -1,0 +1,489 @@
+//! The configurations for Alloy in `alloy/`: that they are what Alloy takes, that trommel cannot hold back Loki in any of them, and
+//! that a sender with their settings loses what `alloy/README.md` says, and no more.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use regex_automata::meta::Regex;
+use trommel::config::settings;
+
+use crate::support::alloy_file::{AlloyFile, Block, Value};
+use crate::support::incident::{Incident, RULES};
+use crate::support::loki_write::{Bounds, LokiWrite, Target};
+use crate::support::trommel::Setup;
+use crate::support::wait;
+
+/// Files that Alloy loads together.
+const TOGETHER: &[&[&str]] = &[
+    &["alloy/api-mode.alloy"],
+    &["alloy/daemonset-mode.alloy"],
+    &[
+        "alloy/daemonset-mode.alloy",
+        "alloy/daemonset-journal.alloy",
+    ],
+    &["alloy/events.alloy"],
+    &["alloy/second-endpoint.alloy"],
+];
+
+/// The pipeline that `second-endpoint.alloy` is added to, as its comment shows it.
+const YOURS: &str = r#"
+discovery.kubernetes "pods" {
+  role = "pod"
+}
+
+loki.source.kubernetes "pods" {
+  targets    = discovery.kubernetes.pods.targets
+  forward_to = [loki.write.loki.receiver, loki.process.trommel.receiver]
+}
+
+loki.write "loki" {
+  endpoint {
+    url = "http://loki:3100/loki/api/v1/push"
+  }
+}
+"#;
+
+/// Labels that have few values, in Loki's branch.
+const LABELS: &[&str] = &[
+    "job",
+    "cluster",
+    "environment",
+    "namespace",
+    "app",
+    "component",
+    "container",
+    "node_name",
+    "unit",
+];
+
+#[test]
+fn every_file_is_what_alloys_reference_allows() {
+    let listed: BTreeSet<_> = TOGETHER
+        .iter()
+        .flat_map(|paths| paths.iter())
+        .map(|path| (*path).to_owned())
+        .collect();
+    let folder = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("alloy"))
+        .expect("it is there");
+    let names = folder.map(|entry| {
+        entry
+            .expect("readable")
+            .file_name()
+            .to_string_lossy()
+            .into_owned()
+    });
+    let there: BTreeSet<_> = names
+        .filter(|name| name.ends_with(".alloy"))
+        .map(|name| format!("alloy/{name}"))
+        .collect();
+    assert_eq!(listed, there);
+    for paths in TOGETHER {
+        load(paths);
+    }
+}
+
+#[test]
+fn the_blocks_on_the_pages_are_what_alloys_reference_allows() {
+    for page in ["README.md", "docs/access.md"] {
+        let text = read(page);
+        let blocks: Vec<_> = text
+            .split("```alloy\n")
+            .skip(1)
+            .filter_map(|rest| rest.split("```").next())
+            .collect();
+        assert!(!blocks.is_empty(), "{page} has none");
+        for block in blocks {
+            AlloyFile::read(&[(page, block)]).unwrap_or_else(|error| panic!("{error}\n{block}"));
+        }
+    }
+}
+
+#[test]
+fn mistakes_in_a_file_are_found() {
+    let good = read("alloy/second-endpoint.alloy");
+    for (from, to, told) in [
+        (
+            "remote_timeout =",
+            "remote_time_out =",
+            "no argument `remote_time_out`",
+        ),
+        (
+            "remote_timeout = \"2s\"",
+            "remote_timeout = 2",
+            "remote_timeout is of another kind",
+        ),
+        (
+            "max_backoff_retries = 5",
+            "max_backoff_retries = \"5\"",
+            "max_backoff_retries is of another kind",
+        ),
+        ("= \"1h\"", "= \"an hour\"", "older_than is of another kind"),
+        (
+            "loki.write \"trommel\"",
+            "loki.write",
+            "components have a label",
+        ),
+        ("wal {", "wal \"trommel\" {", "components have a label"),
+        (
+            "[loki.write.trommel.receiver]",
+            "[loki.write.tromel.receiver]",
+            "`loki.write.tromel.receiver` leads nowhere",
+        ),
+        (
+            "[loki.write.trommel.receiver]",
+            "[loki.write.trommel.targets]",
+            "`loki.write.trommel.targets` leads nowhere",
+        ),
+        ("  wal {", "  val {", "no block `loki.write/val`"),
+        ("    url =", "    // url =", "no url"),
+        ("= \"10m\"\n  }\n}", "= \"10m\"\n  }\n", "alloy:"),
+        ("= \"10m\"", "= \"10m", "a text does not end"),
+        (
+            "http_429 = false",
+            "http_429 = false, true",
+            "something follows the value of retry_on_http_429",
+        ),
+        (
+            "loki.process \"trommel\"",
+            "loki.write \"trommel\"",
+            "no argument `forward_to`",
+        ),
+    ] {
+        let bad = good.replacen(from, to, 1);
+        assert_ne!(good, bad, "{from} is there");
+        match AlloyFile::read(&[("alloy", &bad)]) {
+            Ok(_) => panic!("{to} is taken"),
+            Err(error) => assert!(error.contains(told), "{to}: {error}"),
+        }
+    }
+    let twice = good.clone() + &good;
+    let error = AlloyFile::read(&[("alloy", &twice)]).expect_err("names are of one thing");
+    assert!(error.contains("is there twice"), "{error}");
+}
+
+#[test]
+fn in_no_file_can_trommel_hold_back_loki() {
+    for paths in TOGETHER {
+        let file = load(paths);
+        let ways = file.ways();
+        let to = |name: &str| {
+            let ends = ways
+                .iter()
+                .filter(|way| last(way).id() == format!("loki.write.{name}"));
+            ends.cloned().collect::<Vec<_>>()
+        };
+        let (loki, trommel) = (to("loki"), to("trommel"));
+        assert!(!loki.is_empty() && !trommel.is_empty(), "{paths:?}");
+        assert_eq!(
+            loki.len() + trommel.len(),
+            ways.len(),
+            "{paths:?}: each way has one end"
+        );
+
+        let component = last(&trommel[0]);
+        component.one("endpoint");
+        // All that Loki's entries go through, of which trommel's way must have nothing, or a log in between.
+        let lokis: BTreeSet<_> = loki.iter().flatten().map(|block| block.id()).collect();
+        let shared = trommel
+            .iter()
+            .flatten()
+            .any(|block| lokis.contains(&block.id()));
+        let has_log = component
+            .all("wal")
+            .any(|wal| wal.get("enabled") == Some(&Value::Bool(true)));
+        assert!(
+            has_log || !shared,
+            "{paths:?}: trommel's way is Loki's, without a log in between"
+        );
+        assert!(
+            last(&loki[0]).all("wal").next().is_none(),
+            "{paths:?}: two logs share a marker file"
+        );
+
+        let settings = file.settings();
+        assert!(
+            settings.remote_timeout <= Duration::from_secs(2),
+            "{paths:?}"
+        );
+        assert!(
+            settings.max_backoff_period <= Duration::from_secs(2),
+            "{paths:?}"
+        );
+        assert!(
+            (1..=120).contains(&settings.max_backoff_retries),
+            "{paths:?}: 0 is for ever"
+        );
+        assert!(!settings.retry_on_http_429, "{paths:?}");
+    }
+}
+
+#[test]
+fn nothing_old_and_nothing_of_trommels_own_goes_to_trommel() {
+    let max_age = settings()
+        .into_iter()
+        .find(|setting| setting.key == "detect.max_age")
+        .expect("a setting")
+        .default;
+    for paths in TOGETHER {
+        let file = load(paths);
+        for way in file
+            .ways()
+            .iter()
+            .filter(|way| last(way).id() == "loki.write.trommel")
+        {
+            let stages: Vec<_> = way.iter().flat_map(|block| file.stages(block)).collect();
+            let told = way
+                .iter()
+                .map(|block| block.id())
+                .collect::<Vec<_>>()
+                .join(" > ");
+            let drops_old = stages.iter().any(|stage| {
+                stage.name == "stage.drop" && stage.text("older_than") == max_age.as_deref()
+            });
+            assert!(drops_old, "{told}");
+            // Events have no container.
+            let drops_own = stages.iter().any(|stage| {
+                stage.text("selector") == Some(r#"{container="trommel"}"#)
+                    && stage.text("action") == Some("drop")
+            });
+            assert!(drops_own || *paths == ["alloy/events.alloy"], "{told}");
+        }
+    }
+}
+
+#[test]
+fn loki_gets_labels_of_few_values_and_trommel_the_pod_as_well() {
+    for paths in TOGETHER {
+        if *paths == ["alloy/second-endpoint.alloy"] {
+            // There labels are as they were.
+            continue;
+        }
+        let file = load(paths);
+        for way in file.ways() {
+            let keep = way
+                .iter()
+                .flat_map(|block| file.stages(block))
+                .filter(|stage| stage.name == "stage.label_keep");
+            let keep = keep.last().expect("each way has one");
+            let labels = keep.get("values").expect("required").texts();
+            let of_many = labels
+                .iter()
+                .filter(|label| !LABELS.contains(label))
+                .collect::<Vec<_>>();
+            let has_pods = way[0].id().contains("pods");
+            match last(&way).id().as_str() {
+                "loki.write.loki" => assert!(of_many.is_empty(), "{paths:?}: {of_many:?}"),
+                _ if has_pods => assert_eq!(of_many, [&"pod"], "{paths:?}"),
+                _ => {}
+            }
+            let sets: Vec<_> = file.stages_of(&way, "stage.static_labels");
+            let set = sets.iter().filter_map(|stage| match stage.get("values") {
+                Some(Value::Map(items)) => Some(
+                    items
+                        .iter()
+                        .map(|(name, _)| name.as_str())
+                        .collect::<Vec<_>>(),
+                ),
+                _ => None,
+            });
+            assert_eq!(
+                set.flatten().collect::<Vec<_>>(),
+                ["cluster", "environment"],
+                "{paths:?}: once on each way"
+            );
+        }
+    }
+}
+
+#[test]
+fn secrets_are_masked_in_sensitive_namespaces_and_nothing_else_is() {
+    for (path, count) in [
+        ("alloy/api-mode.alloy", 2),
+        ("alloy/daemonset-mode.alloy", 2),
+    ] {
+        let file = load(&[path]);
+        let ways = file.ways();
+        let mut masked = 0;
+        for way in ways.iter().filter(|way| way[0].id().contains("pods")) {
+            let matches = file.stages_of(way, "stage.match");
+            let sensitive = matches.iter().find(|stage| {
+                stage.text("selector") == Some(r#"{namespace=~"identity|payments"}"#)
+            });
+            let sensitive = sensitive.unwrap_or_else(|| panic!("{path}: nothing is masked"));
+            for (line, expected) in [
+                (
+                    "login password=hunter2 from 10.0.0.9",
+                    "login password=<masked> from 10.0.0.9",
+                ),
+                (
+                    r#"{"user":"ada","Password": "hun,ter2","ok":true}"#,
+                    r#"{"user":"ada","Password": "<masked>,ter2","ok":true}"#,
+                ),
+                (
+                    "Authorization: Bearer abcdefgh.123",
+                    "Authorization: Bearer <masked>",
+                ),
+                (
+                    "dial postgres://app:s3cret@db:5432/shop",
+                    "dial postgres://app:<masked>@db:5432/shop",
+                ),
+                (
+                    "got eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln back",
+                    "got <masked> back",
+                ),
+                (
+                    "GET /api/projects?page=2 200 12ms",
+                    "GET /api/projects?page=2 200 12ms",
+                ),
+                (
+                    "token bucket is full; secretary called",
+                    "token bucket is full; secretary called",
+                ),
+            ] {
+                assert_eq!(masked_by(sensitive, line), expected, "{path}");
+            }
+            masked += 1;
+        }
+        assert_eq!(masked, count, "{path}");
+    }
+}
+
+#[test]
+fn the_readme_tells_what_an_absence_costs() {
+    let page = read("alloy/README.md");
+    let bounds = |path: &str| Bounds(load(&[path]).settings());
+    let second = bounds("alloy/second-endpoint.alloy");
+    let patient = bounds("alloy/api-mode.alloy");
+    let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3600));
+    for path in ["alloy/events.alloy", "alloy/daemonset-mode.alloy"] {
+        let settings = bounds(path).0;
+        assert_eq!(
+            format!("{settings:?}"),
+            format!("{:?}", patient.0),
+            "{path} has a column with api-mode"
+        );
+    }
+    assert_eq!(patient.lost(minute, Duration::ZERO), 0);
+    let seconds = |time: Duration| format!("{} s", time.as_secs_f64());
+    let hangs = |bounds: &Bounds| seconds(bounds.gives_up_after(bounds.0.remote_timeout));
+    let patience = seconds(patient.gives_up_after(Duration::ZERO));
+    for told in [
+        format!(
+            "| up to | {}: nothing | {patience}: nothing | {patience}: nothing |",
+            seconds(second.gives_up_after(Duration::ZERO))
+        ),
+        format!(
+            "| a minute | {} batches of up to 1 MiB | nothing | nothing |",
+            second.lost(minute, Duration::ZERO)
+        ),
+        format!(
+            "| {} batches of up to 1 MiB. The rest comes late",
+            patient.lost(hour, Duration::ZERO)
+        ),
+        format!(
+            "the first row is {} and {}.",
+            hangs(&second),
+            hangs(&patient)
+        ),
+        format!(
+            "once {} MiB have come since trommel's last answer",
+            patient.slack_bytes() >> 20
+        ),
+        format!(
+            "up to {} MiB of Alloy's memory",
+            patient.slack_bytes() >> 20
+        ),
+    ] {
+        assert!(page.contains(&told), "not in alloy/README.md: {told}");
+    }
+    let told = format!(
+        "less than {}s",
+        patient.gives_up_after(Duration::ZERO).as_secs_f64()
+    );
+    for path in ["alloy/api-mode.alloy", "alloy/daemonset-mode.alloy"] {
+        assert!(read(path).contains(&told), "not in {path}: {told}");
+    }
+}
+
+/// The sender has each file's own settings; only batches are made sooner.
+#[test]
+fn a_restart_of_trommel_loses_nothing_with_the_settings_of_any_file() {
+    for path in ["alloy/second-endpoint.alloy", "alloy/api-mode.alloy"] {
+        let mut settings = load(&[path]).settings();
+        settings.batch_wait = Duration::from_millis(50);
+        let setup = Setup::new(RULES).with_data();
+        let trommel = setup.start();
+        let target = Target::new(trommel.push_address());
+        let alloy = LokiWrite::start(std::slice::from_ref(&target), &settings);
+        let incident = Incident::new();
+        let (failures, quiet) = (incident.failures("backend"), incident.quiet("backend"));
+        let entries: Vec<_> = failures
+            .into_iter()
+            .chain(quiet)
+            .map(std::sync::Arc::new)
+            .collect();
+        alloy.offer(&entries[0]);
+        wait::until("the first entry to be sent", || {
+            (alloy.traffic(0).report.sent == 1).then_some(())
+        });
+        trommel.kill();
+        for entry in &entries[1..] {
+            alloy.offer(entry);
+        }
+        wait::until("an attempt to fail", || {
+            (alloy.traffic(0).failures > 0).then_some(())
+        });
+        let trommel = setup.start();
+        target.lead_to(trommel.push_address());
+        trommel.wait_for("the recovery", |event| event.state() == "recovered");
+        let [traffic] = &alloy.stop()[..] else {
+            panic!("one endpoint")
+        };
+        assert_eq!(traffic.report.sent, entries.len(), "{path}: {traffic:?}");
+        assert!(traffic.report.dropped.is_empty(), "{path}: {traffic:?}");
+    }
+}
+
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Files as Alloy would load them; `second-endpoint.alloy` together with what it is added to.
+#[track_caller]
+fn load(paths: &[&str]) -> AlloyFile {
+    let mut texts: Vec<_> = paths.iter().map(|path| (*path, read(path))).collect();
+    if paths == ["alloy/second-endpoint.alloy"] {
+        texts.push(("yours", YOURS.to_owned()));
+    }
+    let texts: Vec<_> = texts
+        .iter()
+        .map(|(path, text)| (*path, text.as_str()))
+        .collect();
+    AlloyFile::read(&texts).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn last<'a>(way: &[&'a Block]) -> &'a Block {
+    way.last().expect("a way has a source")
+}
+
+/// What the `stage.replace` blocks in `stage` make of a line: each group of each match is replaced.
+fn masked_by(stage: &Block, line: &str) -> String {
+    let mut line = line.to_owned();
+    for replace in stage.all("stage.replace") {
+        let regex = Regex::new(replace.text("expression").expect("required")).expect("checked");
+        let mut groups = Vec::new();
+        for captures in regex.captures_iter(&line) {
+            groups.extend((1..captures.group_len()).filter_map(|group| captures.get_group(group)));
+        }
+        assert!(
+            regex.captures_len() > 1,
+            "without a group nothing is replaced"
+        );
+        for group in groups.into_iter().rev() {
+            line.replace_range(group.range(), replace.text("replace").expect("it has one"));
+        }
+    }
+    line
+}
