@@ -12,13 +12,13 @@ use super::coverage::Clock;
 use super::keys::{HORIZON_MIN, KeyRef, RuleState, Tenant, covers};
 use super::lifecycle::KeyState;
 use super::report::OWN_TENANT;
-use super::settings::{Settings, Sizes, Tally};
+use super::settings::{OpenKind, Settings, Sizes, Tally};
 use super::shield::shield;
 use super::step::{Context, Group, Told};
 use crate::batch::StreamId;
 use crate::finding::Redactor;
 use crate::hit::{Hit, Key, Progress, Role, RuleIndex, Scanned};
-use crate::rules::{RuleSet, Severity};
+use crate::rules::RuleSet;
 use crate::time::Timestamp;
 
 /// An entry further in the future than this is treated as of now.
@@ -204,13 +204,18 @@ impl Detector {
         let mut sizes = Sizes {
             keys: 0,
             identities: self.identities,
-            open: [Severity::Info, Severity::Warning, Severity::Critical]
-                .map(|severity| (severity, 0)),
+            open: BTreeMap::new(),
         };
-        for key in self.states.iter().flat_map(|state| state.keys.values()) {
-            sizes.keys += 1;
-            if let Some(severity) = key.open_severity() {
-                sizes.open[severity as usize].1 += 1;
+        for (rule, state) in self.rules.rules.iter().zip(&self.states) {
+            sizes.keys += state.keys.len();
+            let severities = state.keys.values().filter_map(KeyState::open_severity);
+            for severity in severities {
+                let kind = OpenKind {
+                    domain: rule.domain.clone(),
+                    incident_type: rule.incident_type.clone(),
+                    severity,
+                };
+                *sizes.open.entry(kind).or_default() += 1;
             }
         }
         sizes
