@@ -21,6 +21,7 @@ mod nats_down;
 mod once;
 mod ourselves;
 mod pages;
+mod prometheus;
 mod readme;
 mod reload;
 mod replay;

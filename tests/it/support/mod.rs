@@ -10,6 +10,7 @@ pub(crate) mod incident;
 pub(crate) mod loki;
 pub(crate) mod loki_write;
 pub(crate) mod nats;
+pub(crate) mod page;
 pub(crate) mod program;
 pub(crate) mod proxy;
 pub(crate) mod scratch;
