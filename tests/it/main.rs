@@ -7,6 +7,7 @@ mod alloy;
 mod backup;
 mod bounded;
 mod clients;
+mod dashboard;
 mod disk;
 mod docs;
 mod empty_disk;

@@ -5,6 +5,7 @@
 pub(crate) mod alloy;
 pub(crate) mod alloy_file;
 pub(crate) mod event;
+pub(crate) mod exporter;
 pub(crate) mod http;
 pub(crate) mod incident;
 pub(crate) mod loki;
@@ -14,6 +15,7 @@ pub(crate) mod page;
 pub(crate) mod program;
 pub(crate) mod proxy;
 pub(crate) mod scratch;
+pub(crate) mod server;
 pub(crate) mod tls;
 pub(crate) mod trommel;
 pub(crate) mod wait;
