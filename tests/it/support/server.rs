@@ -47,6 +47,27 @@ impl Server {
         Some(server.started())
     }
 
+    /// Alertmanager with one receiver that goes nowhere.
+    pub(crate) fn alertmanager() -> Option<Self> {
+        let server = Self::new("prometheus-alertmanager", |address, scratch| {
+            vec![
+                format!(
+                    "--config.file={}",
+                    scratch.path("alertmanager.yaml").display()
+                ),
+                format!("--storage.path={}", scratch.path("data").display()),
+                format!("--web.listen-address={address}"),
+                "--cluster.listen-address=".to_owned(),
+                "--log.level=warn".to_owned(),
+            ]
+        })?;
+        server.scratch.write(
+            "alertmanager.yaml",
+            "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n",
+        );
+        Some(server.started())
+    }
+
     /// `None`, with a word about it, where there is no such program.
     fn new(
         name: &str,
@@ -96,6 +117,16 @@ impl Server {
             child.kill().expect("it runs");
             child.wait().expect("a child can be waited for");
         }
+    }
+
+    /// What it answers to a GET; `None` while that is neither 200 nor JSON.
+    pub(crate) fn json(&self, path: &str) -> Option<Value> {
+        let answer = Client::with_timeout(self.address, wait::PATIENCE)
+            .send(&Request::get(path))
+            .ok()?;
+        (answer.status == 200)
+            .then(|| serde_json::from_slice(&answer.body).ok())
+            .flatten()
     }
 
     /// What Prometheus answers to a query.
