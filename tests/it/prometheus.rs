@@ -9,8 +9,8 @@ use trommel::telemetry::METRICS;
 use crate::support::page::{anchors, code, found, read, root, table};
 use crate::support::program;
 
-const ALERTS: &str = "deploy/prometheus/alerts.yaml";
-const RECORDING: &str = "deploy/prometheus/recording.yaml";
+const RULES: &str = "deploy/prometheus/rules.yaml";
+const TESTS: &str = "deploy/prometheus/rules_test.yaml";
 
 /// What is used of Alloy's metrics: `docs/sources/reference/components/loki/loki.write.md` of grafana/alloy (2026-08-21, `66ebea85`).
 const ALLOYS: &[&str] = &[
@@ -27,10 +27,8 @@ fn promtool_takes_the_rules_and_passes_their_tests() {
     };
     let folder = root().join("deploy/prometheus");
     for arguments in [
-        ["check", "rules", "alerts.yaml"],
-        ["check", "rules", "recording.yaml"],
-        ["test", "rules", "alerts_test.yaml"],
-        ["test", "rules", "recording_test.yaml"],
+        ["check", "rules", "rules.yaml"],
+        ["test", "rules", "rules_test.yaml"],
     ] {
         program::succeed(
             Command::new(&promtool).current_dir(&folder).args(arguments),
@@ -41,8 +39,8 @@ fn promtool_takes_the_rules_and_passes_their_tests() {
 
 #[test]
 fn each_alert_and_each_recorded_name_has_a_test() {
-    let tests = yaml("deploy/prometheus/alerts_test.yaml");
-    for rule in rules(ALERTS) {
+    let tests = yaml(TESTS);
+    for rule in rules("alert") {
         let name = &rule["alert"];
         let cases = tests["tests"]
             .as_array()
@@ -53,8 +51,8 @@ fn each_alert_and_each_recorded_name_has_a_test() {
             .filter(|case| case["alertname"] == *name && !items(&case["exp_alerts"]).is_empty());
         assert!(fires.count() > 0, "nothing shows that {name} fires");
     }
-    let tests = read("deploy/prometheus/recording_test.yaml");
-    for rule in rules(RECORDING) {
+    let tests = read(TESTS);
+    for rule in rules("record") {
         let name = rule["record"].as_str().expect("a name");
         assert!(
             tests.contains(&format!("({name}")) || tests.contains(&format!("expr: {name}")),
@@ -73,7 +71,7 @@ fn each_alert_leads_to_a_section_and_is_listed_on_the_page() {
         .map(|row| (code(&row[0]).to_owned(), row[1].clone(), row[3].clone()))
         .collect();
     let mut there = Vec::new();
-    for rule in rules(ALERTS) {
+    for rule in rules("alert") {
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
         let runbook = text(&rule["annotations"]["runbook"]);
         let anchor = runbook
@@ -102,7 +100,7 @@ fn each_alert_leads_to_a_section_and_is_listed_on_the_page() {
 #[test]
 fn rules_name_metrics_that_exist() {
     let mut names = Vec::new();
-    for rule in rules(ALERTS).into_iter().chain(rules(RECORDING)) {
+    for rule in rules("alert").into_iter().chain(rules("record")) {
         let expression = rule["expr"].as_str().expect("an expression").to_owned();
         names.extend(found("((?:trommel|loki)_[a-z_]+)", &expression));
     }
@@ -118,14 +116,14 @@ fn rules_name_metrics_that_exist() {
     }
 }
 
-fn rules(path: &str) -> Vec<Value> {
-    let groups = yaml(path);
-    let rules: Vec<_> = items(&groups["groups"])
+/// The rules that have that key.
+fn rules(key: &str) -> Vec<Value> {
+    let file = yaml(RULES);
+    let rules = items(&file["groups"])
         .iter()
-        .flat_map(|group| items(&group["rules"]))
-        .cloned()
-        .collect();
-    assert!(!rules.is_empty(), "{path} has none");
+        .flat_map(|group| items(&group["rules"]));
+    let rules: Vec<_> = rules.filter(|rule| !rule[key].is_null()).cloned().collect();
+    assert!(!rules.is_empty(), "{RULES} has no {key}");
     rules
 }
 
