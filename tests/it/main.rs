@@ -7,6 +7,7 @@ mod alloy;
 mod backup;
 mod bounded;
 mod clients;
+mod compose;
 mod consumers;
 mod dashboard;
 mod disk;

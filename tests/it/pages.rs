@@ -146,6 +146,7 @@ fn every_link_of_the_pages_leads_somewhere() {
             "CONTRIBUTING.md",
             "CHANGELOG.md",
             "alloy/README.md",
+            "deploy/compose/README.md",
             "examples/README.md",
         ]
         .map(|name| root.join(name)),
