@@ -1,23 +1,26 @@
 //! The consumers in `examples/`: they know what is open, whatever is restarted, and hand it on.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::support::event::Event;
+use crate::support::follower::{Follower, example, python};
 use crate::support::incident::{Incident, RULES};
 use crate::support::nats::{NatsServer, events};
 use crate::support::page::root;
 use crate::support::program;
 use crate::support::server::Server;
-use crate::support::trommel::{Lines, Setup};
+use crate::support::trommel::Setup;
 use crate::support::wait;
 
+/// What runs a robot, given the server's URL.
+type Robot = Box<dyn Fn(&str) -> Command>;
+
 /// Each program that is a robot, as a command that wants the server's URL.
-fn robots() -> Vec<(&'static str, Box<dyn Fn(&str) -> Command>)> {
-    let mut robots: Vec<(&str, Box<dyn Fn(&str) -> Command>)> = Vec::new();
+fn robots() -> Vec<(&'static str, Robot)> {
+    let mut robots: Vec<(&str, Robot)> = Vec::new();
     // Cargo builds it with all tests, and not with this one alone: then `cargo build --example robot` does.
     let rust = PathBuf::from(env!("CARGO_BIN_EXE_trommel"));
     let rust = rust.with_file_name("examples").join("robot");
@@ -34,18 +37,6 @@ fn robots() -> Vec<(&'static str, Box<dyn Fn(&str) -> Command>)> {
         robots.push(("robot.py", Box::new(robot)));
     }
     robots
-}
-
-fn python() -> Option<PathBuf> {
-    program::installed("nats-py", program::tools().join("python/bin/python"))
-}
-
-fn example(python: &PathBuf, name: &str, url: &str) -> Command {
-    let mut command = Command::new(python);
-    command
-        .arg(root().join("examples").join(name))
-        .args(["--nats", url]);
-    command
 }
 
 #[test]
@@ -292,80 +283,4 @@ fn trommel_event(nats: &NatsServer, component: &str) -> Event {
         .into_iter()
         .find(|event| event.text("subject").contains(component));
     about.expect("it is in the stream")
-}
-
-/// A program that goes on, and what it prints; killed when dropped.
-struct Follower {
-    child: Child,
-    stdout: Lines,
-    stderr: Lines,
-}
-
-impl Follower {
-    fn start(mut command: Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("it can be started");
-        Self {
-            stdout: Lines::collect(child.stdout.take().expect("stdout is piped")),
-            stderr: Lines::collect(child.stderr.take().expect("stderr is piped")),
-            child,
-        }
-    }
-
-    fn told(&self, name: &str) -> Vec<Value> {
-        self.stdout.read(|lines| {
-            lines
-                .iter()
-                .map(|line| serde_json::from_str(line).expect(name))
-                .collect()
-        })
-    }
-
-    /// Waits until what it told last of each component is that.
-    #[track_caller]
-    fn wait_for(&self, name: &str, expected: &[(&str, &str)]) {
-        let expected: BTreeMap<_, _> = expected
-            .iter()
-            .map(|(component, state)| {
-                (
-                    format!("ldap_timeout_spike{{component={component},namespace=image-factory}}"),
-                    (*state).to_owned(),
-                )
-            })
-            .collect();
-        let mut last = BTreeMap::new();
-        wait::until(
-            &format!(
-                "{name} to know {expected:?}; its errors: {}",
-                self.stderr.text()
-            ),
-            || {
-                let text =
-                    |one: &Value, name: &str| one[name].as_str().unwrap_or_default().to_owned();
-                last = self
-                    .told(name)
-                    .iter()
-                    .map(|one| (text(one, "subject"), text(one, "state")))
-                    .collect();
-                (last == expected).then_some(())
-            },
-        );
-    }
-
-    fn kill(mut self) {
-        self.child.kill().expect("it runs");
-        self.child.wait().expect("a child can be waited for");
-    }
-}
-
-impl Drop for Follower {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

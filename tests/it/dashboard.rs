@@ -69,7 +69,7 @@ fn panels_lie_beside_each_other_and_say_what_they_show() {
 
 #[test]
 fn panels_show_metrics_that_exist() {
-    for query in panels(&dashboard()).iter().flat_map(|panel| queries(panel)) {
+    for query in panels(&dashboard()).iter().flat_map(queries) {
         for name in found("((?:trommel|loki)_[a-z_]+)", &query) {
             let ends = ["_bucket", "_sum", "_count"];
             let measured = ends

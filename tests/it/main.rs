@@ -33,5 +33,6 @@ mod sample;
 mod semantics;
 mod start_errors;
 mod stop;
+mod story;
 mod support;
 mod vectors;

@@ -6,6 +6,7 @@ pub(crate) mod alloy;
 pub(crate) mod alloy_file;
 pub(crate) mod event;
 pub(crate) mod exporter;
+pub(crate) mod follower;
 pub(crate) mod http;
 pub(crate) mod incident;
 pub(crate) mod loki;
