@@ -39,7 +39,8 @@ def labels(data):
     return {name: str(value) for name, value in chosen.items() if value}
 
 
-def alert(data, ends_at):
+def alert(data, ends_at, known_as=None):
+    """The alert of a finding, under its labels of now or under those that it was sent with."""
     annotations = {
         "summary": data["summary"],
         "condition": data["rule"]["condition"],
@@ -49,7 +50,7 @@ def alert(data, ends_at):
         "logql": data["logs"]["logql"],
     }
     made = {
-        "labels": labels(data),
+        "labels": known_as or labels(data),
         "annotations": {name: value for name, value in annotations.items() if value},
         "startsAt": data["first_seen"],
         "endsAt": ends_at,
@@ -83,8 +84,8 @@ class Bridge:
             if before and labels(before) != labels(data):
                 alerts.append(alert(before, now()))
         elif before:
-            # Under the labels that it had while it was open, with what is known in the end.
-            alerts.append(alert({**data, "severity": before["severity"]}, now()))
+            # It is resolved under the labels that it had, with what is known in the end.
+            alerts.append(alert(data, data["recovered_at"], known_as=labels(before)))
         if alerts and not await self.post(alerts) and data["state"] != "open":
             # It ends by itself when it is not sent again.
             log.warning("%s could not be resolved, and will run out", finding_id)

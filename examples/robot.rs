@@ -1,18 +1,20 @@
 //! Keeps the present state of all findings, and tells what it may do about each: `robot.py` in Rust.
 //!
 //! ```sh
-//! cargo run --example robot -- nats://127.0.0.1:4222          # follows, one JSON object for each change
-//! cargo run --example robot -- nats://127.0.0.1:4222 --once   # prints what is open now, and ends
+//! cargo run --example robot -- --nats nats://127.0.0.1:4222          # follows, one JSON object for each change
+//! cargo run --example robot -- --nats nats://127.0.0.1:4222 --once   # prints what is open now, and ends
 //! ```
 //!
 //! Each finding has a subject of its own, and its messages are numbered revisions. So the last message on each subject is the present state of
 //! everything: the robot needs no state of its own, and after a restart, its own or the server's, it reads that anew.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::Context;
 use async_nats::jetstream::{self, consumer};
+use async_nats::{ConnectOptions, ServerAddr};
+use clap::Parser;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
@@ -22,22 +24,41 @@ type Findings = BTreeMap<String, Value>;
 /// Seconds. An open finding is told of at least once a day; one that is not has lost its trommel, and is over.
 const OPEN_AT_MOST: i64 = 25 * 3600;
 
+/// Keeps the present state of all findings, and tells what it may do about each.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// URL of the server; a user and a password may be in it.
+    #[arg(long, default_value = "nats://127.0.0.1:4222")]
+    nats: ServerAddr,
+    /// File of NATS credentials.
+    #[arg(long)]
+    credentials: Option<PathBuf>,
+    /// Print what is open now, and end.
+    #[arg(long)]
+    once: bool,
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let mut arguments = std::env::args().skip(1);
-    let url = arguments.next().context("usage: robot NATS_URL [--once]")?;
-    let once = arguments
-        .next()
-        .is_some_and(|argument| argument == "--once");
-    let options = async_nats::ConnectOptions::new().retry_on_initial_connect();
-    let jetstream = jetstream::new(options.connect(url).await?);
+    let Arguments {
+        nats,
+        credentials,
+        once,
+    } = Arguments::parse();
+    let mut options = ConnectOptions::new()
+        .retry_on_initial_connect()
+        .event_callback(|event| async move { eprintln!("nats: {event}") });
+    if let Some(file) = credentials {
+        options = options.credentials_file(file).await?;
+    }
+    if let (Some(user), Some(password)) = (nats.username(), nats.password()) {
+        options = options.user_and_password(user.to_owned(), password.to_owned());
+    }
+    let jetstream = jetstream::new(options.connect(nats).await?);
     let mut findings = Findings::new();
-    loop {
-        match read(&jetstream, &mut findings, once).await {
-            Ok(()) => break,
-            // Also where the stream is not there yet: trommel makes it.
-            Err(error) => eprintln!("reading anew: {error:#}"),
-        }
+    // What breaks it may be that the stream is not there yet: trommel makes it.
+    while let Err(error) = read(&jetstream, &mut findings, once).await {
+        eprintln!("reading anew: {error:#}");
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     for event in findings

@@ -9,8 +9,9 @@ use crate::support::event::Event;
 use crate::support::follower::{Follower, example, python};
 use crate::support::incident::{Incident, RULES};
 use crate::support::nats::{NatsServer, events};
-use crate::support::page::root;
+use crate::support::page::{read, root};
 use crate::support::program;
+use crate::support::scratch::Scratch;
 use crate::support::server::Server;
 use crate::support::trommel::Setup;
 use crate::support::wait;
@@ -27,7 +28,7 @@ fn robots() -> Vec<(&'static str, Robot)> {
     if let Some(rust) = program::installed("cargo build --example robot", rust) {
         let robot = move |url: &str| {
             let mut command = Command::new(&rust);
-            command.arg(url);
+            command.args(["--nats", url]);
             command
         };
         robots.push(("robot.rs", Box::new(robot)));
@@ -121,6 +122,47 @@ fn a_robot_survives_restarts_of_its_own_and_of_the_server() {
         ids.sort();
         ids.dedup();
         assert_eq!(ids.len(), told.len(), "{name}: {told:?}");
+    }
+}
+
+#[test]
+fn a_robot_needs_no_more_permissions_than_its_page_says() {
+    let page = read("examples/README.md");
+    let (_, config) = page
+        .split_once("```text\nauthorization")
+        .expect("the page has them");
+    let (config, _) = config.split_once("```").expect("the block ends");
+    let config = format!("authorization{}", config.replace('…', "secret"));
+    let Some(nats) = NatsServer::running_with(&config) else {
+        return;
+    };
+    let folder = Scratch::new();
+    let password = folder.write("password", "secret");
+    let settings = format!(
+        "nats: {{url: '{}', username: trommel, password_file: '{}'}}",
+        nats.url(),
+        password.display()
+    );
+    let trommel = Setup::new(RULES).with_settings(&settings).start();
+    trommel.push(&Incident::new().failures("backend"));
+    wait::until("the finding to be in the stream", || {
+        (trommel.series(r#"trommel_publish_total{outcome="acked"}"#) == Some(1.0)).then_some(())
+    });
+    let url = nats.url().replace("nats://", "nats://robot:secret@");
+    for (name, robot) in robots() {
+        let follower = Follower::start(robot(&url));
+        follower.wait_for(name, &[("backend", "open")]);
+        let told = program::succeed(robot(&url).arg("--once"), "");
+        assert_eq!(told.lines().count(), 1, "{name}: {told}");
+    }
+}
+
+#[test]
+fn the_examples_are_tested_with_what_they_ask_for() {
+    let tested = read("tests/clients/python/requirements.txt");
+    let wanted = read("examples/requirements.txt");
+    for line in wanted.lines().filter(|line| !line.starts_with('#')) {
+        assert!(tested.lines().any(|other| other == line), "{line}");
     }
 }
 
