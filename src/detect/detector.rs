@@ -18,7 +18,7 @@ use super::step::{Context, Group, Told};
 use crate::batch::StreamId;
 use crate::finding::Redactor;
 use crate::hit::{Hit, Key, Progress, Role, RuleIndex, Scanned};
-use crate::rules::RuleSet;
+use crate::rules::{RuleSet, Severity};
 use crate::time::Timestamp;
 
 /// An entry further in the future than this is treated as of now.
@@ -208,14 +208,20 @@ impl Detector {
         };
         for (rule, state) in self.rules.rules.iter().zip(&self.states) {
             sizes.keys += state.keys.len();
-            let severities = state.keys.values().filter_map(KeyState::open_severity);
-            for severity in severities {
-                let kind = OpenKind {
-                    domain: rule.domain.clone(),
-                    incident_type: rule.incident_type.clone(),
-                    severity,
-                };
-                *sizes.open.entry(kind).or_default() += 1;
+            let severities = [Severity::Info, Severity::Warning, Severity::Critical];
+            let mut open = severities.map(|_| 0);
+            for severity in state.keys.values().filter_map(KeyState::open_severity) {
+                open[severity as usize] += 1;
+            }
+            for (severity, open) in severities.into_iter().zip(open) {
+                if open > 0 {
+                    let kind = OpenKind {
+                        domain: rule.domain.clone(),
+                        incident_type: rule.incident_type.clone(),
+                        severity,
+                    };
+                    *sizes.open.entry(kind).or_default() += open;
+                }
             }
         }
         sizes
