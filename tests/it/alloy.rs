@@ -1,7 +1,7 @@
 //! The configurations for Alloy in `alloy/`: that they are what Alloy takes, that trommel cannot hold back Loki in any of them, and
 //! that a sender with their settings loses what `alloy/README.md` says, and no more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -299,6 +299,80 @@ fn loki_gets_labels_of_few_values_and_trommel_the_pod_as_well() {
 }
 
 #[test]
+fn labels_and_paths_come_from_what_kubernetes_says() {
+    let none: &[(&str, &str)] = &[];
+    let pod = [
+        ("__meta_kubernetes_namespace", "shop"),
+        ("__meta_kubernetes_pod_name", "api-6b7f9c8d5-x2x4z"),
+        ("__meta_kubernetes_pod_container_name", "api"),
+        ("__meta_kubernetes_pod_uid", "0a1b"),
+    ];
+    let named = [
+        (
+            "__meta_kubernetes_pod_label_app_kubernetes_io_name",
+            "shop-api",
+        ),
+        ("__meta_kubernetes_pod_label_app", "other"),
+    ];
+    let old = [
+        ("__meta_kubernetes_pod_label_app", "shop-api"),
+        ("__meta_kubernetes_pod_label_component", "web"),
+    ];
+    let fixed = [(
+        "__meta_kubernetes_pod_annotation_kubernetes_io_config_hash",
+        "9f8e",
+    )];
+    for path in ["alloy/api-mode.alloy", "alloy/daemonset-mode.alloy"] {
+        let file = load(&[path]);
+        let rules = file
+            .component("discovery.relabel.pods")
+            .expect("it is there");
+        for (more, app, component, folder) in [
+            (none, "api", None, "0a1b"),
+            (&named[..], "shop-api", None, "0a1b"),
+            (&old[..], "shop-api", Some("web"), "0a1b"),
+            (&fixed[..], "api", None, "9f8e"),
+        ] {
+            let labels = relabelled(rules, &[&pod[..], more].concat());
+            let label = |name: &str| labels.get(name).map(String::as_str);
+            assert_eq!(label("namespace"), Some("shop"), "{path}");
+            assert_eq!(label("pod"), Some("api-6b7f9c8d5-x2x4z"), "{path}");
+            assert_eq!(label("container"), Some("api"), "{path}");
+            assert_eq!(label("app"), Some(app), "{path}");
+            assert_eq!(label("component"), component, "{path}");
+            if path == "alloy/daemonset-mode.alloy" {
+                assert_eq!(
+                    label("__path__"),
+                    Some(&*format!("/var/log/pods/*{folder}/api/*.log"))
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_nodes_file_gives_its_name_to_its_lines() {
+    let file = load(&["alloy/daemonset-mode.alloy"]);
+    let lines = file.component("node_lines.trommel").expect("it is there");
+    let regex = file
+        .stages(lines)
+        .into_iter()
+        .find(|stage| stage.name == "stage.regex")
+        .expect("it is there");
+    let regex = Regex::new(regex.text("expression").expect("required")).expect("checked");
+    for (path, component) in [
+        ("/var/log/kubelet.log", "kubelet"),
+        ("/var/log/controller-runtime.log", "controller-runtime"),
+        ("/var/log/syslog", "syslog"),
+    ] {
+        let mut found = regex.create_captures();
+        regex.captures(path, &mut found);
+        let named = found.get_group_by_name("component").expect("it matches");
+        assert_eq!(&path[named.range()], component);
+    }
+}
+
+#[test]
 fn secrets_are_masked_in_sensitive_namespaces_and_nothing_else_is() {
     for (path, count) in [
         ("alloy/api-mode.alloy", 2),
@@ -488,4 +562,36 @@ fn masked_by(stage: &Block, line: &str) -> String {
         }
     }
     line
+}
+
+/// What the `rule` blocks of a component make of a target, as Prometheus's relabelling does with the action `replace`.
+fn relabelled(component: &Block, target: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let mut labels: BTreeMap<_, _> = target
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    for rule in component.all("rule") {
+        assert!(rule.get("action").is_none(), "only `replace` is known here");
+        let from = rule.get("source_labels").expect("it has some").texts();
+        let values: Vec<_> = from
+            .iter()
+            .map(|name| labels.get(*name).map_or("", String::as_str))
+            .collect();
+        let value = values.join(rule.text("separator").unwrap_or(";"));
+        let regex = format!("^(?:{})$", rule.text("regex").unwrap_or("(.*)"));
+        let regex = Regex::new(&regex).expect("checked");
+        let mut found = regex.create_captures();
+        regex.captures(&value, &mut found);
+        if let Some(group) = found.get_group(1) {
+            let made = rule
+                .text("replacement")
+                .unwrap_or("$1")
+                .replace("$1", &value[group.range()]);
+            labels.insert(
+                rule.text("target_label").expect("it has one").to_owned(),
+                made,
+            );
+        }
+    }
+    labels
 }

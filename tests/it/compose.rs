@@ -88,6 +88,47 @@ fn images_are_pinned_and_what_is_mounted_is_there() {
 }
 
 #[test]
+fn files_lie_where_the_programs_look_for_them() {
+    let compose = compose();
+    let mounted_in = |service: &str| {
+        let mounts = compose["services"][service]["volumes"]
+            .as_array()
+            .expect("it has some");
+        let inside = |mount: &Value| {
+            mount
+                .as_str()
+                .and_then(|mount| mount.split(':').nth(1))
+                .map(str::to_owned)
+        };
+        mounts.iter().filter_map(inside).collect::<Vec<_>>()
+    };
+    let yaml = |file: &str| -> Value {
+        serde_saphyr::from_str(&read(&format!("{FOLDER}/{file}"))).expect("YAML")
+    };
+    let dashboards = yaml("grafana/dashboards.yaml")["providers"][0]["options"]["path"]
+        .as_str()
+        .expect("a path")
+        .to_owned();
+    assert!(mounted_in("grafana").contains(&format!("{dashboards}/trommel.json")));
+    let sources = yaml("grafana/datasources.yaml");
+    let sources = sources["datasources"].as_array().expect("a list");
+    let loki = sources
+        .iter()
+        .find(|source| source["type"] == "loki")
+        .expect("Loki is one");
+    assert_eq!(loki["uid"], yaml("trommel.yaml")["grafana"]["datasource"]);
+    // The shop writes what Alloy reads.
+    let logs = "/var/log/shop".to_owned();
+    assert!(mounted_in("shop").contains(&logs) && mounted_in("alloy").contains(&logs));
+    for file in ["shop.sh", "config.alloy"] {
+        assert!(
+            read(&format!("{FOLDER}/{file}")).contains(&format!("{logs}/")),
+            "{file}"
+        );
+    }
+}
+
+#[test]
 fn prometheus_and_nats_take_their_files() {
     let (Some(promtool), Some(nats)) = (program::find("promtool"), program::find("nats-server"))
     else {
