@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use regex_automata::meta::Regex;
 use trommel::config::settings;
@@ -11,6 +12,7 @@ use trommel::config::settings;
 use crate::support::alloy_file::{AlloyFile, Block, Value};
 use crate::support::incident::{Incident, RULES};
 use crate::support::loki_write::{Bounds, LokiWrite, Target};
+use crate::support::proxy::Proxy;
 use crate::support::trommel::Setup;
 use crate::support::wait;
 
@@ -482,6 +484,65 @@ fn the_readme_tells_what_an_absence_costs() {
     }
 }
 
+/// With a source of its own for trommel, as in `daemonset-mode.alloy`; everything a hundred times as fast and small.
+#[test]
+fn a_long_absence_of_trommel_loses_few_batches_and_the_rest_comes_late() {
+    let mut settings = load(&["alloy/daemonset-mode.alloy"]).settings();
+    settings.batch_size /= 100;
+    for time in [
+        &mut settings.batch_wait,
+        &mut settings.min_backoff_period,
+        &mut settings.max_backoff_period,
+    ] {
+        *time /= 100;
+    }
+    let bounds = Bounds(settings.clone());
+    let setup = Setup::new(RULES).with_data();
+    let trommel = setup.start();
+    let loki = Proxy::start(None, []);
+    let [to_loki, to_trommel] = [loki.address(), trommel.push_address()].map(Target::new);
+    let for_loki = LokiWrite::start(std::slice::from_ref(&to_loki), &settings);
+    let for_trommel = LokiWrite::start(std::slice::from_ref(&to_trommel), &settings);
+    // A file of two megabytes, far more than finds room in the queue.
+    let incident = Incident::new();
+    let file: Vec<_> = (0..20_000)
+        .map(|_| Arc::new(incident.failure("backend", 0)))
+        .collect();
+    assert!(file.iter().map(|entry| entry.line.len()).sum::<usize>() > 8 * bounds.slack_bytes());
+
+    trommel.kill();
+    let gone = Instant::now();
+    let (second, absence) = std::thread::scope(|scope| {
+        scope.spawn(|| file.iter().for_each(|entry| for_trommel.offer(entry)));
+        file.iter().for_each(|entry| for_loki.offer(entry));
+        wait::until("Loki to have everything", || {
+            (for_loki.traffic(0).report.sent == file.len()).then_some(())
+        });
+        wait::until("batches to be given up", || {
+            (for_trommel.traffic(0).batches_dropped >= 2).then_some(())
+        });
+        let trommel = setup.start();
+        to_trommel.lead_to(trommel.push_address());
+        (trommel, gone.elapsed())
+    });
+    let traffic = for_trommel.stop().remove(0);
+    let given_up: usize = traffic.report.dropped.values().sum();
+    assert!(traffic.overflows > 0, "its reader has waited: {traffic:?}");
+    assert!(
+        traffic.batches_dropped <= bounds.lost(absence, Duration::ZERO),
+        "in {absence:?}: {traffic:?}"
+    );
+    assert_eq!(traffic.report.sent + given_up, file.len(), "{traffic:?}");
+    // More where an answer came too late and a batch was sent again.
+    assert!(second.metric("trommel_entries_total", "") >= traffic.report.sent as f64);
+    let first = for_loki.stop().remove(0);
+    assert_eq!(
+        (first.failures, first.batches_dropped),
+        (0, 0),
+        "Loki has noticed nothing"
+    );
+}
+
 /// The sender has each file's own settings; only batches are made sooner.
 #[test]
 fn a_restart_of_trommel_loses_nothing_with_the_settings_of_any_file() {
@@ -494,11 +555,7 @@ fn a_restart_of_trommel_loses_nothing_with_the_settings_of_any_file() {
         let alloy = LokiWrite::start(std::slice::from_ref(&target), &settings);
         let incident = Incident::new();
         let (failures, quiet) = (incident.failures("backend"), incident.quiet("backend"));
-        let entries: Vec<_> = failures
-            .into_iter()
-            .chain(quiet)
-            .map(std::sync::Arc::new)
-            .collect();
+        let entries: Vec<_> = failures.into_iter().chain(quiet).map(Arc::new).collect();
         alloy.offer(&entries[0]);
         wait::until("the first entry to be sent", || {
             (alloy.traffic(0).report.sent == 1).then_some(())

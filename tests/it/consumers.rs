@@ -209,6 +209,10 @@ fn a_finding_is_an_alert_until_it_recovers() {
         "LDAP fails in image-factory/backend: 5 errors in 10m"
     );
     assert_eq!(alert["status"]["state"], "active");
+    assert_eq!(
+        alert["receivers"][0]["name"], "people",
+        "it is no more than a warning"
+    );
 
     // The bridge is killed, and another goes on: the same alert, for longer than the first would have kept it.
     first.kill();

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 use super::http::{Client, Request};
+use super::page::read;
 use super::scratch::Scratch;
 use super::{program, wait};
 
@@ -47,7 +48,7 @@ impl Server {
         Some(server.started())
     }
 
-    /// Alertmanager with one receiver that goes nowhere.
+    /// Alertmanager with the routes of `examples/README.md`, whose receivers go nowhere.
     pub(crate) fn alertmanager() -> Option<Self> {
         let server = Self::new("prometheus-alertmanager", |address, scratch| {
             vec![
@@ -61,10 +62,13 @@ impl Server {
                 "--log.level=warn".to_owned(),
             ]
         })?;
-        server.scratch.write(
-            "alertmanager.yaml",
-            "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n",
-        );
+        let page = read("examples/README.md");
+        let (_, routes) = page
+            .split_once("```yaml other\nroute:")
+            .expect("the page has them");
+        let (routes, _) = routes.split_once("```").expect("the block ends");
+        let config = format!("route:{routes}receivers: [{{name: people}}, {{name: on-call}}]\n");
+        server.scratch.write("alertmanager.yaml", config);
         Some(server.started())
     }
 
