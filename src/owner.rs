@@ -4,7 +4,7 @@
 //! Everything that others want of either comes here as a message: scanned requests, questions about findings, what publishers
 //! took and sent. So the core has no locks, and every interleaving is one of the arms of [`Owner::drive`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use metrics::{counter, gauge, histogram};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
-use crate::detect::{Changes, Detector, RestoreError, Saved, Settings};
+use crate::detect::{Changes, Detector, OpenKind, RestoreError, Saved, Settings};
 use crate::finding::{Finding, Kind, Message, MessageSettings, Origin, Outline, Redactor, State};
 use crate::hit::{Generation, Scanned};
 use crate::publish::{OutboxRequest, Pending, Recalled, Status};
@@ -70,6 +70,8 @@ pub struct Owner {
     last_tick: Timestamp,
     /// When findings that are long over were last forgotten.
     looked_back: Timestamp,
+    /// How many findings of each kind are open, of all kinds that were open since the start.
+    shown_open: BTreeMap<OpenKind, usize>,
     /// How many publishers have to send a message before it is forgotten.
     publishers: usize,
     acks: HashMap<i64, usize>,
@@ -199,6 +201,7 @@ impl Owner {
             ourselves: Ourselves::new(last_tick),
             last_tick,
             looked_back: Timestamp::MIN,
+            shown_open: BTreeMap::new(),
             publishers,
             acks: HashMap::new(),
             waiting: Commit::default(),
@@ -564,13 +567,24 @@ impl Owner {
         counter!(names::TENANTS_REFUSED_TOTAL).increment(tally.tenants_refused);
     }
 
-    fn measure(&self) {
+    fn measure(&mut self) {
         let sizes = self.detector.sizes();
         gauge!(names::KEYS).set(sizes.keys as f64);
         gauge!(names::KEYS_BYTES).set(sizes.keys_bytes as f64);
         gauge!(names::IDENTITIES).set(sizes.identities as f64);
-        for (severity, open) in sizes.open {
-            gauge!(names::FINDINGS_OPEN, "severity" => severity.to_string()).set(open as f64);
+        // What was shown once is shown as zero, or it would stay what it was.
+        for (kind, open) in &mut self.shown_open {
+            *open = sizes.open.get(kind).copied().unwrap_or(0);
+        }
+        self.shown_open.extend(sizes.open);
+        for (kind, open) in &self.shown_open {
+            gauge!(
+                names::FINDINGS_OPEN,
+                "domain" => kind.domain.clone(),
+                "incident_type" => kind.incident_type.clone(),
+                "severity" => kind.severity.to_string(),
+            )
+            .set(*open as f64);
         }
         if let Ok(sizes) = self.store.sizes() {
             gauge!(names::OUTBOX_MESSAGES).set(sizes.outbox_messages as f64);

@@ -144,7 +144,7 @@ metrics! {
     IDENTITIES = "trommel_identities", Gauge, [], "Entries remembered in order to know repeats.";
     IDENTITIES_EVICTED_TOTAL = "trommel_identities_evicted_total", Counter, [], "Entries forgotten early because identities_max was reached.";
     FINDINGS_TOTAL = "trommel_findings_total", Counter, ["rule", "state"], "Messages about findings, by rule and by observed, updated or recovered.";
-    FINDINGS_OPEN = "trommel_findings_open", Gauge, ["severity"], "Findings that are open.";
+    FINDINGS_OPEN = "trommel_findings_open", Gauge, ["domain", "incident_type", "severity"], "Findings that are open; a kind is there from its first finding on.";
 
     COMMIT_SECONDS = "trommel_commit_seconds", Histogram(COMMIT_BOUNDS), [], "Time to put what a group of requests changed on disk.";
     COMMIT_FAILURES_TOTAL = "trommel_commit_failures_total", Counter, [], "Commits that failed; each is tried again with the next.";

@@ -12,7 +12,7 @@ use super::coverage::Clock;
 use super::keys::{HORIZON_MIN, KeyRef, RuleState, Tenant, covers};
 use super::lifecycle::KeyState;
 use super::report::OWN_TENANT;
-use super::settings::{Settings, Sizes, Tally};
+use super::settings::{OpenKind, Settings, Sizes, Tally};
 use super::shield::shield;
 use super::step::{Context, Group, Told};
 use crate::batch::StreamId;
@@ -208,13 +208,24 @@ impl Detector {
             keys: 0,
             keys_bytes: self.keys_bytes,
             identities: self.identities,
-            open: [Severity::Info, Severity::Warning, Severity::Critical]
-                .map(|severity| (severity, 0)),
+            open: BTreeMap::new(),
         };
-        for key in self.states.iter().flat_map(|state| state.keys.values()) {
-            sizes.keys += 1;
-            if let Some(severity) = key.open_severity() {
-                sizes.open[severity as usize].1 += 1;
+        for (rule, state) in self.rules.rules.iter().zip(&self.states) {
+            sizes.keys += state.keys.len();
+            let severities = [Severity::Info, Severity::Warning, Severity::Critical];
+            let mut open = severities.map(|_| 0);
+            for severity in state.keys.values().filter_map(|key| key.open_severity()) {
+                open[severity as usize] += 1;
+            }
+            for (severity, open) in severities.into_iter().zip(open) {
+                if open > 0 {
+                    let kind = OpenKind {
+                        domain: rule.domain.clone(),
+                        incident_type: rule.incident_type.clone(),
+                        severity,
+                    };
+                    *sizes.open.entry(kind).or_default() += open;
+                }
             }
         }
         sizes

@@ -34,7 +34,7 @@ pub use changes::{Changes, KeyName, RestoreError, Saved};
 pub use detector::Detector;
 pub use patterns::{Learned, TemplateId, Templates};
 pub use report::OWN_TENANT;
-pub use settings::{Settings, Sizes, Tally};
+pub use settings::{OpenKind, Settings, Sizes, Tally};
 
 #[cfg(test)]
 mod tests;

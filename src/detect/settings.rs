@@ -97,8 +97,19 @@ pub struct Tally {
     pub tenants_refused: u64,
 }
 
+/// What open findings are counted by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OpenKind {
+    /// The domain of their rules.
+    pub domain: String,
+    /// The incident type of their rules.
+    pub incident_type: String,
+    /// How severe they are now.
+    pub severity: Severity,
+}
+
 /// How much a detector holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sizes {
     /// Keys of all rules.
     pub keys: usize,
@@ -106,6 +117,6 @@ pub struct Sizes {
     pub keys_bytes: usize,
     /// Remembered identities of entries.
     pub identities: usize,
-    /// Open findings by severity.
-    pub open: [(Severity, usize); 3],
+    /// How many findings are open, without those kinds of which none is.
+    pub open: BTreeMap<OpenKind, usize>,
 }

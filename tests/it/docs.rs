@@ -8,13 +8,11 @@
 //! | `yaml tests` | the same, and given to `trommel test` |
 //! | `yaml mistake` | the same, and `trommel check` must refuse it |
 //! | `yaml settings` | read as settings of `run` |
-//! | `yaml alerts` | given to `promtool check rules`, where there is one |
 //! | `yaml other` | nothing: it is for another program |
 //! | `log NAME` | written to the file |
 //! | `console` | each line after `$ ` is run; what it prints must be what follows; with `UPDATE_EXPECT` it is written there |
 
 use std::path::Path;
-use std::process::Command;
 
 use trommel::config::{Config, RawConfig};
 
@@ -40,11 +38,6 @@ fn the_rules_that_ship_can_be_changed_as_their_page_shows_it() {
 #[test]
 fn the_settings_of_access_are_as_their_page_shows_them() {
     check("docs/access.md");
-}
-
-#[test]
-fn the_alerts_of_the_operations_page_are_what_prometheus_takes() {
-    check("docs/operations.md");
 }
 
 /// Runs every block of a page, and tells of all that is not as it says.
@@ -100,7 +93,6 @@ impl Reader {
             ["yaml", "tests"] => self.try_file("test", content, 0),
             ["yaml", "mistake"] => self.try_file("check", content, 1),
             ["yaml", "settings"] => self.try_settings(content),
-            ["yaml", "alerts"] => self.try_alerts(content),
             ["yaml", "other"] => Ok(None),
             ["log", name] => {
                 self.folder.write(name, content);
@@ -113,7 +105,7 @@ impl Reader {
                 .collect::<Result<String, _>>()
                 .map(Some),
             ["yaml", ..] => {
-                Err("an example that nothing runs: say `rules`, `tests`, `mistake`, `settings`, `alerts` or `other`".into())
+                Err("an example that nothing runs: say `rules`, `tests`, `mistake`, `settings` or `other`".into())
             }
             _ => Ok(None),
         }
@@ -124,23 +116,6 @@ impl Reader {
         Config::load(Some(&file), |_| None, &RawConfig::default())
             .map(|_| None)
             .map_err(|error| error.to_string())
-    }
-
-    fn try_alerts(&self, content: &str) -> Result<Option<String>, String> {
-        let Some(promtool) = program::find("promtool") else {
-            return Ok(None);
-        };
-        let file = self.folder.write("alerts.yaml", content);
-        let output = program::run(
-            Command::new(promtool).args(["check", "rules"]).arg(file),
-            "",
-        );
-        if output.status.success() {
-            Ok(None)
-        } else {
-            let said = [output.stdout, output.stderr].concat();
-            Err(String::from_utf8_lossy(&said).into_owned())
-        }
     }
 
     fn try_file(

@@ -25,9 +25,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::support::alloy::Settings;
+use crate::support::alloy_file::AlloyFile;
 use crate::support::http::{Client, Request};
 use crate::support::loki::{self, Entry};
-use crate::support::loki_write::{LokiWrite, QUEUE_BATCHES, Target, Traffic};
+use crate::support::loki_write::{Bounds, LokiWrite, Target, Traffic};
 use crate::support::nats::NatsServer;
 use crate::support::proxy::Proxy;
 use crate::support::trommel::{Setup, Trommel};
@@ -422,44 +423,8 @@ const ALLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/alloy/second-endpoint.
 /// Alloy's settings as `alloy/second-endpoint.alloy` has them, the others at Alloy's defaults.
 fn documented() -> Settings {
     let text = std::fs::read_to_string(ALLOY).expect("it is there");
-    let value = |name: &str| {
-        text.lines()
-            .filter_map(|line| line.split_once('='))
-            .find(|(key, _)| key.trim() == name)
-            .map(|(_, value)| value.trim().trim_matches('"'))
-            .unwrap_or_else(|| panic!("{name} is in {ALLOY}"))
-    };
-    let duration = |name| trommel::time::parse_duration(value(name)).expect("a duration");
-    Settings {
-        batch_size: 1 << 20,
-        batch_wait: Duration::from_secs(1),
-        max_backoff_retries: value("max_backoff_retries").parse().expect("a number"),
-        min_backoff_period: Duration::from_millis(500),
-        max_backoff_period: duration("max_backoff_period"),
-        remote_timeout: duration("remote_timeout"),
-        retry_on_http_429: value("retry_on_http_429").parse().expect("true or false"),
-    }
-}
-
-/// What the settings of an endpoint bound when nobody answers there.
-struct Bounds(Settings);
-
-impl Bounds {
-    /// The shortest time from the first attempt to send a batch to the end of the last, if each takes so long: an absence that is shorter loses nothing.
-    fn gives_up_after(&self, attempt: Duration) -> Duration {
-        attempt * self.0.max_backoff_retries + self.0.waits().sum::<Duration>()
-    }
-
-    /// Most batches that are given up during an absence: one after the other, the first of which may have been on its way already.
-    fn lost(&self, absence: Duration, attempt: Duration) -> usize {
-        let batches = (absence + attempt).as_nanos() / self.gives_up_after(attempt).as_nanos();
-        usize::try_from(batches).expect("few")
-    }
-
-    /// Bytes of lines that find room while nothing is sent: after that, other endpoints of the same component wait.
-    fn slack_bytes(&self) -> usize {
-        (QUEUE_BATCHES + 1) * self.0.batch_size
-    }
+    let file = AlloyFile::read(&[(ALLOY, &text)]);
+    file.unwrap_or_else(|error| panic!("{error}")).settings()
 }
 
 /// How a trial is run. Only one is run at a time.

@@ -3,9 +3,13 @@
 //! `scripts/test` installs what these tests run. Without it a test that misses a server or a client says so and passes.
 
 mod access;
+mod alloy;
 mod backup;
 mod bounded;
 mod clients;
+mod compose;
+mod consumers;
+mod dashboard;
 mod disk;
 mod docs;
 mod empty_disk;
@@ -20,6 +24,7 @@ mod nats_down;
 mod once;
 mod ourselves;
 mod pages;
+mod prometheus;
 mod readme;
 mod reload;
 mod replay;
@@ -28,5 +33,6 @@ mod sample;
 mod semantics;
 mod start_errors;
 mod stop;
+mod story;
 mod support;
 mod vectors;

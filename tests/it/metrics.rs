@@ -46,6 +46,27 @@ fn promtool_has_nothing_to_say_about_the_metrics() {
 }
 
 #[test]
+fn open_findings_are_counted_by_domain_type_and_severity_until_they_are_over() {
+    let trommel = Setup::new(RULES).start();
+    let incident = Incident::new();
+    let series = r#"trommel_findings_open{domain="identity_security",incident_type="identity_provider_unreachable",severity="warning"}"#;
+    assert_eq!(trommel.series(series), None);
+    for (entries, open) in [
+        (incident.failures("backend"), 1.0),
+        (incident.failures("frontend"), 2.0),
+        (
+            [incident.quiet("backend"), incident.quiet("frontend")].concat(),
+            0.0,
+        ),
+    ] {
+        trommel.push(&entries);
+        wait::until("the count of open findings", || {
+            (trommel.series(series) == Some(open)).then_some(())
+        });
+    }
+}
+
+#[test]
 fn the_probes_answer_on_both_ports() {
     let trommel = Setup::new(RULES).start();
     wait::until("readiness", || {

@@ -3,19 +3,17 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use regex_automata::meta::Regex;
 use trommel::config::settings;
 use trommel::rules::RuleSet;
 use trommel::telemetry::METRICS;
 use trommel::time::parse_duration;
 
 use crate::support::incident::RULES;
+use crate::support::page::{anchors, code, found, prose, read, root, table};
 use crate::support::program;
-use crate::support::scratch::Scratch;
 use crate::support::trommel::{Setup, command};
 
 #[test]
@@ -135,56 +133,6 @@ fn names_on_the_pages_are_metrics_or_findings_with_a_section() {
 }
 
 #[test]
-fn alerts_name_metrics_that_exist() {
-    let alerts = alerts();
-    let names = found("(trommel_[a-z_]+)", &alerts);
-    assert!(names.len() > 10, "{names:?}");
-    for name in names {
-        let measured = ["_bucket", "_sum", "_count"]
-            .iter()
-            .find_map(|end| name.strip_suffix(end));
-        let measured = measured.unwrap_or(&name);
-        assert!(
-            METRICS.iter().any(|metric| metric.name == measured),
-            "{name}"
-        );
-    }
-}
-
-#[test]
-fn the_alert_on_stalled_publishing_fires_where_messages_wait_and_none_was_ever_acked() {
-    let Some(promtool) = program::find("promtool") else {
-        return;
-    };
-    let folder = Scratch::new();
-    folder.write("alerts.yaml", alerts());
-    let test = folder.write("test.yaml", STALLED);
-    program::succeed(Command::new(promtool).args(["test", "rules"]).arg(test), "");
-}
-
-const STALLED: &str = r#"
-rule_files: [alerts.yaml]
-evaluation_interval: 1m
-tests:
-  - interval: 1m
-    input_series:
-      - {series: 'trommel_outbox_messages{instance="never"}', values: '3x40'}
-      - {series: 'trommel_outbox_messages{instance="stopped"}', values: '3x40'}
-      - {series: 'trommel_publish_total{instance="stopped",outcome="acked"}', values: '7x40'}
-      - {series: 'trommel_outbox_messages{instance="busy"}', values: '3x40'}
-      - {series: 'trommel_publish_total{instance="busy",outcome="acked"}', values: '0+2x40'}
-      - {series: 'trommel_outbox_messages{instance="idle"}', values: '0x40'}
-    alert_rule_test:
-      - eval_time: 30m
-        alertname: TrommelPublishStalled
-        exp_alerts:
-          - exp_labels: {severity: critical, instance: never}
-            exp_annotations: {summary: "findings wait and none is published"}
-          - exp_labels: {severity: critical, instance: stopped}
-            exp_annotations: {summary: "findings wait and none is published"}
-"#;
-
-#[test]
 fn every_link_of_the_pages_leads_somewhere() {
     let root = root();
     let mut pages: Vec<PathBuf> = fs::read_dir(root.join("docs"))
@@ -197,6 +145,9 @@ fn every_link_of_the_pages_leads_somewhere() {
             "SECURITY.md",
             "CONTRIBUTING.md",
             "CHANGELOG.md",
+            "alloy/README.md",
+            "deploy/compose/README.md",
+            "examples/README.md",
         ]
         .map(|name| root.join(name)),
     );
@@ -292,56 +243,6 @@ fn exists(line: &str, admin_paths: &str) -> Result<(), String> {
     }
 }
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
-/// The alerts on the operations page.
-fn alerts() -> String {
-    let page = read("docs/operations.md");
-    let (_, alerts) = page
-        .split_once("```yaml alerts\n")
-        .expect("there are alerts");
-    let (alerts, _) = alerts.split_once("```").expect("they end");
-    alerts.to_owned()
-}
-
-/// The rows of the table between the markers `name`, cell by cell, without its head.
-fn table(page: &str, name: &str) -> Vec<Vec<String>> {
-    let text = read(page);
-    let (open, close) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
-    let (_, rest) = text.split_once(&open).expect("the page has the table");
-    let (table, _) = rest.split_once(&close).expect("the table ends");
-    let cells = |line: &str| {
-        let line = line.trim_start_matches('|').trim_end_matches('|');
-        line.split('|').map(|cell| cell.trim().to_owned()).collect()
-    };
-    let rows: Vec<Vec<_>> = table.lines().skip(2).map(cells).collect();
-    assert!(!rows.is_empty(), "{page}: {name} is empty");
-    rows
-}
-
-/// What a cell has between backticks.
-fn code(cell: &str) -> &str {
-    let inner = cell
-        .strip_prefix('`')
-        .and_then(|rest| rest.split('`').next());
-    inner.unwrap_or_else(|| panic!("`{cell}` is not between backticks"))
-}
-
-/// The first group of every match.
-fn found(pattern: &str, text: &str) -> Vec<String> {
-    let regex = Regex::new(pattern).expect("valid");
-    let group = |captures: regex_automata::util::captures::Captures| {
-        text[captures.get_group(1).expect("in every match").range()].to_owned()
-    };
-    regex.captures_iter(text).map(group).collect()
-}
-
 /// The lines of a section of a manifest.
 fn section<'a>(manifest: &'a str, head: &'a str) -> impl Iterator<Item = &'a str> {
     let lines = manifest
@@ -349,35 +250,6 @@ fn section<'a>(manifest: &'a str, head: &'a str) -> impl Iterator<Item = &'a str
         .skip_while(move |line| *line != head)
         .skip(1);
     lines.take_while(|line| !line.starts_with('['))
-}
-
-/// A page without its fenced blocks.
-fn prose(page: &str) -> String {
-    let mut inside = false;
-    let mut prose = String::new();
-    for line in page.lines() {
-        let fence = line.starts_with("```");
-        inside ^= fence;
-        if !inside && !fence {
-            prose += line;
-            prose.push('\n');
-        }
-    }
-    prose
-}
-
-/// The anchors of a page's headings, as GitHub makes them.
-fn anchors(page: &str) -> BTreeSet<String> {
-    let prose = prose(page);
-    let headings = prose.lines().filter(|line| line.starts_with('#'));
-    let anchor = |heading: &str| {
-        let heading = heading.trim_start_matches('#').trim().to_lowercase();
-        let kept = heading
-            .chars()
-            .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
-        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
-    };
-    headings.map(anchor).collect()
 }
 
 /// What the page says: `20 000`, `128 MiB`, `10m`; bytes, or milliseconds.

@@ -20,7 +20,29 @@ use super::http::{Client, Request};
 use super::loki::{self, Entry};
 
 /// Full batches that wait for the shard: `queue_config.capacity`, 10 MiB, divided by `batch_size`.
-pub(crate) const QUEUE_BATCHES: usize = 10;
+const QUEUE_BATCHES: usize = 10;
+
+/// What the settings of an endpoint bound when nobody answers there.
+#[derive(Debug)]
+pub(crate) struct Bounds(pub(crate) Settings);
+
+impl Bounds {
+    /// The shortest time from the first attempt to send a batch to the end of the last, if each takes so long: an absence that is shorter loses nothing.
+    pub(crate) fn gives_up_after(&self, attempt: Duration) -> Duration {
+        attempt * self.0.max_backoff_retries + self.0.waits().sum::<Duration>()
+    }
+
+    /// Most batches that are given up during an absence: one after the other, the first of which may have been on its way already.
+    pub(crate) fn lost(&self, absence: Duration, attempt: Duration) -> usize {
+        let batches = (absence + attempt).as_nanos() / self.gives_up_after(attempt).as_nanos();
+        usize::try_from(batches).expect("few")
+    }
+
+    /// Bytes of lines that find room while nothing is sent: after that, other endpoints of the same component wait.
+    pub(crate) fn slack_bytes(&self) -> usize {
+        (QUEUE_BATCHES + 1) * self.0.batch_size
+    }
+}
 
 /// Where an endpoint's connections lead: asked for each new one, as a service's address leads to whichever pod is ready.
 #[derive(Debug, Clone)]

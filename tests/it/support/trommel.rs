@@ -453,13 +453,13 @@ fn listening(line: &str) -> Option<(SocketAddr, SocketAddr)> {
 
 /// The lines of a stream, read as they come so that the writer never blocks.
 #[derive(Debug)]
-struct Lines {
+pub(crate) struct Lines {
     lines: Arc<Mutex<Vec<String>>>,
     reader: JoinHandle<()>,
 }
 
 impl Lines {
-    fn collect(stream: impl Read + Send + 'static) -> Self {
+    pub(crate) fn collect(stream: impl Read + Send + 'static) -> Self {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&lines);
         let reader = std::thread::spawn(move || {
@@ -475,7 +475,7 @@ impl Lines {
         self.reader.is_finished()
     }
 
-    fn read<T>(&self, look: impl FnOnce(&[String]) -> T) -> T {
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&[String]) -> T) -> T {
         let lines = self
             .lines
             .lock()
@@ -484,7 +484,7 @@ impl Lines {
         look(&lines)
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.read(|lines| lines.join("\n"))
     }
 }
