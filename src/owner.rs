@@ -78,6 +78,7 @@ pub struct Owner {
     /// Changes that are not on disk yet, those of commits that failed included.
     waiting: Commit,
     newest: watch::Sender<i64>,
+    changed: watch::Sender<()>,
 }
 
 /// Where the owner is asked.
@@ -140,6 +141,8 @@ pub struct Surroundings {
     pub nats: Option<Arc<Status>>,
     /// Where the place of the newest message on disk is told.
     pub newest: watch::Sender<i64>,
+    /// Told when a finding has changed.
+    pub changed: watch::Sender<()>,
 }
 
 /// State that could not be brought back.
@@ -186,6 +189,7 @@ impl Owner {
             publishers,
             nats,
             newest,
+            changed,
         } = surroundings;
         let last_tick = clock();
         Ok(Self {
@@ -206,6 +210,7 @@ impl Owner {
             acks: HashMap::new(),
             waiting: Commit::default(),
             newest,
+            changed,
         })
     }
 
@@ -447,7 +452,11 @@ impl Owner {
         let changes = self.detector.take_changes();
         self.count(&changes);
         let now = (self.clock)();
-        self.waiting.absorb(self.to_commit(changes, now));
+        let commit = self.to_commit(changes, now);
+        if !commit.findings.is_empty() {
+            self.changed.send_replace(());
+        }
+        self.waiting.absorb(commit);
         // To forget identities is no reason to write.
         let forget = self.waiting.forget_identities_before.take();
         if self.waiting.is_empty() {
@@ -719,6 +728,7 @@ mod tests {
             publishers: 1,
             nats: None,
             newest: watch::channel(0).0,
+            changed: watch::channel(()).0,
         };
         let owner = Owner::new(detector, store, surroundings).expect("nothing to restore");
         // Where nobody asks, the channel is closed and its arm of the loop rests.

@@ -144,6 +144,7 @@ impl Service {
         );
         let pressure = Arc::new(Pressure::default());
         let (newest_sender, newest) = watch::channel(0);
+        let (changed_sender, changed) = watch::channel(());
         let (submissions, submissions_inbox) = mpsc::channel(SUBMISSIONS_MAX);
         let (questions, questions_inbox) = mpsc::channel(16);
         let (outbox, outbox_inbox) = mpsc::channel(64);
@@ -164,6 +165,7 @@ impl Service {
                 publishers: usize::from(config.nats.is_some()) + usize::from(config.stdout),
                 nats: nats_status.clone(),
                 newest: newest_sender,
+                changed: changed_sender,
             },
         )?;
         let read_back = config.nats.as_ref().map(|nats| nats.read_back);
@@ -197,6 +199,7 @@ impl Service {
             Arc::new(Admin {
                 telemetry: telemetry.clone(),
                 questions,
+                changed,
                 rules: rules_in_use,
                 unselected,
                 status,

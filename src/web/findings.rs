@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::{Admin, Question};
 use crate::finding::State;
-use crate::record::FindingFilter;
+use crate::record::{FindingFilter, FindingRow, Told};
 use crate::rules::Severity;
 use crate::time::Timestamp;
 
@@ -43,7 +43,20 @@ pub(super) struct Finding {
 
 /// The findings that `query` asks for.
 pub(super) async fn list(admin: &Admin, query: &str) -> Result<Findings, Refusal> {
-    let mut filter = read_filter(query).map_err(|error| (StatusCode::BAD_REQUEST, error))?;
+    let filter = read_filter(query).map_err(|error| (StatusCode::BAD_REQUEST, error))?;
+    let (rows, next) = page_of(admin, filter).await?;
+    let findings = rows.into_iter().map(|row| stored(row.body));
+    Ok(Findings {
+        findings: findings.collect::<Result<_, _>>()?,
+        next,
+    })
+}
+
+/// A page of findings, and where the next one begins, if there is one.
+pub(super) async fn page_of(
+    admin: &Admin,
+    mut filter: FindingFilter,
+) -> Result<(Vec<FindingRow>, Option<String>), Refusal> {
     let limit = filter.limit;
     // One more tells whether there is another page.
     filter.limit += 1;
@@ -54,23 +67,24 @@ pub(super) async fn list(admin: &Admin, query: &str) -> Result<Findings, Refusal
         .last()
         .filter(|_| more)
         .map(|row| format!("{}:{}", row.changed_at.0, row.finding_id));
-    let findings = rows.into_iter().map(|row| stored(row.body));
-    Ok(Findings {
-        findings: findings.collect::<Result<_, _>>()?,
-        next,
-    })
+    Ok((rows, next))
 }
 
-/// The finding `id`.
-pub(super) async fn one(admin: &Admin, id: &str) -> Result<Finding, Refusal> {
+/// The finding `id` with all that was said of it.
+pub(super) async fn told(admin: &Admin, id: &str) -> Result<Told, Refusal> {
     let finding_id = id.to_owned();
     let told = ask(admin, |reply| Question::Finding { finding_id, reply }).await?;
-    let Some(told) = told else {
+    told.ok_or_else(|| {
         let error = format!(
             "no finding `{id}`: it may have been forgotten, `history_max_age` and `history_bytes_max` say when"
         );
-        return Err((StatusCode::NOT_FOUND, error));
-    };
+        (StatusCode::NOT_FOUND, error)
+    })
+}
+
+/// The finding `id`, for programs.
+pub(super) async fn one(admin: &Admin, id: &str) -> Result<Finding, Refusal> {
+    let told = told(admin, id).await?;
     Ok(Finding {
         finding: stored(told.finding.body)?,
         timeline: told
@@ -81,7 +95,7 @@ pub(super) async fn one(admin: &Admin, id: &str) -> Result<Finding, Refusal> {
     })
 }
 
-async fn ask<T>(
+pub(super) async fn ask<T>(
     admin: &Admin,
     question: impl FnOnce(oneshot::Sender<T>) -> Question,
 ) -> Result<T, Refusal> {

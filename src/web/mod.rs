@@ -4,7 +4,10 @@
 //! one is not. Whom its [`Gate`] does not let in sees nothing but health; it changes nothing, but that it has files read anew; what it
 //! answers comes from the database's owner, from the rule set in use and from the metrics, each through one handle in [`Admin`].
 
+mod assets;
+mod events;
 mod findings;
+mod page;
 mod routes;
 mod rules;
 
@@ -12,6 +15,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http_body_util::Either;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -31,8 +35,9 @@ use crate::telemetry::{CONNECTIONS_REFUSED_TOTAL, Telemetry};
 pub use rules::rule_list;
 use rules::{config_answer, rules_answer};
 
-/// Connections served at once: a few scrapers, probes and people. Further ones are closed at once and counted.
-const CONNECTIONS_MAX: usize = 32;
+/// Connections served at once: a few scrapers, probes, and people with pages that keep themselves up to date. Further ones are closed at
+/// once and counted.
+const CONNECTIONS_MAX: usize = 64;
 /// Time for a request's headers, and for the next request on an idle connection.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Age at which a connection is closed after the answer it is at: ends readers that never finish reading.
@@ -49,6 +54,8 @@ pub struct Admin {
     pub telemetry: Telemetry,
     /// The owner of the database.
     pub questions: mpsc::Sender<Question>,
+    /// Told when a finding has changed.
+    pub changed: watch::Receiver<()>,
     /// The rules in use.
     pub rules: watch::Receiver<Arc<RuleSet>>,
     /// Ids of rules whose selector has matched no stream for a day.
@@ -151,7 +158,7 @@ async fn connection(
                 false => gate.judge(peer, request.headers()).err(),
             };
             Ok::<_, std::convert::Infallible>(match refused {
-                Some(refusal) => gate.answer(refusal),
+                Some(refusal) => gate.answer(refusal).map(Either::Left),
                 None => routes::respond(admin, &request).await,
             })
         }
@@ -195,6 +202,7 @@ mod tests {
         Arc::new(Admin {
             telemetry: telemetry::install(),
             questions: mpsc::channel(1).0,
+            changed: watch::channel(()).1,
             rules: watch::channel(Arc::new(RuleSet::default())).1,
             unselected: watch::channel(Vec::new()).1,
             status: watch::channel(Status::loaded(Timestamp(0))).1,

@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 use tokio::time::timeout;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::events::{Events, events};
 use super::findings::{self, LIMIT_MAX};
-use super::{Admin, config_answer, rules_answer};
+use super::{Admin, assets, config_answer, page, rules_answer};
 use crate::reload::ReloadError;
 
 /// How long a reload may take before who asked for it is told that it goes on.
@@ -23,7 +24,11 @@ const JSON: &str = "application/json";
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Answers one request; with 304 and nothing else if who asks has the answer already.
-pub(super) async fn respond<B>(admin: &Admin, request: &Request<B>) -> Response<Full<Bytes>> {
+pub(super) async fn respond<B>(admin: &Admin, request: &Request<B>) -> Response<Answer> {
+    let is_get = request.method() == Method::GET;
+    if is_get && request.uri().path() == EVENTS {
+        return stream(admin);
+    }
     let mut response = route(admin, request).await;
     let known = request.headers().get(header::IF_NONE_MATCH);
     let tags = known
@@ -35,11 +40,45 @@ pub(super) async fn respond<B>(admin: &Admin, request: &Request<B>) -> Response<
         response.headers_mut().remove(header::CONTENT_TYPE);
         *response.body_mut() = Full::default();
     }
+    response.map(Either::Left)
+}
+
+/// All at once, or what goes on.
+pub(super) type Answer = Either<Full<Bytes>, Events>;
+
+/// Where pages hear of changes.
+const EVENTS: &str = "/events";
+
+fn stream(admin: &Admin) -> Response<Answer> {
+    let mut response = Response::new(Either::Right(events(admin.changed.clone())));
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/event-stream"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
 async fn route<B>(admin: &Admin, request: &Request<B>) -> Response<Full<Bytes>> {
     let path = request.uri().path();
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        if let Some(asset) = assets::at(path) {
+            return built_in(asset);
+        }
+        // A browser says what it takes; whoever does not gets the list of paths at `/`.
+        let wants_page = request
+            .headers()
+            .get(header::ACCEPT)
+            .and_then(|accept| accept.to_str().ok())
+            .is_some_and(|accept| accept.contains("text/html"));
+        if (wants_page || path != "/")
+            && let Some((status, page)) =
+                page::at(admin, path, request.uri().query().unwrap_or("")).await
+        {
+            return for_people(status, page.into_string());
+        }
+    }
     let known = matches!(
         path,
         "/" | "/metrics"
@@ -191,6 +230,34 @@ fn answer(
     response
 }
 
+/// No script but ours, nothing from elsewhere, and in nobody's frame. `data:` is the empty icon.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; \
+    form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+fn for_people(status: StatusCode, page: String) -> Response<Full<Bytes>> {
+    let mut response = answer(status, "text/html; charset=utf-8", page);
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(POLICY),
+    );
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
+    response
+}
+
+/// Its path changes with what is in it, so it may be kept for as long as anybody likes.
+fn built_in(asset: &assets::Asset) -> Response<Full<Bytes>> {
+    let mut response = answer(StatusCode::OK, asset.media_type, asset.text);
+    let for_ever = HeaderValue::from_static("private, max-age=31536000, immutable");
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, for_ever);
+    response
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -248,6 +315,7 @@ mod tests {
         Admin {
             telemetry: telemetry::install(),
             questions,
+            changed: watch::channel(()).1,
             rules: watch::channel(Arc::new(RuleSet::default())).1,
             unselected: watch::channel(Vec::new()).1,
             status: watch::channel(Status::loaded(Timestamp(0))).1,
@@ -593,15 +661,7 @@ mod tests {
     async fn a_database_that_does_not_answer_is_no_empty_list() {
         let (sender, questions) = mpsc::channel(1);
         drop(questions);
-        let admin = Admin {
-            telemetry: telemetry::install(),
-            questions: sender,
-            rules: watch::channel(Arc::new(RuleSet::default())).1,
-            unselected: watch::channel(Vec::new()).1,
-            status: watch::channel(Status::loaded(Timestamp(0))).1,
-            reloads: reloads().0,
-            ready: watch::channel(true).1,
-        };
+        let admin = admin(sender, true);
         let request = Request::builder()
             .uri("/api/v1/findings")
             .body(())

@@ -1,0 +1,94 @@
+//! Pieces that several pages show.
+
+use std::time::Duration;
+
+use maud::{Markup, html};
+
+use super::{FINDING, Shown};
+use crate::finding::{Reason, State};
+use crate::rules::Severity;
+use crate::time::{Timestamp, format_duration};
+
+/// A line that says what is the matter with the page itself.
+pub(super) fn notice(text: &str) -> Markup {
+    html! { p .notice role="alert" { (text) } }
+}
+
+/// A severity: by its word and its shape, and then by colour.
+pub(super) fn severity(severity: Severity) -> Markup {
+    let (class, shape) = match severity {
+        Severity::Info => ("info", "●"),
+        Severity::Warning => ("warning", "▲"),
+        Severity::Critical => ("critical", "◆"),
+    };
+    html! { span class={ "severity " (class) } { span aria-hidden="true" { (shape) } " " (severity) } }
+}
+
+/// A time, in UTC until the script has put it into the reader's zone.
+pub(super) fn time(at: Timestamp) -> Markup {
+    let utc = Timestamp(at.0 - at.0.rem_euclid(1_000_000_000)).to_string();
+    html! { time datetime=(at) title=(at) { (utc.replace('T', " ").replace('Z', " UTC")) } }
+}
+
+/// How long something took, in whole seconds.
+pub(super) fn lasted(from: Timestamp, to: Timestamp) -> String {
+    format_duration(Duration::from_secs(to.since(from).as_secs()))
+}
+
+pub(super) fn state(state: State) -> &'static str {
+    match state {
+        State::Open => "open",
+        State::Recovered => "recovered",
+    }
+}
+
+/// Why a revision was made, in words.
+pub(super) fn reason(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Opened => "opened",
+        Reason::StillMatching => "goes on",
+        Reason::Escalated => "got worse",
+        Reason::Reopened => "came back",
+        Reason::PartJoined => "another finding became a part of it",
+        Reason::Reminder => "still open after a day",
+        Reason::WindowEnded => "held back until a suppression ended",
+        Reason::Quiet => "recovered: its streams went on without a match",
+        Reason::Silent => "recovered: its streams say nothing any more",
+        Reason::MatchedRecovery => "recovered: an entry said so",
+        Reason::RuleRemoved => "ended with its rule",
+    }
+}
+
+/// Findings as rows, the most important thing first.
+pub(super) fn table(caption: &str, findings: &[Shown]) -> Markup {
+    html! {
+        div .scroll tabindex="0" role="region" aria-label=(caption) {
+            table {
+                caption .visually-hidden { (caption) }
+                thead { tr { th scope="col" { "Severity" } th scope="col" { "What" } th scope="col" { "Rule" } th scope="col" { "State" } th scope="col" { "Changed" } } }
+                tbody {
+                    @for Shown { row, finding } in findings {
+                        tr {
+                            td { (severity(finding.severity)) }
+                            td .what {
+                                a href={ (FINDING) (row.finding_id) } { (finding.summary) }
+                                div .aside { (finding.domain) " · " (finding.incident_type) }
+                            }
+                            td { code { (finding.rule.id) } }
+                            td {
+                                (state(finding.state))
+                                div .aside {
+                                    @match finding.recovered_at {
+                                        Some(over) => { "lasted " (lasted(finding.observed_at, over)) }
+                                        None => { "since " (time(finding.observed_at)) }
+                                    }
+                                }
+                            }
+                            td { (time(row.changed_at)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,193 @@
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+use super::*;
+use crate::finding::Outline;
+use crate::record::Told;
+use crate::reload::{Status, reloads};
+use crate::rules::RuleSet;
+use crate::telemetry;
+use crate::time::Timestamp;
+
+/// A finding as it is stored, with a change.
+fn stored(change: impl FnOnce(&mut serde_json::Value)) -> FindingRow {
+    let mut body: serde_json::Value =
+        serde_json::from_str(include_str!("testdata/finding.json")).expect("JSON");
+    change(&mut body);
+    let finding: Finding = serde_json::from_value(body.clone()).expect("a finding");
+    FindingRow {
+        finding_id: finding.finding_id.clone(),
+        finding_key: "0123456789abcdef".to_owned(),
+        rule: finding.rule.id.clone(),
+        state: finding.state,
+        severity: finding.severity,
+        domain: finding.domain.clone(),
+        incident_type: finding.incident_type.clone(),
+        changed_at: Timestamp::from_parts(1_790_000_000, 0),
+        body: body.to_string(),
+        revision: finding.revision,
+        outline: serde_json::to_string(&Outline::from(&finding)).expect("JSON"),
+    }
+}
+
+/// Status and text of the page at `path` of a trommel that has `rows`.
+async fn shown(rows: Vec<FindingRow>, path: &str, query: &str) -> (u16, String) {
+    let (sender, mut questions) = mpsc::channel(1);
+    let owner = async {
+        while let Some(question) = questions.recv().await {
+            match question {
+                Question::Findings { filter, reply } => {
+                    let mut rows = rows.clone();
+                    rows.retain(|row| filter.takes(row));
+                    rows.truncate(filter.limit);
+                    let _ = reply.send(rows);
+                }
+                Question::Finding { finding_id, reply } => {
+                    let row = rows.iter().find(|row| row.finding_id == finding_id);
+                    let _ = reply.send(row.map(|row| Told {
+                        finding: row.clone(),
+                        outlines: vec![row.outline.clone()],
+                    }));
+                }
+            }
+        }
+    };
+    let asked = async {
+        let admin = Admin {
+            telemetry: telemetry::install(),
+            questions: sender,
+            changed: watch::channel(()).1,
+            rules: watch::channel(Arc::new(RuleSet::default())).1,
+            unselected: watch::channel(Vec::new()).1,
+            status: watch::channel(Status::loaded(Timestamp(0))).1,
+            reloads: reloads().0,
+            ready: watch::channel(true).1,
+        };
+        at(&admin, path, query).await.expect("there is such a page")
+    };
+    let ((), (status, page)) = tokio::join!(owner, asked);
+    (status.as_u16(), page.into_string())
+}
+
+/// What stands in the page's heading.
+fn heading(page: &str) -> &str {
+    let (_, rest) = page.split_once("<h1").expect("a heading");
+    let (_, rest) = rest.split_once('>').expect("a tag");
+    rest.split_once("</h1>").expect("its end").0
+}
+
+#[tokio::test]
+async fn the_answer_comes_first_and_trommel_itself_is_apart() {
+    let (status, page) = shown(vec![], "/", "").await;
+    assert_eq!((status, heading(&page)), (200, "Nothing is wrong"));
+    assert!(
+        page.contains("Everything that is pushed is looked at."),
+        "{page}"
+    );
+
+    let own = stored(|body| {
+        body["finding_id"] = "00000000000000ff".into();
+        body["rule"]["id"] = "trommel_tee_silent".into();
+        body["summary"] = "nothing received since 14:02".into();
+    });
+    let critical = stored(|body| {
+        body["finding_id"] = "00000000000000fe".into();
+        body["severity"] = "critical".into();
+        body["severity_max"] = "critical".into();
+    });
+    let (_, page) = shown(vec![own.clone()], "/", "").await;
+    assert_eq!(heading(&page), "Nothing is known to be wrong");
+    let (_, page) = shown(vec![stored(|_| {}), own, critical], "/", "").await;
+    assert_eq!(heading(&page), "1 critical, 1 warning open");
+    assert!(
+        page.contains("Not everything is seen: nothing received since 14:02"),
+        "{page}"
+    );
+    assert!(page.contains("<h2>Trommel itself</h2>"), "{page}");
+}
+
+#[tokio::test]
+async fn whatever_a_log_says_is_text() {
+    let hostile = "</code><script>alert(1)</script>\u{202e}\u{0}\u{fffd}\" onload=\"";
+    let row = stored(|body| {
+        body["summary"] = hostile.into();
+        body["evidence"]["lines"][0]["line"] = hostile.into();
+        body["evidence"]["lines"][0]["labels"] = serde_json::json!({hostile: hostile});
+        body["resource_scope"] = serde_json::json!({hostile: hostile});
+        body["logs"]["url"] = "javascript:alert(1)".into();
+        body["runbook"] = "data:text/html,x".into();
+        body["rule"]["id"] = hostile.into();
+        body["hints"] = serde_json::json!([hostile]);
+    });
+    let one = format!("/findings/{}", row.finding_id);
+    for path in ["/", "/findings", one.as_str()] {
+        let (status, page) = shown(vec![row.clone()], path, "").await;
+        assert_eq!(status, 200, "{path}");
+        assert!(!page.contains("<script>"), "{path}: {page}");
+        assert!(page.contains("&lt;script&gt;alert(1)"), "{path}: {page}");
+        assert!(!page.contains("\" onload=\""), "{path}: {page}");
+        assert!(
+            !page.contains("javascript:") && !page.contains("data:text"),
+            "{path}: {page}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn filters_live_in_the_address_and_pages_go_on() {
+    let rows: Vec<_> = (0..=SHOWN_MAX)
+        .map(|n| stored(|body| body["finding_id"] = format!("{n:016x}").into()))
+        .collect();
+    let (_, page) = shown(
+        rows,
+        "/findings",
+        "state=open&severity=&text=pool+exhausted&limit=7",
+    )
+    .await;
+    assert!(
+        page.contains(r#"<option value="open" selected>open</option>"#),
+        "{page}"
+    );
+    assert!(
+        page.contains(r#"value="pool exhausted""#) || page.contains("None are known that fit."),
+        "{page}"
+    );
+
+    let rows: Vec<_> = (0..=SHOWN_MAX)
+        .map(|n| stored(|body| body["finding_id"] = format!("{n:016x}").into()))
+        .collect();
+    let (_, page) = shown(rows, "/findings", "state=open&after=9000000000000000000:z").await;
+    let (status, _) = shown(vec![], "/findings", "state=ajar").await;
+    assert_eq!(status, 400);
+    let next = format!(
+        "/findings?state=open&amp;after=1790000000000000000%3A{:016x}",
+        SHOWN_MAX - 1
+    );
+    assert!(page.contains(&next), "{page}");
+}
+
+#[tokio::test]
+async fn one_finding_tells_all_there_is() {
+    let row = stored(|body| body["detector"]["coverage"] = "gap".into());
+    let (status, page) = shown(
+        vec![row.clone()],
+        &format!("/findings/{}", row.finding_id),
+        "",
+    )
+    .await;
+    assert_eq!(status, 200);
+    for text in [
+        "Do not take a recovery for the end of it.",
+        "What the log says",
+        "Timeline",
+        "<strong>opened</strong>",
+        "What may be done",
+        "UTC</time>",
+    ] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    let (status, page) = shown(vec![row], "/findings/0", "").await;
+    assert_eq!(status, 404);
+    assert!(page.contains("no finding `0`"), "{page}");
+}
