@@ -97,7 +97,9 @@ class Findings:
         """The event, unless it is known: a stream keeps the order of a subject, so another message is a later one."""
         event = json.loads(message.data)
         known, _ = self.last.get(message.subject, (None, None))
-        self.last[message.subject] = event, message.metadata.timestamp
+        # Of one that is over, what tells it from another is enough.
+        kept = event if event["data"]["state"] == "open" else {"id": event["id"], "data": {"state": event["data"]["state"]}}
+        self.last[message.subject] = kept, message.metadata.timestamp
         return None if known and known["id"] == event["id"] else event
 
 

@@ -107,7 +107,14 @@ async fn read(
             println!("{}", told(&event));
         }
         if is_new && age < OPEN_AT_MOST {
-            findings.insert(message.subject.to_string(), event);
+            // Of one that is over, what tells it from another is enough.
+            let is_open = event["data"]["state"] == "open";
+            let kept = if is_open {
+                event
+            } else {
+                json!({"id": event["id"]})
+            };
+            findings.insert(message.subject.to_string(), kept);
         }
         if once && pending == 0 {
             return Ok(());

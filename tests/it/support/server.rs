@@ -1,6 +1,6 @@
 //! Other people's servers, each on a free port and in a folder of its own, killed when dropped.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -93,7 +93,7 @@ impl Server {
         self
     }
 
-    /// Starts it where it was, and waits until it takes connections.
+    /// Starts it where it was, and waits until it says that it is ready.
     #[track_caller]
     pub(crate) fn start(&mut self) {
         let log = std::fs::File::create(self.scratch.path("log")).expect("the folder is writable");
@@ -106,12 +106,14 @@ impl Server {
             .expect("it can be started");
         let child = self.child.insert(child);
         let name = self.program.display().to_string();
-        wait::until(&format!("{name} to listen"), || {
+        let ready = Request::get("/-/ready");
+        wait::until(&format!("{name} to be ready"), || {
             if let Some(status) = child.try_wait().expect("a child can be asked") {
                 let log = std::fs::read_to_string(self.scratch.path("log")).unwrap_or_default();
                 panic!("{name} ended with {status}:\n{log}");
             }
-            TcpStream::connect(self.address).ok()
+            let answer = Client::new(self.address).send(&ready).ok()?;
+            (answer.status == 200).then_some(())
         });
     }
 
