@@ -6,6 +6,7 @@ mod access;
 mod backup;
 mod bounded;
 mod clients;
+mod deploy;
 mod disk;
 mod docs;
 mod empty_disk;

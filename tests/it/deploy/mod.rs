@@ -1,0 +1,6 @@
+//! What `deploy/` holds: built as an operator would build it, held against Kubernetes' own schemas, the Pod Security Standard
+//! `restricted`, and the programs that read what is in it.
+
+mod kustomize;
+mod rendered;
+mod restricted;
