@@ -2,5 +2,6 @@
 //! `restricted`, and the programs that read what is in it.
 
 mod kustomize;
+mod nats;
 mod rendered;
 mod restricted;
