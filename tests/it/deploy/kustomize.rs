@@ -196,6 +196,16 @@ fn dangling(rendered: &Rendered) -> Vec<String> {
             }
         }
     }
+    for claim in rendered.all("PersistentVolumeClaim") {
+        let name = &claim["metadata"]["name"];
+        let is_used = |pod: &Value| {
+            items(&pod["spec"]["volumes"])
+                .any(|volume| volume["persistentVolumeClaim"]["claimName"] == *name)
+        };
+        if !rendered.pods().any(|(_, pod)| is_used(pod)) {
+            wrong.push(format!("nothing is kept in claim {name}"));
+        }
+    }
     for service in rendered.all("Service") {
         let selected: Vec<_> = rendered
             .pods()
