@@ -3,8 +3,11 @@
 
 use super::rendered::root;
 
+/// Makes a copy out of its source.
+type Make = fn(&str) -> String;
+
 /// A file of the chart, what it is made from, and how.
-const COPIES: [(&str, &str, fn(&str) -> String); 3] = [
+const COPIES: [(&str, &str, Make); 3] = [
     ("alloy/config.alloy", "alloy/api-mode.alloy", beside_alloy),
     (
         "grafana/trommel.json",

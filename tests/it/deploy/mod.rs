@@ -3,7 +3,9 @@
 
 mod copies;
 mod helm;
+mod image;
 mod kustomize;
+mod loki;
 mod nats;
 mod rendered;
 mod restricted;

@@ -17,10 +17,10 @@ use crate::support::trommel::{Setup, command};
 use crate::support::wait;
 
 /// The Secrets of `deploy/make-secrets`.
-struct Secrets(Rendered);
+pub(super) struct Secrets(Rendered);
 
 impl Secrets {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let printed = program::succeed(
             Command::new(root().join("deploy/make-secrets")).arg("elsewhere"),
             "",
@@ -28,7 +28,7 @@ impl Secrets {
         Self(Rendered::read("make-secrets", &printed))
     }
 
-    fn get(&self, name: &str, key: &str) -> &str {
+    pub(super) fn get(&self, name: &str, key: &str) -> &str {
         let secret = self.0.must_get("Secret", name);
         assert_eq!(secret["metadata"]["namespace"], "elsewhere");
         text(&secret["stringData"][key])
@@ -105,7 +105,7 @@ fn the_servers_take_their_configuration() {
 }
 
 /// The one server of the small overlay, as far as it can run on a test's ports and folder, with its Secrets.
-fn small() -> Option<(NatsServer, Secrets)> {
+pub(super) fn small() -> Option<(NatsServer, Secrets)> {
     let rendered = Rendered::kustomize("deploy/nats/overlays/small")?;
     let secrets = Secrets::new();
     let of_this_pod = |line: &&str| {
@@ -130,7 +130,7 @@ fn small() -> Option<(NatsServer, Secrets)> {
 
 /// `trommel nats setup` as the overlay's Job runs it; what it prints.
 #[track_caller]
-fn set_up(nats: &NatsServer, secrets: &Secrets) -> String {
+pub(super) fn set_up(nats: &NatsServer, secrets: &Secrets) -> String {
     let scratch = Scratch::new();
     let password = scratch.write("password", secrets.get("nats-setup", "password"));
     let mut setup = command();
@@ -196,14 +196,14 @@ fn with_these_permissions_streams_are_made_findings_published_and_read_back_and_
 }
 
 /// A program of an operator: a durable consumer, with the user and the password that `deploy/` has for it.
-struct Robot {
+pub(super) struct Robot {
     runtime: tokio::runtime::Runtime,
     jetstream: jetstream::Context,
     consumer: consumer::PullConsumer,
 }
 
 impl Robot {
-    fn new(nats: &NatsServer, secrets: &Secrets) -> Self {
+    pub(super) fn new(nats: &NatsServer, secrets: &Secrets) -> Self {
         let runtime = runtime();
         let (jetstream, consumer) = runtime.block_on(async {
             let (client, _) =
@@ -228,7 +228,7 @@ impl Robot {
 
     /// The subject of the next message, which it acknowledges.
     #[track_caller]
-    fn next(&self) -> String {
+    pub(super) fn next(&self) -> String {
         self.runtime.block_on(async {
             // One at a time: what a larger request has been given and nobody read would come again after half a minute only.
             let batch = self
