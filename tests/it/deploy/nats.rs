@@ -328,12 +328,12 @@ fn nobody_may_do_what_is_anothers() {
         if user != "setup" {
             publishes.push("$JS.API.STREAM.CREATE.OPS_MORE");
         }
-        let of_others = if user == "consumer" {
-            "_INBOX.trommel.>"
-        } else {
-            "_INBOX.consumer.>"
-        };
-        let subscribes = ["ops.findings.>", "_INBOX.>", "$JS.>", ">", of_others];
+        let mut subscribes = vec!["ops.findings.>", "$JS.>", ">"];
+        // With their own prefix as a rule; here every client has its user's name in it.
+        subscribes.extend(match user {
+            "consumer" => vec!["_INBOX.trommel.>"],
+            _ => vec!["_INBOX.>", "_INBOX.consumer.>"],
+        });
         runtime().block_on(async {
             let (client, complaints) = connect(&nats, user, secrets.get(secret, "password")).await;
             for subject in &publishes {
@@ -343,8 +343,8 @@ fn nobody_may_do_what_is_anothers() {
                     .expect("it is sent");
             }
             let mut kept = Vec::new();
-            for subject in subscribes {
-                kept.push(client.subscribe(subject).await.expect("it is sent"));
+            for subject in &subscribes {
+                kept.push(client.subscribe(*subject).await.expect("it is sent"));
             }
             client.flush().await.expect("the server has read it");
             let forbidden = publishes.len() + subscribes.len();
@@ -368,6 +368,33 @@ fn nobody_may_do_what_is_anothers() {
             }
         });
     }
+}
+
+#[test]
+fn a_consumer_hears_its_own_answers_and_none_of_trommels() {
+    let Some((nats, secrets)) = small() else {
+        return;
+    };
+    set_up(&nats, &secrets);
+    runtime().block_on(async {
+        let (trommel, _) = connect(&nats, "trommel", secrets.get("trommel-nats", "password")).await;
+        let (consumer, _) =
+            connect(&nats, "consumer", secrets.get("nats-consumer", "password")).await;
+        let mut heard = consumer.subscribe("_INBOX.>").await.expect("it may");
+        consumer.flush().await.expect("the server has read it");
+        let last = "$JS.API.STREAM.MSG.GET.OPS_FINDINGS";
+        let query = r#"{"last_by_subj":"ops.findings.none"}"#;
+        let answer = trommel
+            .request(last, query.into())
+            .await
+            .expect("an answer");
+        assert!(answer.payload.starts_with(b"{"), "{answer:?}");
+        let info = "$JS.API.STREAM.INFO.OPS_FINDINGS";
+        consumer.request(info, "".into()).await.expect("an answer");
+        let first = tokio::time::timeout(wait::PATIENCE, heard.next()).await;
+        let first = first.expect("its own answer").expect("it is connected");
+        assert!(first.subject.starts_with("_INBOX.consumer."), "{first:?}");
+    });
 }
 
 #[test]
