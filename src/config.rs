@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::access;
 use crate::detect::Settings;
 use crate::finding::Origin;
-use crate::publish::{Create, Login, Tls};
+use crate::publish::{Create, Login, NatsSettings, Tls};
 use crate::push;
 use crate::record;
 use crate::rules::{Exclusion, Pattern};
@@ -271,6 +271,19 @@ impl Nats {
     pub const STREAM: &str = "OPS_FINDINGS";
     /// What that stream captures begins so.
     pub const SUBJECT_PREFIX: &str = "ops.findings";
+}
+
+impl From<&Nats> for NatsSettings {
+    fn from(nats: &Nats) -> Self {
+        Self {
+            login: nats.login.clone(),
+            tls: nats.tls.clone(),
+            stream: nats.stream.clone(),
+            subject_prefix: nats.subject_prefix.clone(),
+            create: nats.create,
+            ..Self::new(nats.url.clone())
+        }
+    }
 }
 
 /// Without the url's user and password.

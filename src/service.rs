@@ -326,7 +326,7 @@ impl Service {
 fn gates(config: &Config) -> Result<[Arc<Gate>; 2], StartError> {
     let push = Gate::open(Listener::Push, &config.push);
     let admin = Gate::open(Listener::Admin, &config.admin);
-    let nats = config.nats.as_ref().map(nats_settings);
+    let nats = config.nats.as_ref().map(NatsSettings::from);
     let nats = nats.map_or(Ok(()), |nats| nats.check_files());
     match (push, admin, nats) {
         (Ok(push), Ok(admin), Ok(())) => Ok([push, admin].map(Arc::new)),
@@ -372,7 +372,7 @@ fn publish(
 ) -> JoinSet<()> {
     let mut publishing = JoinSet::new();
     if let Some(nats) = &config.nats {
-        let settings = nats_settings(nats);
+        let settings = NatsSettings::from(nats);
         let outbox = Outbox::new(outbox.clone(), newest.clone());
         let status = status.unwrap_or_default();
         publishing.spawn(async move {
@@ -455,17 +455,6 @@ fn push_limits(limits: &config::Limits, memory: Memory) -> Limits {
         answer_within: limits.answer_deadline,
         bytes_in_flight_max: count(limits.in_flight_bytes_max),
         ..Limits::default()
-    }
-}
-
-fn nats_settings(nats: &config::Nats) -> NatsSettings {
-    NatsSettings {
-        login: nats.login.clone(),
-        tls: nats.tls.clone(),
-        stream: nats.stream.clone(),
-        subject_prefix: nats.subject_prefix.clone(),
-        create: nats.create,
-        ..NatsSettings::new(nats.url.clone())
     }
 }
 

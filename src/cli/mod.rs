@@ -7,6 +7,7 @@ mod compile;
 mod completions;
 mod explain;
 mod input;
+mod nats;
 mod output;
 mod policy;
 mod progress;
@@ -30,6 +31,7 @@ pub use check::{CheckArgs, CheckFormat};
 pub use completions::CompletionsArgs;
 pub use explain::{ExplainArgs, ExplainFormat};
 pub use input::{Input, InputArgs};
+pub use nats::{NatsArgs, SetupArgs};
 pub use policy::{PolicyArgs, PolicyFormat};
 pub use progress::ShowProgress;
 pub use replay::ReplayArgs;
@@ -62,6 +64,7 @@ enum Command {
     Replay(ReplayArgs),
     Rules(RulesArgs),
     Policy(PolicyArgs),
+    Nats(NatsArgs),
     Schema(SchemaArgs),
     Completions(CompletionsArgs),
 }
@@ -113,6 +116,7 @@ fn execute(
         Command::Replay(arguments) => replay::run(&arguments, out, diagnostics),
         Command::Rules(arguments) => rules::run(&arguments, out, diagnostics),
         Command::Policy(arguments) => policy::run(&arguments, out, diagnostics),
+        Command::Nats(arguments) => nats::run(&arguments, out),
         Command::Schema(arguments) => schema::run(&arguments, out),
         Command::Completions(arguments) => completions::run(&arguments, out),
     };

@@ -18,7 +18,8 @@ use crate::telemetry;
 use crate::time::Timestamp;
 
 pub use nats::{
-    Create, Login, NatsError, NatsSettings, Tls, publish_to_nats, recall_and_publish_to_nats,
+    Create, Login, NatsError, NatsSettings, SetupError, StreamReport, StreamState, Tls,
+    publish_to_nats, recall_and_publish_to_nats, set_up_streams,
 };
 pub use recall::{Recall, Recalled};
 pub use stdout::publish_to_writer;

@@ -10,6 +10,7 @@ mod clients;
 mod compose;
 mod consumers;
 mod dashboard;
+mod deploy;
 mod disk;
 mod docs;
 mod empty_disk;

@@ -30,6 +30,8 @@ pub(super) async fn connect(
         .login
         .options()
         .name("trommel")
+        // Answers come below a prefix of their own, so that permissions can keep them from other clients, and theirs from us.
+        .custom_inbox_prefix("_INBOX.trommel")
         // The first connection may take as long as any other: trommel starts without NATS.
         .retry_on_initial_connect()
         // A dead connection is noticed after three of these.

@@ -9,13 +9,14 @@
 //!    included, the stream takes the first; any other no longer finds what it expects.
 //!
 //! That costs one more round trip than trusting the window; findings are rare, and it needs no memory of what went wrong before.
-//! Needed permissions: publish to the subjects and to `$JS.API.STREAM.MSG.GET.<stream>`, subscribe to `_INBOX.>`;
+//! Needed permissions: publish to the subjects and to `$JS.API.STREAM.MSG.GET.<stream>`, subscribe to `_INBOX.trommel.>`;
 //! for [`Create::IfMissing`] also `$JS.API.STREAM.INFO.<stream>` and `$JS.API.STREAM.CREATE.<stream>`; to read back what was open,
 //! `$JS.API.CONSUMER.CREATE.<stream>` and `$JS.API.CONSUMER.MSG.NEXT.<stream>.>`.
 
 mod connection;
 mod jetstream;
 mod login;
+mod setup;
 mod stream;
 
 use std::collections::HashSet;
@@ -34,6 +35,7 @@ use crate::telemetry;
 use connection::{News, connect, set_connected};
 use jetstream::{JetStream, Trouble};
 pub use login::{Login, Tls};
+pub use setup::{SetupError, StreamReport, StreamState, set_up_streams};
 
 /// Where messages go, and how patient the publisher is.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The stream that findings go to: made when it is missing, never altered, and looked at for what would hurt.
+//! The streams for findings and for what is made of them: made when they are missing, never altered, and looked at for what would hurt.
 
 use std::time::Duration;
 
@@ -10,60 +10,112 @@ use super::NatsSettings;
 use super::jetstream::{JetStream, Trouble};
 use crate::time::format_duration;
 
-/// Makes the stream if it is missing; says in one warning what matters in one that differs.
+/// Makes the stream of findings if it is missing; says in one warning what matters in one that differs.
 pub(super) async fn ensure(jetstream: &JetStream, settings: &NatsSettings) -> Result<(), Trouble> {
-    #[derive(Deserialize)]
-    struct Info {
-        config: Config,
+    let wanted = findings(settings);
+    if let Some(actual) = look_up(jetstream).await? {
+        let differences = differences(&actual, &wanted);
+        if !differences.is_empty() {
+            tracing::warn!(
+                stream = settings.stream,
+                differences = differences.join("; "),
+                "the stream of findings is not as trommel would make it; it is left as it is"
+            );
+        }
+        return Ok(());
     }
-    let wanted = wanted(settings);
+    make(jetstream, &wanted).await?;
+    tracing::info!(stream = settings.stream, "made the stream of findings");
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct Info {
+    config: Config,
+}
+
+/// The stream as it is; `None` when there is none.
+pub(super) async fn look_up(jetstream: &JetStream) -> Result<Option<Config>, Trouble> {
     match jetstream
         .api::<Info>("STREAM.INFO", &serde_json::json!({}))
         .await
     {
-        Ok(Ok(Info { config })) => {
-            let differences = differences(&config, &wanted);
-            if !differences.is_empty() {
-                tracing::warn!(
-                    stream = settings.stream,
-                    differences = differences.join("; "),
-                    "the stream of findings is not as trommel would make it; it is left as it is"
-                );
-            }
-            Ok(())
-        }
+        Ok(Ok(Info { config })) => Ok(Some(config)),
         Ok(Err((_, text))) => Err(Trouble::Server(text)),
-        Err(Trouble::StreamMissing(_)) => {
-            match jetstream.api::<Info>("STREAM.CREATE", &wanted).await? {
-                Ok(_) => {
-                    tracing::info!(stream = settings.stream, "made the stream of findings");
-                    Ok(())
-                }
-                // Somebody else was faster; what they made is looked at in the next attempt.
-                Err((ErrorCode::STREAM_NAME_EXIST, _)) => Err(Trouble::Raced),
-                Err((_, text)) => Err(Trouble::Server(format!(
-                    "cannot make stream `{}`: {text}",
-                    settings.stream
-                ))),
-            }
-        }
+        Err(Trouble::StreamMissing(_)) => Ok(None),
         Err(trouble) => Err(trouble),
     }
 }
 
+/// Makes a stream that is missing.
+pub(super) async fn make(jetstream: &JetStream, wanted: &Config) -> Result<(), Trouble> {
+    match jetstream.api::<Info>("STREAM.CREATE", wanted).await? {
+        Ok(_) => Ok(()),
+        // Somebody else was faster; what they made is looked at in the next attempt.
+        Err((ErrorCode::STREAM_NAME_EXIST, _)) => Err(Trouble::Raced),
+        Err((_, text)) => Err(Trouble::Server(format!(
+            "cannot make stream `{}`: {text}",
+            wanted.name
+        ))),
+    }
+}
+
 /// The stream as trommel makes it: a week of findings, the present state of each even if nobody reads for long.
-fn wanted(settings: &NatsSettings) -> Config {
+pub(super) fn findings(settings: &NatsSettings) -> Config {
     Config {
-        name: settings.stream.clone(),
         description: Some("Findings of trommel: CloudEvents, one subject for each key".to_owned()),
-        subjects: vec![format!("{}.>", settings.subject_prefix)],
+        max_bytes: 256 * 1024 * 1024,
+        max_messages_per_subject: 32,
+        ..limited(&settings.stream, &settings.subject_prefix, 7)
+    }
+}
+
+/// The streams for what consumers make of findings. Trommel itself neither writes nor reads them.
+pub(super) fn of_consumers() -> [Config; 4] {
+    [
+        (
+            "OPS_INCIDENTS",
+            "ops.incidents",
+            90,
+            "Incidents that findings belong to",
+        ),
+        (
+            "OPS_APPROVALS",
+            "ops.approvals",
+            30,
+            "Actions that wait for somebody's word, and the word",
+        ),
+        (
+            "OPS_REMEDIATIONS",
+            "ops.remediations",
+            90,
+            "Actions that were taken, and their outcome",
+        ),
+        (
+            "OPS_CHATOPS",
+            "ops.chatops",
+            30,
+            "What people and programs say to each other about them",
+        ),
+    ]
+    .map(|(name, prefix, days, description)| Config {
+        description: Some(description.to_owned()),
+        max_bytes: 128 * 1024 * 1024,
+        ..limited(name, prefix, days)
+    })
+}
+
+/// A stream on disk that keeps what comes below `prefix` for some days, the newest where it is full.
+fn limited(name: &str, prefix: &str, days: u64) -> Config {
+    Config {
+        name: name.to_owned(),
+        subjects: vec![format!("{prefix}.>")],
         retention: RetentionPolicy::Limits,
         discard: DiscardPolicy::Old,
         storage: StorageType::File,
-        max_age: Duration::from_secs(7 * 86_400),
-        max_bytes: 256 * 1024 * 1024,
+        max_age: Duration::from_secs(days * 86_400),
         max_messages: -1,
-        max_messages_per_subject: 32,
+        max_messages_per_subject: -1,
         max_message_size: 64 * 1024,
         max_consumers: -1,
         num_replicas: 1,
@@ -72,9 +124,9 @@ fn wanted(settings: &NatsSettings) -> Config {
     }
 }
 
-/// What in `actual` would lose messages, lose them earlier, or keep them out. More of anything is fine, and so are
-/// replicas and the duplicate window, on which nothing depends.
-fn differences(actual: &Config, wanted: &Config) -> Vec<String> {
+/// What in `actual` would lose messages, lose them earlier, or keep them out. More of anything is fine, and so is
+/// another duplicate window, on which nothing depends.
+pub(super) fn differences(actual: &Config, wanted: &Config) -> Vec<String> {
     let mut differences = Vec::new();
     let mut differs = |condition: bool, text: String| {
         if condition {
@@ -92,13 +144,13 @@ fn differences(actual: &Config, wanted: &Config) -> Vec<String> {
     differs(
         actual.retention != wanted.retention,
         format!(
-            "retention is {:?}, not Limits: findings vanish when they are read",
+            "retention is {:?}, not Limits: messages vanish when they are read",
             actual.retention
         ),
     );
     differs(
         actual.discard != wanted.discard,
-        "discard is New: a full stream refuses findings".to_owned(),
+        "discard is New: a full stream refuses messages".to_owned(),
     );
     differs(
         actual.storage != wanted.storage,
@@ -131,11 +183,22 @@ fn differences(actual: &Config, wanted: &Config) -> Vec<String> {
         ),
     ] {
         // 0 and -1 mean no limit.
-        differs(
-            actual > 0 && actual < wanted,
-            format!("{name} is {actual}, below {wanted}"),
-        );
+        if wanted > 0 {
+            differs(
+                actual > 0 && actual < wanted,
+                format!("{name} is {actual}, below {wanted}"),
+            );
+        } else {
+            differs(actual > 0, format!("{name} is {actual}, not without limit"));
+        }
     }
+    differs(
+        actual.num_replicas < wanted.num_replicas,
+        format!(
+            "num_replicas is {}, below {}",
+            actual.num_replicas, wanted.num_replicas
+        ),
+    );
     differences
 }
 
@@ -158,7 +221,7 @@ mod tests {
     use super::*;
 
     fn ours() -> Config {
-        wanted(&NatsSettings::new("nats://localhost".to_owned()))
+        findings(&NatsSettings::new("nats://localhost".to_owned()))
     }
 
     #[test]
@@ -191,13 +254,30 @@ mod tests {
         };
         expect_test::expect![[r#"
             subjects ["ops.findings.*"] do not capture ops.findings.>
-            retention is WorkQueue, not Limits: findings vanish when they are read
-            discard is New: a full stream refuses findings
+            retention is WorkQueue, not Limits: messages vanish when they are read
+            discard is New: a full stream refuses messages
             storage is Memory
             no_ack is set: nothing is ever acknowledged
             max_age is 1h, below 7d
             max_msg_size is 1000, below 65536"#]]
         .assert_eq(&differences(&less, &ours()).join("\n"));
+    }
+
+    #[test]
+    fn fewer_replicas_and_limits_where_there_should_be_none_are_named() {
+        let [incidents, ..] = of_consumers();
+        let wanted = Config {
+            num_replicas: 3,
+            ..incidents.clone()
+        };
+        let actual = Config {
+            max_messages_per_subject: 1,
+            ..incidents
+        };
+        expect_test::expect![[r#"
+            max_msgs_per_subject is 1, not without limit
+            num_replicas is 1, below 3"#]]
+        .assert_eq(&differences(&actual, &wanted).join("\n"));
     }
 
     #[test]
