@@ -97,7 +97,9 @@ pub(crate) fn sets(mix: Mix, examples: &[String]) -> Vec<Vec<SentStream>> {
             number += 1;
             if number % mix.one_in() == 0 {
                 line.push(b' ');
-                line.extend(examples[number / mix.one_in() % examples.len()].bytes());
+                // Neighbours are of one kind; steps through them mix all.
+                let example = number / mix.one_in() * 37 % examples.len();
+                line.extend(examples[example].bytes());
             }
         }
         streams

@@ -122,7 +122,8 @@ fn of_keys(count: usize) -> Result<Point> {
     let seconds = metrics.cpu_seconds() - before;
     Ok(Point {
         x: count as f64,
-        cpu_microseconds_per_key: Some(seconds * 1e6 / count as f64),
+        // The system counts in hundredths of a second.
+        cpu_microseconds_per_key: (seconds >= 0.1).then_some(seconds * 1e6 / count as f64),
         resident_mib: metrics.resident_bytes() / 1048576.0,
         resident_peak_mib: server.resident_peak()? / 1048576.0,
         load_average: crate::load_average(),

@@ -78,7 +78,7 @@ fn write(folder: &Path, bytes_min: usize) -> Result<Done> {
                 literals += &format!("{text}\n");
                 regex::escape(text)
             }
-            Item::Regex(pattern) => pattern.source.clone(),
+            Item::Regex(pattern) => alone(&pattern.source),
         };
         patterns += &format!("{pattern}\n");
     }
@@ -106,6 +106,21 @@ fn write(folder: &Path, bytes_min: usize) -> Result<Done> {
     }
     file.flush()?;
     Ok(done)
+}
+
+/// An expression that can be joined to others by `|`: without names, which only one may have, and without a flag for what follows.
+fn alone(pattern: &str) -> String {
+    let mut groups = pattern.split("(?P<");
+    let mut text = groups.next().unwrap_or_default().to_owned();
+    for group in groups {
+        let (_, rest) = group.split_once('>').unwrap_or(("", group));
+        text += "(?:";
+        text += rest;
+    }
+    match text.strip_prefix("(?i)") {
+        Some(rest) => format!("(?i:{rest})"),
+        None => text,
+    }
 }
 
 fn regex_set(folder: &Path) -> Result<Done> {
