@@ -20,6 +20,9 @@ const ANSWER_MAX: u64 = 60_000_000;
 /// Most time that a run may take beyond what it was planned to take.
 const GRACE: Duration = Duration::from_secs(60);
 
+/// Most time that a run may be planned to take.
+const PLANNED_MAX: Duration = Duration::from_secs(600);
+
 /// When requests are sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Pace {
@@ -74,6 +77,11 @@ async fn send_all(
         Pace::AsAnswered => Duration::ZERO,
         Pace::Every(interval) => interval * bodies.packed.len() as u32,
     };
+    ensure!(
+        planned <= PLANNED_MAX,
+        "{} requests would take {planned:?}, limit is {PLANNED_MAX:?}: send fewer, or faster",
+        bodies.packed.len()
+    );
     // A little later, so that no connection is late for its first.
     let begin = Instant::now() + Duration::from_millis(50);
     let next = Arc::new(AtomicUsize::new(0));

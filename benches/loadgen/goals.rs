@@ -93,7 +93,7 @@ pub(crate) fn measure(arguments: &GoalsArgs) -> Result<Goals> {
         goals.two_workers(arguments.rounds)?;
     }
     ensure!(
-        !goals.rows.is_empty(),
+        !goals.runs.is_empty() || !goals.rows.is_empty(),
         "no row is called {}",
         arguments.only
     );

@@ -184,7 +184,9 @@ impl Point {
     fn of(x: usize, report: &Report) -> Self {
         Self {
             x: x as f64,
-            cpu_seconds_per_gigabyte: Some(report.cpu_seconds_per_gigabyte),
+            // What was shed took less.
+            cpu_seconds_per_gigabyte: (report.shed_percent() < 1.0)
+                .then_some(report.cpu_seconds_per_gigabyte),
             megabytes_per_second: Some(report.megabytes_per_second),
             answer_p99_ms: Some(report.answer.p99),
             resident_mib: report.resident_mib,

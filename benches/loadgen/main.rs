@@ -30,18 +30,21 @@ mod wire;
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
-use clap::{Args, Parser, Subcommand};
+use anyhow::{Context as _, Result, ensure};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use serde::Serialize;
 
 use batches::Mix;
 use load::Load;
 
 #[derive(Parser)]
-#[command(about = "Load on a trommel of its own, on this machine")]
+#[command(
+    name = "loadgen",
+    about = "Load on a trommel of its own, on this machine"
+)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
     /// Also write the figures to this file
     #[arg(long, global = true, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -65,7 +68,7 @@ enum Command {
 #[derive(Args)]
 struct LoadArgs {
     /// Decompressed bytes a second, in MB; as fast as it answers if left out
-    #[arg(long, value_name = "MB")]
+    #[arg(long, value_name = "MB", value_parser = megabytes)]
     rate: Option<f64>,
     /// Connections that send at once
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -87,9 +90,20 @@ struct LoadArgs {
     data: bool,
 }
 
+fn megabytes(text: &str) -> Result<f64> {
+    let rate: f64 = text.parse()?;
+    ensure!((1.0..=10_000.0).contains(&rate), "not from 1 to 10000");
+    Ok(rate)
+}
+
 fn main() -> Result<()> {
     let cli = Cli::parse();
-    match cli.command {
+    // `cargo bench` runs every bench, and load is for whoever asks for it.
+    let Some(command) = cli.command else {
+        Cli::command().print_help()?;
+        return Ok(());
+    };
+    match command {
         Command::Load(arguments) => {
             let load = Load {
                 mix: arguments.mix,

@@ -54,9 +54,12 @@ pub(crate) fn mixed(count: usize) -> RuleFile {
         _ => rules::five_thousand(),
     };
     // Spread over all, since texts come first there and expressions last.
-    let chosen: Vec<_> = (0..count)
+    let mut chosen: Vec<_> = (0..count)
         .filter_map(|n| all.get(n * all.len() / count).cloned())
         .collect();
+    for (number, one) in chosen.iter_mut().enumerate() {
+        one.app = (number % 5 == 0).then_some("frontend");
+    }
     RuleFile::of(&chosen)
 }
 
