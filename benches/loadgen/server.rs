@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
@@ -245,8 +246,13 @@ fn get(address: SocketAddr, path: &str) -> Result<String> {
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
+    /// A new one below `target/tmp`.
+    ///
+    /// # Errors
+    /// When it cannot be made.
     pub(crate) fn new() -> Result<Self> {
-        let number = Instant::now().elapsed().as_nanos();
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("loadgen-{}-{number}", std::process::id());
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         fs::create_dir_all(&path)?;
