@@ -34,6 +34,16 @@ impl<T: Default> Pool<T> {
         item
     }
 
+    /// The last that came back of those whose bytes `fit`; `None` if there is none. `fit` is asked about one after the other, until it
+    /// says yes.
+    pub(super) fn take_if(&self, mut fit: impl FnMut(usize) -> bool) -> Option<T> {
+        let mut kept = self.lock();
+        let place = kept.items.iter().rposition(|(_, bytes)| fit(*bytes))?;
+        let (item, bytes) = kept.items.swap_remove(place);
+        kept.bytes -= bytes;
+        Some(item)
+    }
+
     /// Brings one back that holds `bytes` bytes.
     pub(super) fn put(&self, item: T, bytes: usize) {
         let mut kept = self.lock();
@@ -63,5 +73,19 @@ mod tests {
         assert_eq!(pool.take(), [0; 0]);
         pool.put(vec![4], 100);
         assert_eq!(pool.take(), [4]);
+    }
+
+    #[test]
+    fn one_that_fits_is_chosen_and_no_longer_counts() {
+        let pool = Pool::<Vec<u8>>::new(100);
+        for (item, bytes) in [(1, 30), (2, 50), (3, 20)] {
+            pool.put(vec![item], bytes);
+        }
+        assert_eq!(pool.take_if(|bytes| bytes > 50), None);
+        assert_eq!(pool.take_if(|bytes| bytes > 20), Some(vec![2]));
+        pool.put(vec![4], 50);
+        pool.put(vec![5], 1);
+        assert_eq!(pool.take_if(|bytes| bytes < 10), None);
+        assert_eq!(pool.take_if(|_| true), Some(vec![4]));
     }
 }

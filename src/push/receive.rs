@@ -121,7 +121,7 @@ impl Server {
             }
         };
 
-        let mut buffer = self.bodies.take();
+        let mut buffer = Vec::new();
         let mut claim = self.room_for_bodies.claim();
         let mut patience = self.limits.answer_within;
         let arrival = self
@@ -151,7 +151,9 @@ impl Server {
         };
         buffer.clear();
         let kept = buffer.capacity();
-        self.bodies.put(buffer, kept);
+        if kept > BODY_FIRST_BYTES {
+            self.bodies.put(buffer, kept);
+        }
         drop(claim);
 
         let response = match outcome {
@@ -246,8 +248,7 @@ impl Server {
                     let discarded = discard(body, by).await;
                     return Arrival::NoRoom { discarded };
                 }
-                granted = wanted;
-                buffer.reserve(granted - buffer.len());
+                granted = self.make_room(buffer, wanted, claim);
             }
             let data = match timeout_at(by, body.frame()).await {
                 Err(_) => return Arrival::TimedOut,
@@ -268,6 +269,27 @@ impl Server {
                 wanted = bytes + rest.min(BODY_STEP_BYTES);
             }
         }
+    }
+
+    /// Makes room in `buffer` for `bytes` in all, which are claimed, and tells how much there is now: more in a buffer that was kept, and
+    /// then that is claimed too. Nothing is held that does not count: growing as vectors do would hold up to twice as much, and
+    /// everybody who sends slowly, or waits for room, could have a large buffer of the pool.
+    fn make_room(&self, buffer: &mut Vec<u8>, bytes: usize, claim: &mut Claim) -> usize {
+        // The first few bytes are not worth one, and what is beyond a step is not worth copying.
+        if bytes > BODY_FIRST_BYTES && buffer.len() < BODY_STEP_BYTES {
+            let all = self.limits.bytes_in_flight_max / 2;
+            let fits = |kept: usize| (bytes..=all).contains(&kept) && claim.try_grow(kept - bytes);
+            let smaller = |kept: usize| kept < bytes;
+            let kept = self.bodies.take_if(fits);
+            // So that what is kept becomes what is needed, and does not stay in the way of it.
+            if let Some(mut kept) = kept.or_else(|| self.bodies.take_if(smaller)) {
+                kept.reserve_exact(bytes);
+                kept.extend_from_slice(buffer);
+                *buffer = kept;
+            }
+        }
+        buffer.reserve_exact(bytes - buffer.len());
+        buffer.capacity()
     }
 
     /// Decodes and inspects without a pause in between, in as many requests at once as there are cores: so only as many batches are in memory,
@@ -481,5 +503,90 @@ fn code(status: StatusCode) -> &'static str {
 fn count(name: &'static str, by: u64) {
     if by > 0 {
         metrics::counter!(name).increment(by);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::sync::{mpsc, watch};
+    use tokio::time::sleep;
+
+    use super::super::server::Phase;
+    use super::*;
+    use crate::batch::Batch;
+    use crate::hit::Scanned;
+
+    const MIB: usize = 1 << 20;
+
+    struct Nothing;
+
+    impl Inspect for Nothing {
+        fn inspect(&self, _: &Batch, _: Range<usize>, _: &mut Scanned) {}
+    }
+
+    /// A server whose bodies may take `room` bytes, and whose pool has one buffer of a MiB.
+    fn server(room: usize) -> Arc<Server> {
+        let limits = Limits {
+            bytes_in_flight_max: 2 * room,
+            ..Limits::default()
+        };
+        let (owner, _) = mpsc::channel(1);
+        let clock = Arc::new(Timestamp::wall_clock);
+        let server = Server::new(limits, Arc::new(Nothing), owner, Arc::default(), clock);
+        server.bodies.put(Vec::with_capacity(MIB), MIB);
+        Arc::new(server)
+    }
+
+    fn made_room(server: &Server, claim: &mut Claim, bytes: usize) -> Vec<u8> {
+        assert!(claim.try_grow(bytes));
+        let mut buffer = b"begun".to_vec();
+        let granted = server.make_room(&mut buffer, bytes, claim);
+        assert_eq!(buffer, b"begun");
+        assert_eq!((granted, claim.bytes()), (buffer.capacity(), granted));
+        buffer
+    }
+
+    #[test]
+    fn a_buffer_that_was_kept_counts_with_all_of_its_memory() {
+        let server = server(3 * MIB / 2);
+        let mut claim = server.room_for_bodies.claim();
+        assert_eq!(made_room(&server, &mut claim, MIB / 2).capacity(), MIB);
+        // Whoever has room for half of one gets a new one of half the size.
+        server.bodies.put(Vec::with_capacity(MIB), MIB);
+        let mut other = server.room_for_bodies.claim();
+        assert_eq!(made_room(&server, &mut other, MIB / 2).capacity(), MIB / 2);
+        assert_eq!(server.bodies.take().capacity(), MIB);
+    }
+
+    #[test]
+    fn a_buffer_that_is_too_small_grows_to_what_is_needed_and_no_further() {
+        let server = server(4 * MIB);
+        let mut claim = server.room_for_bodies.claim();
+        let bytes = MIB + 1;
+        assert_eq!(made_room(&server, &mut claim, bytes).capacity(), bytes);
+        assert_eq!(server.bodies.take().capacity(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_room_or_sends_slowly_has_no_buffer_of_the_pool() {
+        let server = server(2 * MIB);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        let address = listener.local_addr().expect("bound");
+        let (_phase, phases) = watch::channel(Phase::Serving);
+        tokio::spawn(Arc::clone(&server).serve(listener, phases));
+        let mut client = TcpStream::connect(address).await.expect("it listens");
+        let begun =
+            b"POST /loki/api/v1/push HTTP/1.1\r\nHost: t\r\nContent-Length: 900000\r\n\r\nbegun";
+        client.write_all(begun).await.expect("it reads");
+        let by = Instant::now() + Duration::from_secs(30);
+        while server.room_for_bodies.claim().try_grow(2 * MIB) {
+            assert!(Instant::now() < by, "it never claimed room");
+            sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(server.bodies.take().capacity(), MIB);
     }
 }

@@ -8,6 +8,8 @@
 //! that were counted. Labels are not, because the detector shares them with whoever read the stream. A byte is one that was
 //! asked for, on this thread; an allocator adds some 8 to 16 to each piece.
 
+mod pushes;
+
 use std::path::Path;
 use std::sync::Arc;
 
