@@ -1,7 +1,8 @@
-//! Texts that a line needs besides a literal, so that a rule is worth asking about it.
+//! The text that a line needs besides a literal, so that a rule is worth asking about it.
 //!
 //! Rules that look for the same text share a literal, and most of them also need another that the line lacks. To find that out by
-//! their expressions takes microseconds for each, as these have left the processor's cache; the texts of all lie here in one piece.
+//! their expressions takes microseconds for each, as these have left the processor's cache; the texts of all lie here in one piece. To
+//! look for more than one text a question costs more than it saves (200 to 5 000 rules, 2026-11-29).
 
 use memchr::{memchr_iter, memmem};
 
@@ -9,17 +10,14 @@ use super::literals::{Cue, Literal, needed};
 use super::ordinary;
 use crate::rules::{Item, Match};
 
-/// Most texts of one question: what has three may as well be asked.
-const TEXTS_MAX: usize = 3;
-
-/// Lists of texts.
+/// A text for each question that has one.
 #[derive(Debug)]
 pub(super) struct Needles {
-    /// For each text how long it is, which of its bytes is the rarest, and the text; behind each list a zero. The first list is empty.
+    /// For each text how long it is, which of its bytes is the rarest, and the text itself. The first one is empty.
     bytes: Vec<u8>,
 }
 
-/// Which list of a [`Needles`].
+/// Where a text begins in [`Needles`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Needed(u32);
 
@@ -33,7 +31,7 @@ impl Needed {
 
 impl Default for Needles {
     fn default() -> Self {
-        Self { bytes: vec![0] }
+        Self { bytes: vec![0, 0] }
     }
 }
 
@@ -42,40 +40,27 @@ impl Needles {
     pub(super) fn add(&mut self, matches: &Match, literal: &Literal, cue: Cue) -> Needed {
         let of_any = cue.item.checked_sub(matches.all.len());
         let items = (matches.all.iter()).chain(of_any.map(|item| &matches.any[item]));
-        let mut texts: Vec<&[u8]> = items.flat_map(needed_by).collect();
-        texts.retain(|text| memmem::find(&literal.bytes, text).is_none());
-        // The longest say the most.
-        texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
-        texts.truncate(TEXTS_MAX);
-        if texts.is_empty() {
+        let texts = items.flat_map(needed_by);
+        let unsaid = texts.filter(|text| memmem::find(&literal.bytes, text).is_none());
+        // The longest says the most.
+        let Some(text) = unsaid.max_by_key(|text| text.len()) else {
             return Needed::NOTHING;
-        }
-        let list = Needed(self.bytes.len() as u32);
-        for text in texts {
-            // What holds a text holds its beginning.
-            let text = &text[..text.len().min(usize::from(u8::MAX))];
-            let rarest = (0..text.len()).min_by_key(|&at| ordinary::occurrences_of_byte(text[at]));
-            let rarest = rarest.expect("a text that is needed has bytes");
-            self.bytes.extend([text.len() as u8, rarest as u8]);
-            self.bytes.extend(text);
-        }
-        self.bytes.push(0);
-        list
+        };
+        // What holds a text holds its beginning.
+        let text = &text[..text.len().min(usize::from(u8::MAX))];
+        let rarest = (0..text.len()).min_by_key(|&at| ordinary::occurrences_of_byte(text[at]));
+        let rarest = rarest.expect("no literal lacks a text without bytes");
+        let needed = Needed(self.bytes.len() as u32);
+        self.bytes.extend([text.len() as u8, rarest as u8]);
+        self.bytes.extend(text);
+        needed
     }
 
-    /// Whether `line` holds all texts of `list`.
-    pub(super) fn are_in(&self, list: Needed, line: &[u8]) -> bool {
-        let mut rest = &self.bytes[list.0 as usize..];
-        while let &[len, rarest, ref behind @ ..] = rest
-            && len > 0
-        {
-            let (text, behind) = behind.split_at(usize::from(len));
-            if !is_in(text, usize::from(rarest), line) {
-                return false;
-            }
-            rest = behind;
-        }
-        true
+    /// Whether `line` holds what is needed.
+    pub(super) fn is_in(&self, needed: Needed, line: &[u8]) -> bool {
+        let at = needed.0 as usize;
+        let [len, rarest] = [self.bytes[at], self.bytes[at + 1]].map(usize::from);
+        len == 0 || is_in(&self.bytes[at + 2..][..len], rarest, line)
     }
 }
 
@@ -106,7 +91,8 @@ mod tests {
     use crate::scan::testing::{all_of, any_of, regex, text};
 
     #[test]
-    fn all_items_and_the_one_asked_about_are_needed_but_not_what_the_literal_says() {
+    fn the_longest_text_of_all_items_and_the_one_asked_about_is_needed_unless_the_literal_says_it()
+    {
         let matches = Match {
             all: vec![regex(r"code \d+ from node")],
             ..any_of([
@@ -123,22 +109,24 @@ mod tests {
             item,
             is_item: false,
         };
-        let by_any = needles.add(&matches, &literal(" lost quorum"), cue(2));
-        assert!(needles.are_in(by_any, b"code 1 from node etcd[1]: "));
-        assert!(!needles.are_in(by_any, b"code 1 from node etc d[1]: "));
-        assert!(!needles.are_in(by_any, b"code 1 for node etcd[1]: "));
-        assert!(!needles.are_in(by_any, b""));
+        let by_any = needles.add(&matches, &literal("etcd["), cue(2));
+        assert!(needles.is_in(by_any, b"lost quorum"));
+        assert!(!needles.is_in(by_any, b"lost quorun, code 1 from"));
+        assert!(!needles.is_in(by_any, b""));
+        let of_all = needles.add(&matches, &literal(" lost quorum"), cue(2));
+        assert!(needles.is_in(of_all, b"1 from node etcd"));
+        assert!(!needles.is_in(of_all, b"lost quorum"));
         let by_all = needles.add(&matches, &literal(" from node"), cue(0));
-        assert!(needles.are_in(by_all, b"code 1"));
-        assert!(!needles.are_in(by_all, b"cod"));
+        assert!(needles.is_in(by_all, b"code 1"));
+        assert!(!needles.is_in(by_all, b"cod"));
 
         let nothing = needles.add(&all_of([text("quota")]), &literal("quota"), cue(0));
         assert!(nothing.is_nothing());
-        assert!(needles.are_in(nothing, b""));
+        assert!(needles.is_in(nothing, b""));
         let long = "long ".repeat(99);
         let long = needles.add(&all_of([text(&long)]), &literal("x"), cue(0));
-        assert!(needles.are_in(long, "long ".repeat(51).as_bytes()));
-        assert!(!needles.are_in(long, "long ".repeat(50).as_bytes()));
+        assert!(needles.is_in(long, "long ".repeat(51).as_bytes()));
+        assert!(!needles.is_in(long, "long ".repeat(50).as_bytes()));
     }
 
     proptest! {

@@ -100,7 +100,7 @@ impl Pass<'_> {
         let may_be = |ask: &Ask| {
             ask.needed.is_nothing() || {
                 let line = &self.batch.block[cursor.line()];
-                needles.are_in(ask.needed, line)
+                needles.is_in(ask.needed, line)
             }
         };
         for of_rule in asks.chunk_by(|a, b| a.rule == b.rule) {
