@@ -31,6 +31,8 @@ impl HitBy<'_> {
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     by_rule: Vec<Option<SharedKey>>,
+    /// The rules that have one.
+    known: Vec<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -62,7 +64,9 @@ impl SharedKey {
 impl Keys {
     /// Forgets the keys of the batch before, and makes room for those of `rules` rules.
     pub(super) fn begin(&mut self, rules: usize) {
-        self.by_rule.clear();
+        for rule in self.known.drain(..) {
+            self.by_rule[rule] = None;
+        }
         self.by_rule.resize(rules, None);
     }
 
@@ -76,6 +80,9 @@ impl Keys {
     ) -> Key {
         let wanted = hit.wanted;
         let known = self.by_rule[rule].take();
+        if known.is_none() {
+            self.known.push(rule);
+        }
         let known = known.filter(|key| key.stream == stream && key.wanted == wanted.number);
         let shared =
             self.by_rule[rule].insert(known.unwrap_or_else(|| SharedKey::new(stream, hit)));
@@ -94,7 +101,8 @@ impl Keys {
         let parts = wanted.by.iter().zip(&mut shared.parts);
         let key: Key = parts
             .map(|(name, (of, known))| {
-                if is_shared(*of) {
+                // Where all are shared, the key itself is kept.
+                if !is_whole && is_shared(*of) {
                     let known = known.get_or_insert_with(|| hit.value(name, work));
                     known.clone()
                 } else {

@@ -49,6 +49,8 @@ pub(super) const LONGER: usize = 11;
 pub(super) const SHORT: usize = 4;
 /// Shortest literals of an expression that are looked for in a line before it is.
 const GUARD: usize = 2;
+/// Shortest text of an expression that is looked for in a line before the rule is asked.
+const NEEDED: usize = 3;
 
 /// Most strings that a stretch of an expression is multiplied out into.
 const PRODUCT_MAX: usize = 64;
@@ -84,11 +86,15 @@ pub(super) fn required(matches: &Match) -> Option<Vec<(Literal, Cue)>> {
         .min_by(|a, b| cost(a).total_cmp(&cost(b)))
 }
 
-/// For each match of `rule`, its parts in order and then its recovery: literals one of which is in every line that fulfils it.
+/// For each of [`matches_of`] `rule` literals one of which is in every line that fulfils it.
 /// `None` if one of them has no such set.
 pub(super) fn of_rule(rule: &Rule) -> Option<Vec<Vec<(Literal, Cue)>>> {
-    let matches = rule.parts().into_iter().chain(matcher::recovery(rule));
-    matches.map(required).collect()
+    matches_of(rule).map(required).collect()
+}
+
+/// The matches of `rule` that are asked about: its parts in order and then its recovery.
+pub(super) fn matches_of(rule: &Rule) -> impl Iterator<Item = &Match> {
+    rule.parts().into_iter().chain(matcher::recovery(rule))
 }
 
 fn of_item(item: &Item) -> Option<Vec<Literal>> {
@@ -124,6 +130,29 @@ pub(super) fn of_pattern(pattern: &Pattern) -> Option<Vec<Box<[u8]>>> {
         }
     }
     Some(needed)
+}
+
+/// Texts that each text has within which `pattern` matches, as they are written. Not all of them.
+pub(super) fn needed(pattern: &Pattern) -> Vec<&[u8]> {
+    fn collect<'p>(hir: &'p Hir, needed: &mut Vec<&'p [u8]>) {
+        match hir.kind() {
+            HirKind::Literal(text) if text.0.len() >= NEEDED => needed.push(&text.0),
+            HirKind::Capture(capture) => collect(&capture.sub, needed),
+            HirKind::Repetition(repetition) if repetition.min > 0 => {
+                collect(&repetition.sub, needed);
+            }
+            HirKind::Concat(parts) => parts.iter().for_each(|part| collect(part, needed)),
+            HirKind::Empty
+            | HirKind::Literal(_)
+            | HirKind::Class(_)
+            | HirKind::Look(_)
+            | HirKind::Repetition(_)
+            | HirKind::Alternation(_) => {}
+        }
+    }
+    let mut needed = Vec::new();
+    collect(pattern.hir(), &mut needed);
+    needed
 }
 
 /// What is known of all texts that a part of an expression matches.
@@ -419,6 +448,26 @@ mod tests {
         assert_eq!(found, ["|=", "|~", "expr", "as expected"]);
         let short = Pattern::compile(r"a\d", false).expect("it compiles");
         assert_eq!(of_pattern(&short), None);
+    }
+
+    #[test]
+    fn an_expression_needs_what_is_written_in_each_of_its_matches() {
+        let texts = |source| {
+            let pattern = Pattern::compile(source, false).expect("it compiles");
+            let texts = needed(&pattern).into_iter();
+            texts
+                .map(|text| String::from_utf8_lossy(text).into_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            texts(r"etcd\[\d+\]: .*(lost quorum)+"),
+            ["etcd[", "]: ", "lost quorum"]
+        );
+        assert_eq!(
+            texts(r"^(?P<a>took|was) \d+ms.* (?:evicted)? at (?:once )*(?i:now)"),
+            [" at "]
+        );
+        assert_eq!(texts(r"(?:abc|abd|)x"), [""; 0]);
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod level;
 mod line;
 mod literals;
 mod matcher;
+mod needles;
 mod ordinary;
 mod pass;
 mod plan;

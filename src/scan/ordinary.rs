@@ -22,6 +22,18 @@ pub(super) fn occurrences(gram: &[u8]) -> usize {
     COUNTS.get(&folded(gram)).copied().unwrap_or(0)
 }
 
+/// How often `byte`, a letter in either case, occurs on the page.
+pub(super) fn occurrences_of_byte(byte: u8) -> usize {
+    static COUNTS: LazyLock<[usize; 256]> = LazyLock::new(|| {
+        let mut counts = [0; 256];
+        for byte in TEXT_FOLDED.bytes() {
+            counts[usize::from(byte)] += 1;
+        }
+        counts
+    });
+    COUNTS[usize::from(byte.to_ascii_lowercase())]
+}
+
 /// Four bytes as one number, ASCII letters in either case alike. Some other bytes fall together too, which costs
 /// a comparison and no match.
 ///

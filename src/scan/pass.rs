@@ -2,13 +2,17 @@
 //!
 //! A sweep proposes places. A place is mapped to its entry and must lie within the line as rules see it; then the literal found
 //! there has something to ask. Behind the end of a line all that is asked about it is known, so what was not asked need not be
-//! looked for, and the rules asked judge the line, once, however often their literals occur there.
+//! looked for, and the rules asked judge the line, once, however often their literals occur there, if it holds what they need
+//! besides (`needles`).
+//!
+//! A line is judged at its end. To let each rule judge all its lines of a batch in a row takes as long: what the automata gain by
+//! staying in the processor's cache, the lines lose (10 % and 100 % of lines hit, 200 rules, Zen 4, 2026-11-29).
 
 use std::ops::Range;
 
 use super::hits::{self, HitBy};
 use super::line::Line;
-use super::plan::{Judged, Raised, Tier};
+use super::plan::{Ask, Judged, Raised, Tier};
 use super::scanner::{Scanner, Scratch};
 use super::search::Candidate;
 use crate::batch::{Batch, Stream};
@@ -92,10 +96,17 @@ impl Pass<'_> {
         let mut asks = std::mem::take(&mut self.scratch.asks);
         asks.sort_unstable();
         let raised = Raised::In { tier, asks: &asks };
+        let needles = &self.scanner.tiers[tier].needles;
+        let may_be = |ask: &Ask| {
+            ask.needed.is_nothing() || {
+                let line = &self.batch.block[cursor.line()];
+                needles.is_in(ask.needed, line)
+            }
+        };
         for of_rule in asks.chunk_by(|a, b| a.rule == b.rule) {
             let rule = of_rule[0].rule;
             self.scratch.candidates[rule] += 1;
-            if self.selects(rule, cursor) {
+            if of_rule.iter().any(may_be) && self.selects(rule, cursor) {
                 self.ask(rule, raised, cursor.stream, cursor.entry);
             }
         }

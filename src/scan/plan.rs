@@ -8,6 +8,7 @@ use super::confirm::{Confirm, Name, Searchers, Work};
 use super::line::Line;
 use super::literals::{self, Cue, LONG, Literal};
 use super::matcher;
+use super::needles::{Needed, Needles};
 use super::search::Search;
 use crate::batch::Stream;
 use crate::hit::{Parts, Role};
@@ -224,6 +225,8 @@ pub(super) struct Ask {
     /// Number of the match among those of the rule.
     pub(super) wanted: usize,
     pub(super) cue: Cue,
+    /// What the line needs besides, by the tier's [`Needles`].
+    pub(super) needed: Needed,
 }
 
 /// What a sweep has found in a line before rules are asked about it.
@@ -256,6 +259,7 @@ pub(super) struct Tier {
     pub(super) literals: Vec<Literal>,
     /// What each literal asks when it is found.
     pub(super) asks: Vec<Box<[Ask]>>,
+    pub(super) needles: Needles,
 }
 
 impl Tier {
@@ -263,8 +267,8 @@ impl Tier {
     /// are such rules. Tells the cost of each rule.
     pub(super) fn sort(rules: &RuleSet, plans: &mut [Plan]) -> (Vec<Self>, Vec<Cost>) {
         let mut costs = Vec::with_capacity(rules.rules.len());
-        let mut long = FxHashMap::default();
-        let mut short = FxHashMap::default();
+        let mut long = (FxHashMap::default(), Needles::default());
+        let mut short = (FxHashMap::default(), Needles::default());
         for (place, rule) in rules.rules.iter().enumerate() {
             if rule.is_own() || rule.parts().is_empty() {
                 // No line matches it, so none is looked at for it.
@@ -277,35 +281,42 @@ impl Tier {
             };
             // All of a rule's literals share a tier, so that a sweep alone decides which entries it was asked about.
             let mut all = required.iter().flatten();
-            let (tier, cost) = if all.all(|(literal, _)| literal.bytes.len() >= LONG) {
+            let ((tier, needles), cost) = if all.all(|(literal, _)| literal.bytes.len() >= LONG) {
                 (&mut long, Cost::LongLiterals)
             } else {
                 (&mut short, Cost::ShortLiterals)
             };
             costs.push(cost);
-            for (wanted, literals) in required.into_iter().enumerate() {
+            let matches = literals::matches_of(rule);
+            for (wanted, (literals, matches)) in required.into_iter().zip(matches).enumerate() {
                 for (literal, cue) in literals {
+                    let needed = needles.add(matches, &literal, cue);
                     let asks: &mut Vec<Ask> = tier.entry(literal).or_default();
                     asks.push(Ask {
                         rule: place,
                         wanted,
                         cue,
+                        needed,
                     });
                 }
             }
         }
         let tiers = [(long, Cost::LongLiterals), (short, Cost::ShortLiterals)];
-        let tiers = tiers.into_iter().filter(|(tier, _)| !tier.is_empty());
-        let tiers = tiers.enumerate().map(|(number, (tier, cost))| {
-            for (plan, of_plan) in plans.iter_mut().zip(&costs) {
-                plan.tier = plan.tier.or((*of_plan == cost).then_some(number));
-            }
-            Self::new(tier)
-        });
+        let tiers = tiers
+            .into_iter()
+            .filter(|((literals, _), _)| !literals.is_empty());
+        let tiers = tiers
+            .enumerate()
+            .map(|(number, ((literals, needles), cost))| {
+                for (plan, of_plan) in plans.iter_mut().zip(&costs) {
+                    plan.tier = plan.tier.or((*of_plan == cost).then_some(number));
+                }
+                Self::new(literals, needles)
+            });
         (tiers.collect(), costs)
     }
 
-    fn new(literals: FxHashMap<Literal, Vec<Ask>>) -> Self {
+    fn new(literals: FxHashMap<Literal, Vec<Ask>>, needles: Needles) -> Self {
         let mut literals: Vec<_> = literals.into_iter().collect();
         literals.sort_unstable();
         let asks = literals.iter().map(|(_, asks)| asks.as_slice().into());
@@ -315,6 +326,7 @@ impl Tier {
             search: Search::new(&literals),
             literals,
             asks,
+            needles,
         }
     }
 }
