@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params, params_from_iter};
 
 use super::commit::{Commit, FindingFilter, FindingRow, Told};
 use super::store::unknown;
@@ -45,7 +45,7 @@ pub(super) fn write(
     if commit.findings.is_empty() && commit.forget_findings_before.is_none() {
         return Ok(forgotten);
     }
-    let mut oldest = connection.prepare(
+    let mut oldest = connection.prepare_cached(
         "SELECT finding_id, changed_at, bytes FROM findings WHERE state = 'recovered' ORDER BY changed_at, finding_id LIMIT 1",
     )?;
     loop {
@@ -68,8 +68,16 @@ pub(super) fn write(
         if *bytes <= bytes_max && !outdated {
             return Ok(forgotten);
         }
-        connection.execute("DELETE FROM findings WHERE finding_id = ?1", [&id])?;
-        connection.execute("DELETE FROM revisions WHERE finding_id = ?1", [&id])?;
+        run(
+            connection,
+            "DELETE FROM findings WHERE finding_id = ?1",
+            [&id],
+        )?;
+        run(
+            connection,
+            "DELETE FROM revisions WHERE finding_id = ?1",
+            [&id],
+        )?;
         *bytes = bytes.saturating_sub(size);
         forgotten += 1;
     }
@@ -79,31 +87,28 @@ pub(super) fn write(
 fn put(connection: &Connection, finding: &FindingRow) -> rusqlite::Result<u64> {
     let before = size(connection, &finding.finding_id)?;
     // What was told stays as it was told: a finding that ends without a message has the revision of its last.
-    connection
-        .prepare(
-            "INSERT OR IGNORE INTO revisions (finding_id, revision, outline) VALUES (?1, ?2, ?3)",
-        )?
-        .execute(params![
+    run(
+        connection,
+        "INSERT OR IGNORE INTO revisions (finding_id, revision, outline) VALUES (?1, ?2, ?3)",
+        params![
             finding.finding_id,
             finding.revision.cast_signed(),
             finding.outline
-        ])?;
-    let revisions = "finding_id = ?1 AND revision > 1 AND revision <= ?2";
-    connection.execute(
-        &format!("DELETE FROM revisions WHERE {revisions}"),
-        params![
-            finding.finding_id,
-            finding.revision.saturating_sub(REVISIONS_MAX).cast_signed()
         ],
     )?;
-    connection
-        .prepare(
-            "INSERT INTO findings (finding_id, finding_key, rule, state, severity, domain, incident_type, changed_at, body, bytes)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0)
-             ON CONFLICT (finding_id) DO UPDATE SET finding_key = ?2, rule = ?3, state = ?4, severity = ?5,
-                 domain = ?6, incident_type = ?7, changed_at = ?8, body = ?9",
-        )?
-        .execute(params![
+    let outdated = finding.revision.saturating_sub(REVISIONS_MAX);
+    run(
+        connection,
+        "DELETE FROM revisions WHERE finding_id = ?1 AND revision > 1 AND revision <= ?2",
+        params![finding.finding_id, outdated.cast_signed()],
+    )?;
+    run(
+        connection,
+        "INSERT INTO findings (finding_id, finding_key, rule, state, severity, domain, incident_type, changed_at, body, bytes)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0)
+         ON CONFLICT (finding_id) DO UPDATE SET finding_key = ?2, rule = ?3, state = ?4, severity = ?5,
+             domain = ?6, incident_type = ?7, changed_at = ?8, body = ?9",
+        params![
             finding.finding_id,
             finding.finding_key,
             finding.rule,
@@ -113,8 +118,10 @@ fn put(connection: &Connection, finding: &FindingRow) -> rusqlite::Result<u64> {
             finding.incident_type,
             finding.changed_at.0,
             finding.body,
-        ])?;
-    connection.execute(
+        ],
+    )?;
+    run(
+        connection,
         "UPDATE findings SET bytes = octet_length(body)
              + (SELECT coalesce(sum(octet_length(outline)), 0) FROM revisions WHERE finding_id = ?1)
          WHERE finding_id = ?1",
@@ -123,10 +130,15 @@ fn put(connection: &Connection, finding: &FindingRow) -> rusqlite::Result<u64> {
     Ok(before)
 }
 
+/// Runs a statement that stays prepared.
+fn run(connection: &Connection, statement: &str, params: impl Params) -> rusqlite::Result<usize> {
+    connection.prepare_cached(statement)?.execute(params)
+}
+
 /// What a finding counts for.
 fn size(connection: &Connection, finding_id: &str) -> rusqlite::Result<u64> {
     let bytes = connection
-        .prepare("SELECT bytes FROM findings WHERE finding_id = ?1")?
+        .prepare_cached("SELECT bytes FROM findings WHERE finding_id = ?1")?
         .query_row([finding_id], |row| row.get::<_, i64>(0))
         .optional()?;
     Ok(bytes.map_or(0, i64::unsigned_abs))

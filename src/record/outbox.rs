@@ -56,7 +56,8 @@ pub(super) fn forget(
     sent: &[i64],
     waiting: &mut Waiting,
 ) -> rusqlite::Result<()> {
-    let mut delete = connection.prepare("DELETE FROM outbox WHERE seq = ?1 RETURNING bytes")?;
+    let mut delete =
+        connection.prepare_cached("DELETE FROM outbox WHERE seq = ?1 RETURNING bytes")?;
     for seq in sent {
         if let Some(bytes) = delete.query_row([seq], |row| unsigned(row, 0)).optional()? {
             waiting.lose(bytes);
@@ -73,11 +74,11 @@ pub(super) fn append(
     waiting: &mut Waiting,
     outcome: &mut CommitOutcome,
 ) -> rusqlite::Result<()> {
-    let mut insert = connection.prepare(
+    let mut insert = connection.prepare_cached(
         "INSERT INTO outbox (id, finding_id, kind, subject, headers, body, bytes)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO NOTHING RETURNING seq",
     )?;
-    let mut replace = connection.prepare(
+    let mut replace = connection.prepare_cached(
         "DELETE FROM outbox WHERE finding_id = ?1 AND kind = 'updated' AND seq < ?2 RETURNING bytes",
     )?;
     for message in messages {
@@ -121,7 +122,7 @@ fn keep_bound(
     outcome: &mut CommitOutcome,
 ) -> rusqlite::Result<()> {
     for which in [" WHERE kind = 'updated'", ""] {
-        let mut delete = connection.prepare(&format!(
+        let mut delete = connection.prepare_cached(&format!(
             "DELETE FROM outbox WHERE seq = (SELECT seq FROM outbox{which} ORDER BY seq LIMIT 1)
              RETURNING bytes, kind"
         ))?;

@@ -26,6 +26,9 @@ pub struct Store {
     totals: Totals,
 }
 
+/// Statements that are kept prepared: each that a commit may need, with some for questions.
+const STATEMENTS: usize = 32;
+
 /// What is known of the tables without asking them. Changed only when a transaction has succeeded.
 #[derive(Debug, Clone, Copy)]
 struct Totals {
@@ -45,6 +48,9 @@ impl Store {
     /// [`StoreError::Damaged`] for a file that this program must not touch; [`StoreError::Directory`] when the system refuses.
     pub fn open(dir: Option<&Path>, limits: Limits) -> Result<Self, StoreError> {
         let opened = file::open(dir)?;
+        opened
+            .connection
+            .set_prepared_statement_cache_capacity(STATEMENTS);
         let totals = Totals::count(&opened.connection)
             .map_err(|error| StoreError::sqlite(&opened.path, error))?;
         Ok(Self {
@@ -249,10 +255,10 @@ fn write_blobs<'a, N: rusqlite::ToSql>(
     table: &'static str,
     rows: impl Iterator<Item = (N, &'a Option<Vec<u8>>)>,
 ) -> rusqlite::Result<()> {
-    let mut upsert = connection.prepare(&format!(
+    let mut upsert = connection.prepare_cached(&format!(
         "INSERT INTO {table} (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2"
     ))?;
-    let mut delete = connection.prepare(&format!("DELETE FROM {table} WHERE name = ?1"))?;
+    let mut delete = connection.prepare_cached(&format!("DELETE FROM {table} WHERE name = ?1"))?;
     for (name, value) in rows {
         match value {
             Some(value) => upsert.execute(params![name, value])?,
@@ -269,8 +275,8 @@ fn write_identities(
     totals: &mut Totals,
     outcome: &mut CommitOutcome,
 ) -> rusqlite::Result<()> {
-    let mut insert =
-        connection.prepare("INSERT INTO identities (newest, bytes, value) VALUES (?1, ?2, ?3)")?;
+    let mut insert = connection
+        .prepare_cached("INSERT INTO identities (newest, bytes, value) VALUES (?1, ?2, ?3)")?;
     for (newest, value) in &commit.identities {
         let bytes = value.len() as u64;
         insert.execute(params![newest.0, bytes.cast_signed(), value])?;
@@ -278,14 +284,14 @@ fn write_identities(
     }
     let bytes = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0).map(i64::unsigned_abs);
     if let Some(before) = commit.forget_identities_before {
-        let mut delete =
-            connection.prepare("DELETE FROM identities WHERE newest < ?1 RETURNING bytes")?;
+        let mut delete = connection
+            .prepare_cached("DELETE FROM identities WHERE newest < ?1 RETURNING bytes")?;
         let mut deleted = delete.query([before.0])?;
         while let Some(row) = deleted.next()? {
             totals.identities_bytes = totals.identities_bytes.saturating_sub(bytes(row)?);
         }
     }
-    let mut delete = connection.prepare(
+    let mut delete = connection.prepare_cached(
         "DELETE FROM identities WHERE seq = (SELECT min(seq) FROM identities) RETURNING bytes",
     )?;
     while totals.identities_bytes > limits.identities_bytes_max {
@@ -304,7 +310,9 @@ const FREE_PAGES_KEPT: i64 = 256;
 const FREE_PAGES_STEP: i64 = 256;
 
 fn give_back_pages(connection: &Connection) -> rusqlite::Result<()> {
-    let free: i64 = connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
+    let free: i64 = connection
+        .prepare_cached("PRAGMA freelist_count")?
+        .query_row([], |row| row.get(0))?;
     let spare = (free - FREE_PAGES_KEPT).min(FREE_PAGES_STEP);
     if spare > 0 {
         let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({spare})"))?;
