@@ -217,7 +217,14 @@ impl Stretch {
                 (count <= FEW).then(|| ranges().flatten().map(|byte| vec![byte]).collect())
             }
         };
-        let Some(members) = members else {
+        // `\s` alone is six, and says next to nothing.
+        let blanks = |members: &Vec<Vec<u8>>| {
+            members.len() > 2
+                && members
+                    .iter()
+                    .all(|member| member[0].is_ascii_whitespace() || member[0] == b'\x0b')
+        };
+        let Some(members) = members.filter(|members| !blanks(members)) else {
             return Self::UNKNOWN;
         };
         let both_cases = |member: &[u8]| {
