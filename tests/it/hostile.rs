@@ -197,9 +197,9 @@ fn pipelined_requests_are_answered_one_by_one_in_their_order() {
 
 #[test]
 fn whatever_is_sent_gets_a_clear_status_and_leaves_nothing_behind() {
-    // Room for the largest of them, so that they are refused for what they are.
+    // Room for the largest of them, so that they are refused for what they are, but not for keeping two such buffers.
     let trommel = Setup::new(RULES)
-        .with_settings(&format!("memory: 1GiB\n{TIMEOUTS}"))
+        .with_settings(&format!("memory: 384MiB\n{TIMEOUTS}"))
         .giving_memory_back()
         .start();
     let witness = Witness::start(&trommel);
@@ -233,7 +233,8 @@ fn whatever_is_sent_gets_a_clear_status_and_leaves_nothing_behind() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     println!("resident after each round: {resident:?}, at most {peak}");
-    let grown = resident[2].saturating_sub(resident[1]);
+    // What is resident after a round depends on which buffers were kept: the last must stay near the highest of those before.
+    let grown = resident[2].saturating_sub(resident[0].max(resident[1]));
     assert!(grown < GROWTH_BYTES_MAX, "{resident:?}");
     assert!(resident[2] < LEFT_BYTES_MAX, "{resident:?}");
     assert!(peak < PEAK_BYTES_MAX, "{peak}");
