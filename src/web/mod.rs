@@ -198,17 +198,24 @@ mod tests {
     use crate::telemetry;
     use crate::time::Timestamp;
 
+    impl Admin {
+        /// Of a trommel without rules, whose questions go to `questions`.
+        pub(super) fn without_rules(questions: mpsc::Sender<Question>, ready: bool) -> Self {
+            Self {
+                telemetry: telemetry::install(),
+                questions,
+                changed: watch::channel(()).1,
+                rules: watch::channel(Arc::new(RuleSet::default())).1,
+                unselected: watch::channel(Vec::new()).1,
+                status: watch::channel(Status::loaded(Timestamp(0))).1,
+                reloads: reloads().0,
+                ready: watch::channel(ready).1,
+            }
+        }
+    }
+
     fn admin() -> Arc<Admin> {
-        Arc::new(Admin {
-            telemetry: telemetry::install(),
-            questions: mpsc::channel(1).0,
-            changed: watch::channel(()).1,
-            rules: watch::channel(Arc::new(RuleSet::default())).1,
-            unselected: watch::channel(Vec::new()).1,
-            status: watch::channel(Status::loaded(Timestamp(0))).1,
-            reloads: reloads().0,
-            ready: watch::channel(true).1,
-        })
+        Arc::new(Admin::without_rules(mpsc::channel(1).0, true))
     }
 
     fn gate() -> Arc<Gate> {

@@ -260,18 +260,14 @@ fn built_in(asset: &assets::Asset) -> Response<Full<Bytes>> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use expect_test::{Expect, expect};
     use http_body_util::BodyExt;
-    use tokio::sync::{mpsc, watch};
+    use tokio::sync::mpsc;
 
     use super::*;
     use crate::finding::State;
     use crate::record::{FindingRow, Told};
-    use crate::reload::{Status, reloads};
-    use crate::rules::{RuleSet, Severity};
-    use crate::telemetry;
+    use crate::rules::Severity;
     use crate::time::Timestamp;
     use crate::web::Question;
 
@@ -311,24 +307,11 @@ mod tests {
         }
     }
 
-    fn admin(questions: mpsc::Sender<Question>, ready: bool) -> Admin {
-        Admin {
-            telemetry: telemetry::install(),
-            questions,
-            changed: watch::channel(()).1,
-            rules: watch::channel(Arc::new(RuleSet::default())).1,
-            unselected: watch::channel(Vec::new()).1,
-            status: watch::channel(Status::loaded(Timestamp(0))).1,
-            reloads: reloads().0,
-            ready: watch::channel(ready).1,
-        }
-    }
-
     /// Status, type and body of the answer to `method path`, of a trommel that is ready or not.
     async fn ask(ready: bool, method: &str, path: &str) -> (u16, String, String) {
         let (sender, questions) = mpsc::channel(1);
         let owner = tokio::spawn(own(questions));
-        let admin = admin(sender, ready);
+        let admin = Admin::without_rules(sender, ready);
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -501,7 +484,7 @@ mod tests {
     async fn who_has_an_answer_already_gets_none() {
         let (sender, questions) = mpsc::channel(1);
         tokio::spawn(own(questions));
-        let admin = admin(sender, true);
+        let admin = Admin::without_rules(sender, true);
         let ask = async |tags: &str| {
             let request = Request::builder()
                 .uri("/api/v1/findings")
@@ -661,7 +644,7 @@ mod tests {
     async fn a_database_that_does_not_answer_is_no_empty_list() {
         let (sender, questions) = mpsc::channel(1);
         drop(questions);
-        let admin = admin(sender, true);
+        let admin = Admin::without_rules(sender, true);
         let request = Request::builder()
             .uri("/api/v1/findings")
             .body(())

@@ -1,13 +1,8 @@
-use std::sync::Arc;
-
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use super::*;
 use crate::finding::Outline;
 use crate::record::Told;
-use crate::reload::{Status, reloads};
-use crate::rules::RuleSet;
-use crate::telemetry;
 use crate::time::Timestamp;
 
 /// A finding as it is stored, with a change.
@@ -54,16 +49,7 @@ async fn shown(rows: Vec<FindingRow>, path: &str, query: &str) -> (u16, String) 
         }
     };
     let asked = async {
-        let admin = Admin {
-            telemetry: telemetry::install(),
-            questions: sender,
-            changed: watch::channel(()).1,
-            rules: watch::channel(Arc::new(RuleSet::default())).1,
-            unselected: watch::channel(Vec::new()).1,
-            status: watch::channel(Status::loaded(Timestamp(0))).1,
-            reloads: reloads().0,
-            ready: watch::channel(true).1,
-        };
+        let admin = Admin::without_rules(sender, true);
         at(&admin, path, query).await.expect("there is such a page")
     };
     let ((), (status, page)) = tokio::join!(owner, asked);
