@@ -212,12 +212,11 @@ impl Detector {
         };
         for (rule, state) in self.rules.rules.iter().zip(&self.states) {
             sizes.keys += state.keys.len();
-            let severities = [Severity::Info, Severity::Warning, Severity::Critical];
-            let mut open = severities.map(|_| 0);
+            let mut open = Severity::ALL.map(|_| 0);
             for severity in state.keys.values().filter_map(|key| key.open_severity()) {
                 open[severity as usize] += 1;
             }
-            for (severity, open) in severities.into_iter().zip(open) {
+            for (severity, open) in Severity::ALL.into_iter().zip(open) {
                 if open > 0 {
                     let kind = OpenKind {
                         domain: rule.domain.clone(),

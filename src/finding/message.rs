@@ -187,14 +187,10 @@ fn subject_token(text: &str) -> String {
 }
 
 fn headers(finding: &Finding) -> Vec<(String, String)> {
-    let state = match finding.state {
-        State::Open => "open",
-        State::Recovered => "recovered",
-    };
     [
         ("Content-Type", CONTENT_TYPE),
-        ("Trommel-State", state),
-        ("Trommel-Severity", &finding.severity.to_string()),
+        ("Trommel-State", finding.state.as_str()),
+        ("Trommel-Severity", finding.severity.as_str()),
         ("Trommel-Rule", &subject_token(&finding.rule.id)),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))

@@ -14,13 +14,6 @@ use crate::time::Timestamp;
 /// Revisions of a finding that are kept beside its first: half a year of daily reminders.
 const REVISIONS_MAX: u64 = 200;
 
-fn state_text(state: State) -> &'static str {
-    match state {
-        State::Open => "open",
-        State::Recovered => "recovered",
-    }
-}
-
 /// What all findings and their timelines count for in the bound.
 pub(super) fn bytes(connection: &Connection) -> rusqlite::Result<u64> {
     connection.query_row("SELECT coalesce(sum(bytes), 0) FROM findings", [], |row| {
@@ -112,8 +105,8 @@ fn put(connection: &Connection, finding: &FindingRow) -> rusqlite::Result<u64> {
             finding.finding_id,
             finding.finding_key,
             finding.rule,
-            state_text(finding.state),
-            finding.severity.to_string(),
+            finding.state.as_str(),
+            finding.severity.as_str(),
             finding.domain,
             finding.incident_type,
             finding.changed_at.0,
@@ -169,9 +162,7 @@ pub(super) fn read(
     let time = |time: Option<Timestamp>| time.map(|at| Value::from(at.0));
     only(
         "state = ?",
-        filter
-            .state
-            .map(|state| state_text(state).to_owned().into()),
+        filter.state.map(|state| state.as_str().to_owned().into()),
     );
     only(
         "severity = ?",
@@ -229,14 +220,8 @@ fn finding(row: &Row<'_>) -> rusqlite::Result<FindingRow> {
         finding_id: row.get(0)?,
         finding_key: row.get(1)?,
         rule: row.get(2)?,
-        state: [State::Open, State::Recovered]
-            .into_iter()
-            .find(|&known| state_text(known) == state)
-            .ok_or_else(|| unknown(3, &state))?,
-        severity: [Severity::Info, Severity::Warning, Severity::Critical]
-            .into_iter()
-            .find(|known| known.to_string() == severity)
-            .ok_or_else(|| unknown(4, &severity))?,
+        state: State::named(&state).ok_or_else(|| unknown(3, &state))?,
+        severity: Severity::named(&severity).ok_or_else(|| unknown(4, &severity))?,
         domain: row.get(5)?,
         incident_type: row.get(6)?,
         changed_at: Timestamp(row.get(7)?),

@@ -103,6 +103,7 @@ pub(super) struct Key {
     pub(super) doc: &'static str,
 }
 
+/// In the order of `Severity::ALL`.
 pub(super) const SEVERITIES: &[&str] = &["info", "warning", "critical"];
 /// What severity can rise to.
 pub(super) const RAISED: &[&str] = &["warning", "critical"];

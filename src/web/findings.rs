@@ -152,17 +152,11 @@ pub(super) fn read_filter(query: &str) -> Result<FindingFilter, String> {
 }
 
 fn read_state(text: &str) -> Result<State, String> {
-    match text {
-        "open" => Ok(State::Open),
-        "recovered" => Ok(State::Recovered),
-        other => Err(format!("state is `{other}`, expected open or recovered")),
-    }
+    State::named(text).ok_or_else(|| format!("state is `{text}`, expected open or recovered"))
 }
 
 fn read_severity(text: &str) -> Result<Severity, String> {
-    [Severity::Info, Severity::Warning, Severity::Critical]
-        .into_iter()
-        .find(|known| known.to_string() == text)
+    Severity::named(text)
         .ok_or_else(|| format!("severity is `{text}`, expected info, warning or critical"))
 }
 

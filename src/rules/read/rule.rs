@@ -250,11 +250,7 @@ impl Reader<'_> {
 
     fn severity(&mut self, keys: &Keys<'_>) -> Option<(Severity, Range<usize>)> {
         self.key(keys, "severity", |reader, node| {
-            let severity = match reader.one_of(node, "`severity`", SEVERITIES)? {
-                0 => Severity::Info,
-                1 => Severity::Warning,
-                _ => Severity::Critical,
-            };
+            let severity = Severity::ALL[reader.one_of(node, "`severity`", SEVERITIES)?];
             Some((severity, reader.place(&node.span)))
         })
     }

@@ -116,11 +116,7 @@ impl Reader<'_> {
             Some((id, node.span.clone()))
         });
         let default_severity = keys.get("default_severity").and_then(|node| {
-            let severity = match self.one_of(node, "`default_severity`", SEVERITIES)? {
-                0 => Severity::Info,
-                1 => Severity::Warning,
-                _ => Severity::Critical,
-            };
+            let severity = Severity::ALL[self.one_of(node, "`default_severity`", SEVERITIES)?];
             Some((severity, node.span.clone()))
         });
         let always_critical = keys.get("always_critical").and_then(|node| {

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::parts::{lasted, reason, severity, state, time};
+use super::parts::{lasted, reason, severity, time};
 use super::{FINDING, layout};
 use crate::finding::{Coverage, Finding, Outline};
 use crate::time::Timestamp;
@@ -20,7 +20,7 @@ pub(super) fn page(
         p .lead {
             (severity(finding.severity))
             @if finding.severity_max > finding.severity { " (was " (finding.severity_max) ")" }
-            " · " (state(finding.state))
+            " · " (finding.state.as_str())
             @match finding.recovered_at {
                 Some(over) => { " after " (lasted(finding.observed_at, over)) }
                 None => { " since " (time(finding.observed_at)) }

@@ -33,22 +33,11 @@ pub(super) fn page(
 }
 
 fn form(asked: &FindingFilter) -> Markup {
-    let states = [("", "any"), ("open", "open"), ("recovered", "recovered")];
-    let state = asked.state.map_or("", |state| match state {
-        State::Open => "open",
-        State::Recovered => "recovered",
-    });
-    let severities = [
-        ("", "any"),
-        ("critical", "critical"),
-        ("warning", "warning"),
-        ("info", "info"),
-    ];
-    let severity = asked.severity.map_or("", |severity| match severity {
-        Severity::Critical => "critical",
-        Severity::Warning => "warning",
-        Severity::Info => "info",
-    });
+    let states = State::ALL.map(State::as_str);
+    let state = asked.state.map_or("", State::as_str);
+    let mut severities = Severity::ALL.map(Severity::as_str);
+    severities.reverse();
+    let severity = asked.severity.map_or("", Severity::as_str);
     let texts = [
         ("domain", "Domain", &asked.domain),
         ("type", "Incident type", &asked.incident_type),
@@ -68,12 +57,14 @@ fn form(asked: &FindingFilter) -> Markup {
     }
 }
 
-fn choice(name: &str, label: &str, options: &[(&str, &str)], chosen: &str) -> Markup {
+/// One of `options`, or any.
+fn choice(name: &str, label: &str, options: &[&str], chosen: &str) -> Markup {
     html! {
         label { (label)
             select name=(name) {
-                @for (value, text) in options {
-                    option value=(value) selected[*value == chosen] { (text) }
+                option value="" selected[chosen.is_empty()] { "any" }
+                @for option in options {
+                    option value=(option) selected[*option == chosen] { (option) }
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use maud::{Markup, html};
 
 use super::{FINDING, Shown};
-use crate::finding::{Reason, State};
+use crate::finding::Reason;
 use crate::rules::Severity;
 use crate::time::{Timestamp, format_duration};
 
@@ -16,12 +16,12 @@ pub(super) fn notice(text: &str) -> Markup {
 
 /// A severity: by its word and its shape, and then by colour.
 pub(super) fn severity(severity: Severity) -> Markup {
-    let (class, shape) = match severity {
-        Severity::Info => ("info", "●"),
-        Severity::Warning => ("warning", "▲"),
-        Severity::Critical => ("critical", "◆"),
+    let shape = match severity {
+        Severity::Info => "●",
+        Severity::Warning => "▲",
+        Severity::Critical => "◆",
     };
-    html! { span class={ "severity " (class) } { span aria-hidden="true" { (shape) } " " (severity) } }
+    html! { span class={ "severity " (severity) } { span aria-hidden="true" { (shape) } " " (severity) } }
 }
 
 /// A time, in UTC until the script has put it into the reader's zone.
@@ -33,13 +33,6 @@ pub(super) fn time(at: Timestamp) -> Markup {
 /// How long something took, in whole seconds.
 pub(super) fn lasted(from: Timestamp, to: Timestamp) -> String {
     format_duration(Duration::from_secs(to.since(from).as_secs()))
-}
-
-pub(super) fn state(state: State) -> &'static str {
-    match state {
-        State::Open => "open",
-        State::Recovered => "recovered",
-    }
 }
 
 /// Why a revision was made, in words.
@@ -76,7 +69,7 @@ pub(super) fn table(caption: &str, findings: &[Shown]) -> Markup {
                             }
                             td { code { (finding.rule.id) } }
                             td {
-                                (state(finding.state))
+                                (finding.state.as_str())
                                 div .aside {
                                     @match finding.recovered_at {
                                         Some(over) => { "lasted " (lasted(finding.observed_at, over)) }
