@@ -1,8 +1,8 @@
 //! The one thread that owns the detector and the database: a request's hits are applied, what they changed is committed
 //! together with that of all other waiting requests, and then each is told so.
 //!
-//! Everything that others want of either comes here as a message: scanned requests, questions about findings, what publishers
-//! took and sent. So the core has no locks, and every interleaving is one of the arms of [`Owner::drive`].
+//! Everything that others want of either comes here as a message: scanned requests, other rules, what publishers
+//! took and sent. Whoever wants to look at findings reads the database ([`Reader`](crate::record::Reader)). So the core has no locks, and every interleaving is one of the arms of [`Owner::drive`].
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -17,11 +17,10 @@ use crate::finding::{Finding, Kind, Message, MessageSettings, Origin, Outline, R
 use crate::hit::{Generation, Scanned};
 use crate::publish::{OutboxRequest, Pending, Recalled, Status};
 use crate::push::{Pressure, Submission};
-use crate::record::{Commit, FindingRow, NewMessage, OutboxRow, Store, StoreError, Told};
+use crate::record::{Commit, FindingRow, NewMessage, OutboxRow, Store, StoreError};
 use crate::rules::RuleSet;
 use crate::telemetry as names;
 use crate::time::{Timestamp, WallClock};
-use crate::web::Question;
 
 mod ourselves;
 
@@ -79,14 +78,13 @@ pub struct Owner {
     waiting: Commit,
     newest: watch::Sender<i64>,
     changed: watch::Sender<()>,
+    unsaved: watch::Sender<Vec<FindingRow>>,
 }
 
 /// Where the owner is asked.
 pub struct Inbox {
     /// Scanned requests.
     pub submissions: mpsc::Receiver<Submission>,
-    /// Questions about findings.
-    pub questions: mpsc::Receiver<Question>,
     /// What publishers want.
     pub outbox: mpsc::Receiver<OutboxRequest>,
     /// Other rules and settings, and word of refused ones.
@@ -143,6 +141,8 @@ pub struct Surroundings {
     pub newest: watch::Sender<i64>,
     /// Told when a finding has changed.
     pub changed: watch::Sender<()>,
+    /// Where findings are shown that the disk does not take.
+    pub unsaved: watch::Sender<Vec<FindingRow>>,
 }
 
 /// State that could not be brought back.
@@ -190,6 +190,7 @@ impl Owner {
             nats,
             newest,
             changed,
+            unsaved,
         } = surroundings;
         let last_tick = clock();
         Ok(Self {
@@ -211,6 +212,7 @@ impl Owner {
             waiting: Commit::default(),
             newest,
             changed,
+            unsaved,
         })
     }
 
@@ -259,7 +261,6 @@ impl Owner {
                     }
                     Change::Refused { rule, error } => self.tell_of_refusal(rule, error),
                 },
-                Some(question) = inbox.questions.recv() => self.answer(question),
                 Some(request) = inbox.outbox.recv() => {
                     self.serve(request);
                     while let Ok(request) = inbox.outbox.try_recv() {
@@ -294,25 +295,15 @@ impl Owner {
         let Some((mut recalled, patience)) = inbox.recall.take() else {
             return true;
         };
-        let give_up = tokio::time::sleep(patience);
-        tokio::pin!(give_up);
-        loop {
-            tokio::select! {
-                _ = inbox.stop.wait_for(|stop| *stop) => return false,
-                found = &mut recalled => {
-                    match found {
-                        Ok(recalled) => self.recall(recalled),
-                        Err(_) => self.give_up_recall(),
-                    }
-                    return true;
-                }
-                () = &mut give_up => {
-                    self.give_up_recall();
-                    return true;
-                }
-                Some(question) = inbox.questions.recv() => self.answer(question),
-            }
+        tokio::select! {
+            _ = inbox.stop.wait_for(|stop| *stop) => return false,
+            found = &mut recalled => match found {
+                Ok(recalled) => self.recall(recalled),
+                Err(_) => self.give_up_recall(),
+            },
+            () = tokio::time::sleep(patience) => self.give_up_recall(),
         }
+        true
     }
 
     fn recall(&mut self, recalled: Recalled) {
@@ -384,6 +375,7 @@ impl Owner {
         let now = (self.clock)();
         self.tell_of_ourselves(now);
         self.detector.tick(now);
+        self.show_unsaved();
         self.measure();
         if now.since(self.looked_back) >= LOOK_BACK_EVERY {
             self.waiting.forget_findings_before = Some(self.store.remembers_from(now));
@@ -392,37 +384,17 @@ impl Owner {
         self.last_tick = now;
     }
 
-    fn answer(&self, question: Question) {
-        // What the disk does not take is the case nevertheless.
-        let newer = &self.waiting.findings;
-        let answered = match question {
-            Question::Findings { filter, reply } => self.store.findings(&filter).map(|mut rows| {
-                if !newer.is_empty() {
-                    rows.retain(|row| newer.iter().all(|it| it.finding_id != row.finding_id));
-                    rows.extend(newer.iter().filter(|row| filter.takes(row)).cloned());
-                    rows.sort_by(|a, b| b.place().cmp(&a.place()));
-                    rows.truncate(filter.limit);
-                }
-                // Who asked may have gone.
-                drop(reply.send(rows));
-            }),
-            Question::Finding { finding_id, reply } => self.store.told(&finding_id).map(|told| {
-                let newer = newer.iter().find(|row| row.finding_id == finding_id);
-                let told = match (told, newer) {
-                    (told, None) => told,
-                    (told, Some(row)) => {
-                        let mut outlines = told.map_or_else(Vec::new, |told| told.outlines);
-                        outlines.push(row.outline.clone());
-                        let finding = row.clone();
-                        Some(Told { finding, outlines })
-                    }
-                };
-                drop(reply.send(told));
-            }),
+    /// Lets whoever looks see what the disk does not take.
+    fn show_unsaved(&self) {
+        let unsaved = match &self.ourselves.commit_error {
+            Some(_) => self.waiting.findings.clone(),
+            None => Vec::new(),
         };
-        if let Err(error) = answered {
-            error!(%error, "findings cannot be read");
-        }
+        self.unsaved.send_if_modified(|shown| {
+            let news = !unsaved.is_empty() || !shown.is_empty();
+            *shown = unsaved;
+            news
+        });
     }
 
     fn serve(&mut self, request: OutboxRequest) {
@@ -495,10 +467,13 @@ impl Owner {
                 if self.ourselves.commit_error.is_none() {
                     error!(%error, "commit failed; it is tried again, and requests are answered before they are on disk");
                 }
-                self.ourselves.commit_error = Some(error.to_string());
+                let first = self.ourselves.commit_error.replace(error.to_string());
                 let dropped = bound(&mut self.waiting);
                 counter!(names::OUTBOX_DROPPED_TOTAL).increment(dropped);
                 self.ourselves.dropped_in_memory += dropped;
+                if first.is_none() {
+                    self.show_unsaved();
+                }
                 false
             }
         }
@@ -729,6 +704,7 @@ mod tests {
             nats: None,
             newest: watch::channel(0).0,
             changed: watch::channel(()).0,
+            unsaved: watch::channel(Vec::new()).0,
         };
         let owner = Owner::new(detector, store, surroundings).expect("nothing to restore");
         // Where nobody asks, the channel is closed and its arm of the loop rests.
@@ -736,7 +712,6 @@ mod tests {
         let (stop, stopped) = watch::channel(false);
         let inbox = Inbox {
             submissions: mpsc::channel(1).1,
-            questions: mpsc::channel(1).1,
             outbox: outbox_inbox,
             changes: mpsc::channel(1).1,
             recall: None,

@@ -25,7 +25,7 @@ use crate::publish::{
     recall_and_publish_to_nats,
 };
 use crate::push::{ENTRY_BYTES, Limits, Phase, Pressure, Server};
-use crate::record::{self, Store, StoreError};
+use crate::record::{self, Archive, Store, StoreError};
 use crate::reload::{
     Beginning, Reached, Reloader, Reloads, Status as ReloadStatus, detect_settings, redactor,
     reloads,
@@ -145,8 +145,9 @@ impl Service {
         let pressure = Arc::new(Pressure::default());
         let (newest_sender, newest) = watch::channel(0);
         let (changed_sender, changed) = watch::channel(());
+        let (unsaved_sender, unsaved) = watch::channel(Vec::new());
+        let archive = Archive::open(store.reader(unsaved)?).map_err(StartError::Thread)?;
         let (submissions, submissions_inbox) = mpsc::channel(SUBMISSIONS_MAX);
-        let (questions, questions_inbox) = mpsc::channel(16);
         let (outbox, outbox_inbox) = mpsc::channel(64);
         let (changes, changes_inbox) = mpsc::channel(4);
         let (stop_owner, owner_stop) = watch::channel(false);
@@ -166,6 +167,7 @@ impl Service {
                 nats: nats_status.clone(),
                 newest: newest_sender,
                 changed: changed_sender,
+                unsaved: unsaved_sender,
             },
         )?;
         let read_back = config.nats.as_ref().map(|nats| nats.read_back);
@@ -180,7 +182,6 @@ impl Service {
         let inbox = Inbox {
             recall: recalled,
             submissions: submissions_inbox,
-            questions: questions_inbox,
             outbox: outbox_inbox,
             changes: changes_inbox,
             stop: owner_stop,
@@ -198,7 +199,7 @@ impl Service {
             admin_listener,
             Arc::new(Admin {
                 telemetry: telemetry.clone(),
-                questions,
+                archive,
                 changed,
                 rules: rules_in_use,
                 unselected,

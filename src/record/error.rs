@@ -99,6 +99,19 @@ pub enum StoreError {
 
 impl StoreError {
     /// Sorts SQLite's error by what can be done about it.
+    /// What reading `file` failed with.
+    pub(super) fn reading(file: &std::path::Path, error: rusqlite::Error) -> Self {
+        match error {
+            // A value that we would never have written.
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::InvalidColumnType(..) => Self::Damaged {
+                file: file.to_owned(),
+                found: error.to_string(),
+            },
+            error => Self::sqlite(file, error),
+        }
+    }
+
     pub(super) fn sqlite(file: &std::path::Path, source: rusqlite::Error) -> Self {
         let file = file.to_owned();
         match source.sqlite_error_code() {

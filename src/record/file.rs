@@ -4,6 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
@@ -84,7 +85,7 @@ COMMIT;
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) connection: Connection,
-    /// The database file, or `:memory:`; for messages and for the size of its log.
+    /// The database file, or the name it has in memory; for messages, further connections and the size of its log.
     pub(super) path: PathBuf,
     /// Its inode; `None` in memory.
     inode: Option<u64>,
@@ -97,10 +98,13 @@ pub(super) fn open(dir: Option<&Path>) -> Result<Opened, StoreError> {
     match dir {
         Some(dir) => open_on_disk(dir),
         None => {
-            let path = PathBuf::from(":memory:");
-            let connection = Connection::open_in_memory()
-                .and_then(|connection| create_schema(&connection).map(|()| connection))
-                .map_err(|error| StoreError::sqlite(&path, error))?;
+            let path = name_in_memory();
+            let connection = connect(
+                &path,
+                OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+            )
+            .and_then(|connection| create_schema(&connection).map(|()| connection))
+            .map_err(|error| StoreError::sqlite(&path, error))?;
             Ok(Opened {
                 connection,
                 path,
@@ -120,7 +124,8 @@ fn open_on_disk(dir: &Path) -> Result<Opened, StoreError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => create(dir, &path)?,
         Err(error) => return Err(unusable(&path, error)),
     }
-    let connection = connect(&path).map_err(|error| StoreError::sqlite(&path, error))?;
+    let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .map_err(|error| StoreError::sqlite(&path, error))?;
     check_whole(&path, &connection)?;
     set_up_log(&connection)
         .and_then(|()| bring_up_to_date(&connection))
@@ -253,11 +258,18 @@ fn check_header(path: &Path, file: File) -> Result<(), StoreError> {
     }
 }
 
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )?;
+/// A name that no other database in this process has, and that every connection to this one uses.
+/// Source: <https://www.sqlite.org/uri.html>; a name that begins with a slash is shared (`memdb.c`).
+fn name_in_memory() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    PathBuf::from(format!("file:/trommel-{number}?vfs=memdb"))
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    // A path is not read as a URI: one on disk always begins with the directory.
+    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // The file may come from anywhere: a malformed cell is an error, and a schema cannot call functions.
     connection.pragma_update(None, "cell_size_check", true)?;
@@ -304,6 +316,11 @@ impl Opened {
             .is_none_or(|opened| inode(&self.path).is_ok_and(|found| found == opened))
     }
 
+    /// Another connection, that changes nothing.
+    pub(super) fn read_only(&self) -> rusqlite::Result<Connection> {
+        connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    }
+
     /// Bytes of the database and of its log.
     pub(super) fn bytes(&self) -> rusqlite::Result<u64> {
         let pages: u64 = self.connection.query_row(
@@ -327,7 +344,7 @@ mod tests {
 
     use super::super::commit::{Commit, Limits};
     use super::super::store::Store;
-    use super::super::testing::{TempDir, finding};
+    use super::super::testing::{TempDir, finding, reader};
     use super::*;
     use crate::finding::State;
 
@@ -372,12 +389,13 @@ mod tests {
         drop(connection);
 
         let mut store = open().expect("brought up to date");
-        let told = store.told("f").expect("sound").expect("it is there");
+        let told = reader(&store).told("f").expect("sound");
+        let told = told.expect("it is there");
         assert_eq!((told.finding.revision, told.outlines.len()), (0, 0));
         assert_eq!(store.sizes().expect("sound").history_bytes, 2);
         store.commit(&commit).expect("room");
         drop(store);
-        let told = open().expect("again").told("f").expect("sound");
+        let told = reader(&open().expect("again")).told("f").expect("sound");
         assert_eq!(told.map(|told| told.outlines.len()), Some(1));
     }
 

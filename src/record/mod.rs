@@ -28,6 +28,7 @@ mod history;
 #[cfg(test)]
 mod model;
 mod outbox;
+mod reader;
 mod store;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -37,4 +38,5 @@ pub use commit::{
     Saved, Sizes, Told,
 };
 pub use error::StoreError;
+pub use reader::{Archive, ArchiveError, Reader};
 pub use store::Store;

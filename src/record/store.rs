@@ -4,15 +4,16 @@ use std::path::Path;
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use tokio::sync::watch;
 
 use super::commit::{
-    Commit, CommitOutcome, FindingFilter, FindingRow, Limits, OutboxRow, Saved, Sizes, Told,
-    key_from_text, key_to_text,
+    Commit, CommitOutcome, FindingRow, Limits, OutboxRow, Saved, Sizes, key_from_text, key_to_text,
 };
 use super::error::StoreError;
 use super::file::{self, Opened};
 use super::history;
 use super::outbox::{self, Waiting};
+use super::reader::Reader;
 use crate::time::Timestamp;
 
 /// The database, with one owner.
@@ -116,20 +117,16 @@ impl Store {
         outbox::first(&self.opened.connection).map_err(|error| self.error(error))
     }
 
-    /// Findings by `filter`, the newest change first.
+    /// Reads on a connection of its own; `unsaved` are findings as they are now, that are not on disk as such.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] when a row cannot be read.
-    pub fn findings(&self, filter: &FindingFilter) -> Result<Vec<FindingRow>, StoreError> {
-        history::read(&self.opened.connection, filter).map_err(|error| self.error(error))
-    }
-
-    /// One finding with its timeline; `None` if there is none of this id.
-    ///
-    /// # Errors
-    /// [`StoreError::Damaged`] when a row cannot be read.
-    pub fn told(&self, finding_id: &str) -> Result<Option<Told>, StoreError> {
-        history::told(&self.opened.connection, finding_id).map_err(|error| self.error(error))
+    /// [`StoreError::Sqlite`] when there can be no second connection.
+    pub fn reader(&self, unsaved: watch::Receiver<Vec<FindingRow>>) -> Result<Reader, StoreError> {
+        let path = self.opened.path.clone();
+        let connection = self.opened.read_only();
+        connection
+            .and_then(|connection| Reader::new(connection, path, unsaved))
+            .map_err(|error| self.error(error))
     }
 
     /// Since when findings that are over are kept, at `now`.
@@ -152,15 +149,7 @@ impl Store {
     }
 
     fn error(&self, error: rusqlite::Error) -> StoreError {
-        match error {
-            // A value that we would never have written.
-            rusqlite::Error::FromSqlConversionFailure(..)
-            | rusqlite::Error::InvalidColumnType(..) => StoreError::Damaged {
-                file: self.opened.path.clone(),
-                found: error.to_string(),
-            },
-            error => StoreError::sqlite(&self.opened.path, error),
-        }
+        StoreError::reading(&self.opened.path, error)
     }
 }
 
@@ -327,7 +316,8 @@ fn give_back_pages(connection: &Connection) -> rusqlite::Result<()> {
 mod tests {
     use std::fs;
 
-    use super::super::testing::{TempDir, finding, key, message};
+    use super::super::commit::FindingFilter;
+    use super::super::testing::{TempDir, finding, key, message, reader};
     use super::*;
     use crate::finding::Kind;
     use crate::finding::State;
@@ -365,7 +355,7 @@ mod tests {
         assert_eq!(unsent.len(), 1);
         assert_eq!(unsent[0].message, expected.messages[0]);
         assert_eq!(
-            store
+            reader(store)
                 .findings(&FindingFilter {
                     limit: 9,
                     ..FindingFilter::default()

@@ -6,7 +6,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::detect::KeyName;
 use crate::finding::Kind;
 
-use super::commit::{FindingRow, NewMessage};
+use tokio::sync::watch;
+
+use super::commit::{Commit, FindingRow, Limits, NewMessage};
+use super::reader::{Archive, Reader};
+use super::store::Store;
 use crate::finding::State;
 use crate::rules::Severity;
 use crate::time::Timestamp;
@@ -55,7 +59,7 @@ pub(super) fn message(finding_id: &str, revision: u64, kind: Kind) -> NewMessage
     }
 }
 
-pub(super) fn finding(finding_id: &str, state: State, changed_at: i64) -> FindingRow {
+pub(crate) fn finding(finding_id: &str, state: State, changed_at: i64) -> FindingRow {
     FindingRow {
         finding_id: finding_id.to_owned(),
         finding_key: "0123456789abcdef".to_owned(),
@@ -69,4 +73,21 @@ pub(super) fn finding(finding_id: &str, state: State, changed_at: i64) -> Findin
         revision: 1,
         outline: "{}".to_owned(),
     }
+}
+
+/// A database in memory that holds `findings`, to be looked at.
+pub(crate) fn archive_of(findings: Vec<FindingRow>) -> Archive {
+    let mut store = Store::open(None, Limits::default()).expect("memory");
+    let commit = Commit {
+        findings,
+        ..Commit::default()
+    };
+    store.commit(&commit).expect("there is room");
+    Archive::open(reader(&store)).expect("a thread")
+}
+
+/// Reads what `store` has committed.
+pub(crate) fn reader(store: &Store) -> Reader {
+    let nothing = watch::channel(Vec::new()).1;
+    store.reader(nothing).expect("the database is there")
 }

@@ -2,38 +2,39 @@
 //!
 //! It has its own port, so that a flood of pushes does not hide what is wrong and the push port can be open where this
 //! one is not. Whom its [`Gate`] does not let in sees nothing but health; it changes nothing, but that it has files read anew; what it
-//! answers comes from the database's owner, from the rule set in use and from the metrics, each through one handle in [`Admin`].
+//! answers comes from the database, from the rule set in use and from the metrics, each through one handle in [`Admin`].
 
+mod answer;
+mod api;
 mod assets;
 mod events;
-mod findings;
 mod page;
-mod routes;
-mod rules;
+mod router;
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::Either;
+use axum::Router;
+use axum::body::Body;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use crate::access::{Gate, Peer};
-use crate::record::{FindingFilter, FindingRow, Told};
+use crate::record::Archive;
 use crate::reload::{Reloads, Status};
 use crate::rules::RuleSet;
 use crate::telemetry::{CONNECTIONS_REFUSED_TOTAL, Telemetry};
 
-pub use rules::rule_list;
-use rules::{config_answer, rules_answer};
+pub use api::rule_list;
 
 /// Connections served at once: a few scrapers, probes, and people with pages that keep themselves up to date. Further ones are closed at
 /// once and counted.
@@ -52,8 +53,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Admin {
     /// What has been measured.
     pub telemetry: Telemetry,
-    /// The owner of the database.
-    pub questions: mpsc::Sender<Question>,
+    /// The database.
+    pub archive: Archive,
     /// Told when a finding has changed.
     pub changed: watch::Receiver<()>,
     /// The rules in use.
@@ -68,25 +69,6 @@ pub struct Admin {
     pub ready: watch::Receiver<bool>,
 }
 
-/// A question to the owner of the database.
-#[derive(Debug)]
-pub enum Question {
-    /// Findings by a filter, the newest change first.
-    Findings {
-        /// Which findings.
-        filter: FindingFilter,
-        /// Where the answer goes; dropped when there is none.
-        reply: oneshot::Sender<Vec<FindingRow>>,
-    },
-    /// One finding with its timeline.
-    Finding {
-        /// Which.
-        finding_id: String,
-        /// Where the answer goes; dropped when it cannot be read.
-        reply: oneshot::Sender<Option<Told>>,
-    },
-}
-
 /// Answers on `listener` until `stop` is true or its sender is gone; then ends open connections within five seconds.
 ///
 /// Whom `gate` does not let in is refused, save probes.
@@ -96,6 +78,7 @@ pub async fn serve(
     gate: Arc<Gate>,
     mut stop: watch::Receiver<bool>,
 ) {
+    let router = router::router(admin, Arc::clone(&gate));
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -108,8 +91,8 @@ pub async fn serve(
                 metrics::counter!(CONNECTIONS_REFUSED_TOTAL).increment(1);
             }
             Ok((socket, _)) => {
-                let (admin, gate, stop) = (Arc::clone(&admin), Arc::clone(&gate), stop.clone());
-                connections.spawn(begin(socket, admin, gate, stop));
+                let (router, gate, stop) = (router.clone(), Arc::clone(&gate), stop.clone());
+                connections.spawn(begin(socket, router, gate, stop));
             }
             Err(error) => {
                 warn!(%error, "the admin listener cannot accept");
@@ -123,12 +106,12 @@ pub async fn serve(
 /// Shakes hands where TLS is spoken, and serves what comes of it.
 async fn begin(
     socket: TcpStream,
-    admin: Arc<Admin>,
+    router: Router,
     gate: Arc<Gate>,
     mut stop: watch::Receiver<bool>,
 ) {
     if !gate.has_tls() {
-        return connection(socket, admin, gate, Peer::default(), stop).await;
+        return connection(socket, router, Peer::default(), stop).await;
     }
     let stream = tokio::select! {
         stream = gate.accept(socket, HEADER_TIMEOUT) => stream,
@@ -136,32 +119,21 @@ async fn begin(
     };
     if let Some(stream) = stream {
         let peer = Peer::of(&stream);
-        connection(stream, admin, gate, peer, stop).await;
+        connection(stream, router, peer, stop).await;
     }
 }
 
 /// Serves one connection until the client ends it, it is too old, or `stop`.
 async fn connection(
     socket: impl AsyncRead + AsyncWrite + Unpin + 'static,
-    admin: Arc<Admin>,
-    gate: Arc<Gate>,
+    router: Router,
     peer: Peer,
     mut stop: watch::Receiver<bool>,
 ) {
     let service = service_fn(|request: hyper::Request<_>| {
-        let (admin, gate) = (&admin, &gate);
-        async move {
-            // Probes of Kubernetes have no secrets to show.
-            let is_probe = matches!(request.uri().path(), "/livez" | "/readyz");
-            let refused = match is_probe {
-                true => None,
-                false => gate.judge(peer, request.headers()).err(),
-            };
-            Ok::<_, std::convert::Infallible>(match refused {
-                Some(refusal) => gate.answer(refusal).map(Either::Left),
-                None => routes::respond(admin, &request).await,
-            })
-        }
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(peer);
+        router.clone().oneshot(request)
     });
     let mut connection = pin!(
         http1::Builder::new()
@@ -189,21 +161,24 @@ async fn connection(
 
 #[cfg(test)]
 mod tests {
+    use axum::Extension;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
     use tokio::task::JoinHandle;
 
     use super::*;
     use crate::access::Listener;
+    use crate::record::FindingRow;
+    use crate::record::testing::archive_of;
     use crate::reload::reloads;
     use crate::telemetry;
     use crate::time::Timestamp;
 
     impl Admin {
-        /// Of a trommel without rules, whose questions go to `questions`.
-        pub(super) fn without_rules(questions: mpsc::Sender<Question>, ready: bool) -> Self {
+        /// Of a trommel without rules that has found `findings`.
+        pub(super) fn without_rules(findings: Vec<FindingRow>, ready: bool) -> Self {
             Self {
                 telemetry: telemetry::install(),
-                questions,
+                archive: archive_of(findings),
                 changed: watch::channel(()).1,
                 rules: watch::channel(Arc::new(RuleSet::default())).1,
                 unselected: watch::channel(Vec::new()).1,
@@ -212,20 +187,19 @@ mod tests {
                 ready: watch::channel(ready).1,
             }
         }
-    }
 
-    fn admin() -> Arc<Admin> {
-        Arc::new(Admin::without_rules(mpsc::channel(1).0, true))
-    }
-
-    fn gate() -> Arc<Gate> {
-        Arc::new(Gate::wide_open(Listener::Admin))
+        /// What it answers to anybody.
+        pub(super) fn routes(self) -> Router {
+            let gate = Gate::wide_open(Listener::Admin);
+            let anybody = Extension(Peer::default());
+            router::router(Arc::new(self), Arc::new(gate)).layer(anybody)
+        }
     }
 
     /// A connection that is served until it is told to stop.
     fn serving(server: DuplexStream, stopped: watch::Receiver<bool>) -> JoinHandle<()> {
-        let serving = connection(server, admin(), gate(), Peer::default(), stopped);
-        tokio::spawn(serving)
+        let routes = Admin::without_rules(Vec::new(), true).routes();
+        tokio::spawn(connection(server, routes, Peer::default(), stopped))
     }
 
     #[tokio::test]

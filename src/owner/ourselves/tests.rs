@@ -17,10 +17,9 @@ use crate::owner::{Inbox, Owner};
 use crate::publish::OutboxRequest;
 use crate::push::{Pressure, Submission};
 use crate::record::testing::TempDir;
-use crate::record::{FindingFilter, FindingRow, Limits, Store};
+use crate::record::{FindingFilter, FindingRow, Limits, Reader, Store};
 use crate::rules::{Rule, RuleSet};
 use crate::time::Timestamp;
-use crate::web::Question;
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -29,7 +28,7 @@ struct Around {
     pressure: Arc<Pressure>,
     nanos: Arc<AtomicI64>,
     submissions: mpsc::Sender<Submission>,
-    questions: mpsc::Sender<Question>,
+    reader: Reader,
     outbox: mpsc::Sender<OutboxRequest>,
     stop: watch::Sender<bool>,
     /// The place of the last message that was looked at.
@@ -54,14 +53,14 @@ fn around_from(
     let pressure = Arc::default();
     let nanos = Arc::new(AtomicI64::new(seconds * SECOND));
     let (owner, mut inbox, outbox, stop) = owner_of(store, settings, rules, &pressure, &nanos);
-    let (submissions, questions);
+    let submissions;
     (submissions, inbox.submissions) = mpsc::channel(8);
-    (questions, inbox.questions) = mpsc::channel(8);
+    let reader = owner.store.reader(owner.unsaved.subscribe());
     let around = Around {
         pressure,
         nanos,
         submissions,
-        questions,
+        reader: reader.expect("the database is there"),
         outbox,
         stop,
         after: 0,
@@ -167,19 +166,13 @@ impl Around {
     }
 
     /// What the admin port shows as open.
-    async fn open(&self) -> Vec<FindingRow> {
-        let (reply, answer) = oneshot::channel();
+    fn open(&self) -> Vec<FindingRow> {
         let filter = FindingFilter {
             state: Some(State::Open),
             limit: 10,
             ..FindingFilter::default()
         };
-        let question = Question::Findings { filter, reply };
-        self.questions
-            .send(question)
-            .await
-            .expect("the owner is there");
-        answer.await.expect("the owner answers")
+        self.reader.findings(&filter).expect("it can be read")
     }
 
     fn stop(&self) {
@@ -289,7 +282,7 @@ async fn messages_that_nobody_takes_are_a_finding_of_its_own_until_they_move() {
         );
         around.push();
         around.says_nothing().await;
-        let open = around.open().await;
+        let open = around.open();
         assert!(open.iter().any(|row| row.rule == "trommel_publish_stalled"));
         for seq in 1..=around.after {
             around.send(seq).await;
@@ -398,7 +391,7 @@ async fn a_disk_that_takes_nothing_is_shown_at_once_and_told_when_it_does_again(
         fs::rename(dir.path(), &aside).expect("ours");
         around.hit("", 0).await;
         around.says_nothing().await;
-        let open = around.open().await;
+        let open = around.open();
         let rules: Vec<&str> = open.iter().map(|row| &*row.rule).collect();
         assert_eq!(rules, ["trommel_disk_full", "r"]);
         fs::rename(&aside, dir.path()).expect("free");

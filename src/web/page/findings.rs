@@ -6,13 +6,13 @@ use super::layout;
 use super::parts::table;
 use super::{SHOWN_MAX, Shown};
 use crate::finding::State;
-use crate::record::FindingFilter;
 use crate::rules::Severity;
 use crate::web::Admin;
+use crate::web::api::FindingsQuery;
 
 pub(super) fn page(
     admin: &Admin,
-    asked: &FindingFilter,
+    asked: &FindingsQuery,
     given: &[(String, String)],
     findings: &[Shown],
     next: Option<&str>,
@@ -32,7 +32,7 @@ pub(super) fn page(
     layout::page(admin, "Findings", Some("/findings"), &content)
 }
 
-fn form(asked: &FindingFilter) -> Markup {
+fn form(asked: &FindingsQuery) -> Markup {
     let states = State::ALL.map(State::as_str);
     let state = asked.state.map_or("", State::as_str);
     let mut severities = Severity::ALL.map(Severity::as_str);

@@ -12,11 +12,18 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-use hyper::StatusCode;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, RawQuery, State as Shared};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
 use maud::Markup;
 
-use super::findings::{Refusal, page_of, read_filter, told};
-use super::{Admin, Question};
+use super::Admin;
+use super::answer::{Id, Refusal, read_query};
+use super::api::{FindingsQuery, page_of, told};
 use crate::finding::{Finding, State};
 use crate::record::{FindingFilter, FindingRow};
 
@@ -26,24 +33,60 @@ const SHOWN_MAX: usize = 100;
 /// Where the page of one finding is, before its id.
 const FINDING: &str = "/findings/";
 
-/// The page at `path`, if there is one.
-pub(super) async fn at(admin: &Admin, path: &str, query: &str) -> Option<(StatusCode, Markup)> {
-    let page = match path {
-        "/" => overview(admin).await,
-        "/findings" => list(admin, query).await,
-        "/rules" => Ok(rules::page(admin)),
-        _ => one(admin, path.strip_prefix(FINDING)?).await,
-    };
-    Some(match page {
+/// All pages but the first, which shares its path with the list of paths.
+pub(super) fn router() -> Router<Arc<Admin>> {
+    Router::new()
+        .route("/findings", get(list))
+        .route("/findings/{id}", get(one))
+        .route("/rules", get(rules))
+}
+
+/// No script but ours, nothing from elsewhere, and in nobody's frame. `data:` is the empty icon.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; \
+    form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// An answer that is a page.
+fn answer(admin: &Admin, page: Result<Markup, Refusal>) -> Response {
+    let (status, page) = match page {
         Ok(page) => (StatusCode::OK, page),
-        Err((status, why)) => (
+        Err(Refusal { status, why }) => (
             status,
             layout::page(admin, "Not to be shown", None, &parts::notice(&why)),
         ),
-    })
+    };
+    let mut response = (status, Html(page.into_string())).into_response();
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(POLICY),
+    );
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
+    response
 }
 
-async fn overview(admin: &Admin) -> Result<Markup, Refusal> {
+pub(super) async fn overview(Shared(admin): Shared<Arc<Admin>>) -> Response {
+    let page = read_overview(&admin).await;
+    answer(&admin, page)
+}
+
+async fn list(Shared(admin): Shared<Arc<Admin>>, RawQuery(query): RawQuery) -> Response {
+    let page = read_list(&admin, &query.unwrap_or_default()).await;
+    answer(&admin, page)
+}
+
+async fn one(Shared(admin): Shared<Arc<Admin>>, Path(Id { id }): Path<Id>) -> Response {
+    let page = read_one(&admin, id).await;
+    answer(&admin, page)
+}
+
+async fn rules(Shared(admin): Shared<Arc<Admin>>) -> Response {
+    answer(&admin, Ok(rules::page(&admin)))
+}
+
+async fn read_overview(admin: &Admin) -> Result<Markup, Refusal> {
     let filter = FindingFilter {
         state: Some(State::Open),
         limit: SHOWN_MAX + 1,
@@ -59,7 +102,7 @@ async fn overview(admin: &Admin) -> Result<Markup, Refusal> {
     Ok(overview::page(admin, open, &over))
 }
 
-async fn list(admin: &Admin, query: &str) -> Result<Markup, Refusal> {
+async fn read_list(admin: &Admin, query: &str) -> Result<Markup, Refusal> {
     // A form sends what was left empty too.
     let given: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes())
         .filter(|(_, value)| !value.is_empty())
@@ -68,9 +111,9 @@ async fn list(admin: &Admin, query: &str) -> Result<Markup, Refusal> {
     let query = form_urlencoded::Serializer::new(String::new())
         .extend_pairs(&given)
         .finish();
-    let mut filter = read_filter(&query).map_err(|why| (StatusCode::BAD_REQUEST, why))?;
+    let asked: FindingsQuery = read_query(&query)?;
+    let mut filter = asked.clone().into_filter();
     filter.limit = filter.limit.min(SHOWN_MAX);
-    let asked = filter.clone();
     let (rows, next) = page_of(admin, filter).await?;
     Ok(findings::page(
         admin,
@@ -81,7 +124,7 @@ async fn list(admin: &Admin, query: &str) -> Result<Markup, Refusal> {
     ))
 }
 
-async fn one(admin: &Admin, id: &str) -> Result<Markup, Refusal> {
+async fn read_one(admin: &Admin, id: String) -> Result<Markup, Refusal> {
     let told = told(admin, id).await?;
     let timeline: Vec<_> = told
         .outlines
@@ -90,14 +133,19 @@ async fn one(admin: &Admin, id: &str) -> Result<Markup, Refusal> {
         .collect();
     let row = told.finding;
     let finding: Finding = serde_json::from_str(&row.body).map_err(|error| {
-        let why = format!("finding {id} was stored by another version of trommel: {error}");
-        (StatusCode::INTERNAL_SERVER_ERROR, why)
+        let id = &row.finding_id;
+        Refusal::broken(format!(
+            "finding {id} was stored by another version of trommel: {error}"
+        ))
     })?;
     Ok(finding::page(admin, &finding, row.changed_at, &timeline))
 }
 
 async fn found(admin: &Admin, filter: FindingFilter) -> Result<Vec<Shown>, Refusal> {
-    let rows = super::findings::ask(admin, |reply| Question::Findings { filter, reply }).await?;
+    let rows = admin
+        .archive
+        .ask(move |reader| reader.findings(&filter))
+        .await?;
     Ok(readable(rows))
 }
 

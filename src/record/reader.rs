@@ -1,0 +1,175 @@
+//! The database as people look at it: read on a connection and a thread of its own.
+//!
+//! In WAL mode a reader sees the last commit and holds up none, so however long somebody searches, pushes are answered.
+//! In memory a commit waits for the question under way; there little is kept to search through.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+use tracing::error;
+
+use super::commit::{FindingFilter, FindingRow, Told};
+use super::error::StoreError;
+use super::history;
+
+/// Questions that wait for the one before them.
+const QUESTIONS_MAX: usize = 16;
+/// How long a question may wait and be worked on.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// Steps of SQLite's machine between looks at the clock: some tenths of a millisecond.
+const STEPS: i32 = 10_000;
+
+/// Reads the database. Each answer is of one moment, after some commit and before the next.
+#[derive(Debug)]
+pub struct Reader {
+    connection: Connection,
+    path: PathBuf,
+    /// What the disk does not take is the case nevertheless.
+    unsaved: watch::Receiver<Vec<FindingRow>>,
+    /// When the question under way began.
+    began: Arc<Mutex<Instant>>,
+}
+
+impl Reader {
+    /// Reads through `connection`, which is to the database at `path` and changes nothing; `unsaved` are findings that are not in it yet.
+    pub(super) fn new(
+        mut connection: Connection,
+        path: PathBuf,
+        unsaved: watch::Receiver<Vec<FindingRow>>,
+    ) -> rusqlite::Result<Self> {
+        connection.pragma_update(None, "query_only", true)?;
+        // SQLite opens the log at the first look, by its path; from then on it is read even if the directory is moved away.
+        connection.query_row("SELECT count(*) FROM findings", [], |_| Ok(()))?;
+        let began = Arc::new(Mutex::new(Instant::now()));
+        let clock = Arc::clone(&began);
+        let too_long = move || {
+            let began = clock.lock().unwrap_or_else(PoisonError::into_inner);
+            began.elapsed() > ANSWER_WITHIN
+        };
+        connection.progress_handler(STEPS, Some(too_long))?;
+        Ok(Self {
+            connection,
+            path,
+            unsaved,
+            began,
+        })
+    }
+
+    /// Findings by `filter`, the newest change first.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when a row cannot be read; [`StoreError::Sqlite`] when it takes longer than 5 s.
+    pub fn findings(&self, filter: &FindingFilter) -> Result<Vec<FindingRow>, StoreError> {
+        let mut rows = self.read(|connection| history::read(connection, filter))?;
+        let unsaved = self.unsaved.borrow();
+        if !unsaved.is_empty() {
+            rows.retain(|row| unsaved.iter().all(|it| it.finding_id != row.finding_id));
+            rows.extend(unsaved.iter().filter(|row| filter.takes(row)).cloned());
+            rows.sort_by(|a, b| b.place().cmp(&a.place()));
+            rows.truncate(filter.limit);
+        }
+        Ok(rows)
+    }
+
+    /// One finding with its timeline; `None` if there is none of this id.
+    ///
+    /// # Errors
+    /// As [`findings`](Self::findings).
+    pub fn told(&self, finding_id: &str) -> Result<Option<Told>, StoreError> {
+        let told = self.read(|connection| history::told(connection, finding_id))?;
+        let unsaved = self.unsaved.borrow();
+        let newer = unsaved.iter().find(|row| row.finding_id == finding_id);
+        Ok(match (told, newer) {
+            (told, None) => told,
+            (told, Some(row)) => {
+                let mut outlines = told.map_or_else(Vec::new, |told| told.outlines);
+                outlines.push(row.outline.clone());
+                let finding = row.clone();
+                Some(Told { finding, outlines })
+            }
+        })
+    }
+
+    /// What `query` reads of the database.
+    fn read<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        query(&self.connection).map_err(|error| StoreError::reading(&self.path, error))
+    }
+}
+
+/// A question to the database: what reads it and gives the answer to whoever waits.
+type Question = Box<dyn FnOnce(&Reader) + Send>;
+
+/// Where the database is asked. Clones ask the same thread, which ends with the last of them.
+#[derive(Debug, Clone)]
+pub struct Archive {
+    questions: mpsc::Sender<Question>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ArchiveError {
+    /// Others asked much, or the question takes long.
+    #[error("the database is busy; try again")]
+    Busy,
+    /// The database cannot be read.
+    #[error("the database cannot be read; the log says why")]
+    Unreadable,
+}
+
+impl Archive {
+    /// Begins to answer from `reader`, on a thread of its own.
+    ///
+    /// # Errors
+    /// What the system says when there can be no thread.
+    pub fn open(reader: Reader) -> io::Result<Self> {
+        let (questions, mut asked) = mpsc::channel::<Question>(QUESTIONS_MAX);
+        thread::Builder::new()
+            .name("reader".to_owned())
+            .spawn(move || {
+                while let Some(question) = asked.blocking_recv() {
+                    *reader.began.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+                    question(&reader);
+                }
+            })?;
+        Ok(Self { questions })
+    }
+
+    /// What `question` reads.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Busy`] when that takes longer than 5 s, [`ArchiveError::Unreadable`] when it fails: the log says with what.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, ArchiveError> {
+        let (reply, answer) = oneshot::channel();
+        let asked = async {
+            let question: Question = Box::new(|reader| {
+                // Who asked may have gone.
+                drop(reply.send(question(reader)));
+            });
+            self.questions.send(question).await.ok()?;
+            answer.await.ok()
+        };
+        let answer = timeout(ANSWER_WITHIN, asked)
+            .await
+            .map_err(|_| ArchiveError::Busy)?;
+        match answer {
+            Some(Ok(answer)) => Ok(answer),
+            Some(Err(error)) => {
+                error!(%error, "what somebody asked cannot be read");
+                Err(ArchiveError::Unreadable)
+            }
+            None => Err(ArchiveError::Unreadable),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! How requests are read and refused.
+
+use aide::openapi::{Operation, Response as Described};
+use aide::{OperationInput, OperationOutput, generate::GenContext};
+use axum::Json;
+use axum::extract::FromRequestParts;
+use axum::extract::rejection::QueryRejection;
+use axum::http::request::Parts;
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::record::ArchiveError;
+
+/// Why a request has no answer.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    /// A status that is no success.
+    pub(super) status: StatusCode,
+    /// What to tell whoever asked.
+    pub(super) why: String,
+}
+
+/// A [`Refusal`] as programs see it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
+pub(super) struct Failure {
+    /// What was wrong, and what would be right.
+    error: String,
+}
+
+impl Refusal {
+    /// Of a request that is not understood.
+    pub(super) fn bad(why: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            why: why.into(),
+        }
+    }
+
+    /// Of a question for what is not there.
+    pub(super) fn missing(why: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::NOT_FOUND,
+            why: why.into(),
+        }
+    }
+
+    /// Of a question that this program should have an answer to.
+    pub(super) fn broken(why: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            why: why.into(),
+        }
+    }
+}
+
+impl From<ArchiveError> for Refusal {
+    fn from(error: ArchiveError) -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            why: error.to_string(),
+        }
+    }
+}
+
+impl From<QueryRejection> for Refusal {
+    fn from(rejection: QueryRejection) -> Self {
+        let text = rejection.body_text();
+        // What all of them begin with says nothing to whoever wrote the address.
+        let why = text.strip_prefix("Failed to deserialize query string: ");
+        Self::bad(why.unwrap_or(&text))
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.status, Json(Failure { error: self.why })).into_response()
+    }
+}
+
+impl OperationOutput for Refusal {
+    type Inner = Failure;
+
+    fn operation_response(ctx: &mut GenContext, operation: &mut Operation) -> Option<Described> {
+        Json::<Failure>::operation_response(ctx, operation)
+    }
+
+    fn inferred_responses(
+        ctx: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<aide::openapi::StatusCode>, Described)> {
+        let described = Self::operation_response(ctx, operation);
+        // Without a status it is any that is not named.
+        described
+            .map(|described| (None, described))
+            .into_iter()
+            .collect()
+    }
+}
+
+/// What stands behind the `?`. Unknown parameters are refused where `T` denies them.
+pub(super) struct Query<T>(pub(super) T);
+
+/// Reads what stands behind the `?` of an address.
+pub(super) fn read_query<T: DeserializeOwned>(query: &str) -> Result<T, Refusal> {
+    let uri: Uri = format!("/?{query}")
+        .parse()
+        .map_err(|_| Refusal::bad("the parameters are no part of an address"))?;
+    let axum::extract::Query(read) = axum::extract::Query::try_from_uri(&uri)?;
+    Ok(read)
+}
+
+impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        read_query(parts.uri.query().unwrap_or_default()).map(Self)
+    }
+}
+
+impl<T: JsonSchema> OperationInput for Query<T> {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        axum::extract::Query::<T>::operation_input(ctx, operation);
+    }
+}
+
+/// The one part of a path that is not fixed.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Id {
+    /// Which one.
+    pub(super) id: String,
+}

@@ -1,0 +1,190 @@
+//! Findings over HTTP: the list, with filters and pages, and one of them with its timeline.
+
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State as Shared};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::value::RawValue;
+
+use crate::finding::{Finding, Outline, State};
+use crate::record::{FindingFilter, FindingRow, Told};
+use crate::rules::Severity;
+use crate::time::Timestamp;
+use crate::web::Admin;
+use crate::web::answer::{Id, Query, Refusal};
+
+/// Findings in an answer when the request does not say.
+const LIMIT_DEFAULT: NonZeroU16 = NonZeroU16::new(100).expect("not zero");
+/// Findings in an answer at most, some 3 KiB each and never above 32: a slow reader holds its answer in memory.
+const LIMIT_MAX: NonZeroU16 = NonZeroU16::new(500).expect("not zero");
+
+/// Which findings are asked for. What is not known is refused: a misspelt filter would show too much.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::web) struct FindingsQuery {
+    /// Only those in this state.
+    pub(in crate::web) state: Option<State>,
+    /// Only those of this severity.
+    pub(in crate::web) severity: Option<Severity>,
+    /// Only those of this domain.
+    pub(in crate::web) domain: Option<String>,
+    /// Only those of this incident type.
+    #[serde(rename = "type")]
+    pub(in crate::web) incident_type: Option<String>,
+    /// Only those of this rule.
+    pub(in crate::web) rule: Option<String>,
+    /// Only those that have this text anywhere, ASCII letters in either case.
+    pub(in crate::web) text: Option<String>,
+    /// Only those that changed at this time or later.
+    #[serde(default, deserialize_with = "time")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    since: Option<Timestamp>,
+    /// Only those that changed before this time.
+    #[serde(default, deserialize_with = "time")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    until: Option<Timestamp>,
+    /// Only those behind the page before: what its `next` said.
+    #[serde(default, deserialize_with = "place")]
+    #[schemars(with = "Option<String>", regex(pattern = r"^-?[0-9]{1,18}:.*$"))]
+    after: Option<(Timestamp, String)>,
+    /// At most this many.
+    #[serde(default, deserialize_with = "limit")]
+    #[schemars(with = "Option<u16>", range(min = 1, max = 500))]
+    limit: Option<NonZeroU16>,
+}
+
+fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
+    let text = String::deserialize(from)?;
+    let time = text.parse().map_err(|_| {
+        de::Error::custom(format!(
+            "`{text}` is no time, expected one such as 2026-11-29T12:00:00Z"
+        ))
+    })?;
+    Ok(Some(time))
+}
+
+fn place<'de, D: Deserializer<'de>>(from: D) -> Result<Option<(Timestamp, String)>, D::Error> {
+    let text = String::deserialize(from)?;
+    let place = text
+        .split_once(':')
+        .and_then(|(at, id)| Some((Timestamp(at.parse().ok()?), id.to_owned())));
+    place.map(Some).ok_or_else(|| {
+        de::Error::custom(format!(
+            "`{text}` is no place, expected what `next` of the page before said"
+        ))
+    })
+}
+
+fn limit<'de, D: Deserializer<'de>>(from: D) -> Result<Option<NonZeroU16>, D::Error> {
+    let text = String::deserialize(from)?;
+    let limit = text.parse().ok().filter(|limit| *limit <= LIMIT_MAX);
+    limit.map(Some).ok_or_else(|| {
+        de::Error::custom(format!(
+            "`{text}` is no limit, expected a number from 1 to {LIMIT_MAX}"
+        ))
+    })
+}
+
+impl FindingsQuery {
+    /// As the database is asked.
+    pub(in crate::web) fn into_filter(self) -> FindingFilter {
+        FindingFilter {
+            state: self.state,
+            severity: self.severity,
+            domain: self.domain,
+            incident_type: self.incident_type,
+            rule: self.rule,
+            text: self.text,
+            since: self.since,
+            until: self.until,
+            after: self.after,
+            limit: self.limit.unwrap_or(LIMIT_DEFAULT).get().into(),
+        }
+    }
+}
+
+/// A page of findings.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Findings {
+    #[schemars(with = "Vec<Finding>")]
+    findings: Vec<Box<RawValue>>,
+    /// Where the next page begins, as the parameter `after`; not there on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// A finding and what was said of it.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct FindingAnswer {
+    #[schemars(with = "Finding")]
+    finding: Box<RawValue>,
+    /// Its first revision and its last ones, oldest first.
+    #[schemars(with = "Vec<Outline>")]
+    timeline: Vec<Box<RawValue>>,
+}
+
+/// `GET /api/v1/findings`.
+pub(super) async fn list(
+    Shared(admin): Shared<Arc<Admin>>,
+    Query(query): Query<FindingsQuery>,
+) -> Result<Json<Findings>, Refusal> {
+    let (rows, next) = page_of(&admin, query.into_filter()).await?;
+    let findings = rows.into_iter().map(|row| stored(row.body));
+    Ok(Json(Findings {
+        findings: findings.collect::<Result<_, _>>()?,
+        next,
+    }))
+}
+
+/// `GET /api/v1/findings/{id}`.
+pub(super) async fn one(
+    Shared(admin): Shared<Arc<Admin>>,
+    Path(Id { id }): Path<Id>,
+) -> Result<Json<FindingAnswer>, Refusal> {
+    let told = told(&admin, id).await?;
+    let timeline = told.outlines.into_iter().map(stored);
+    Ok(Json(FindingAnswer {
+        finding: stored(told.finding.body)?,
+        timeline: timeline.collect::<Result<_, _>>()?,
+    }))
+}
+
+/// A page of findings, and where the next one begins, if there is one.
+pub(in crate::web) async fn page_of(
+    admin: &Admin,
+    mut filter: FindingFilter,
+) -> Result<(Vec<FindingRow>, Option<String>), Refusal> {
+    let limit = filter.limit;
+    // One more tells whether there is another page.
+    filter.limit += 1;
+    let mut rows = admin
+        .archive
+        .ask(move |reader| reader.findings(&filter))
+        .await?;
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = rows
+        .last()
+        .filter(|_| more)
+        .map(|row| format!("{}:{}", row.changed_at.0, row.finding_id));
+    Ok((rows, next))
+}
+
+/// The finding `id` with all that was said of it.
+pub(in crate::web) async fn told(admin: &Admin, id: String) -> Result<Told, Refusal> {
+    let asked = id.clone();
+    let told = admin.archive.ask(move |reader| reader.told(&asked)).await?;
+    told.ok_or_else(|| {
+        Refusal::missing(format!(
+            "no finding `{id}`: it may have been forgotten, `history_max_age` and `history_bytes_max` say when"
+        ))
+    })
+}
+
+fn stored(body: String) -> Result<Box<RawValue>, Refusal> {
+    RawValue::from_string(body)
+        .map_err(|error| Refusal::broken(format!("a stored finding is not JSON: {error}")))
+}

@@ -1,0 +1,557 @@
+//! Which path is answered by what, and what all answers have in common.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use tokio::time::timeout;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{Admin, api, assets, events, page};
+use crate::access::{Gate, Peer};
+use crate::reload::ReloadError;
+
+/// How long a reload may take before who asked for it is told that it goes on.
+const RELOAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// Source: <https://prometheus.io/docs/instrumenting/exposition_formats/>.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Everything that the admin listener answers, for whom `gate` lets in.
+pub(super) fn router(admin: Arc<Admin>, gate: Arc<Gate>) -> Router {
+    let probes = Router::new()
+        .route("/livez", get("ok\n"))
+        .route("/readyz", get(readyz));
+    Router::new()
+        .route("/", get(front))
+        .route("/metrics", get(metrics))
+        .route("/-/reload", post(reload))
+        .route("/events", get(events::events))
+        .route("/assets/{hash}/{name}", get(asset))
+        .merge(page::router())
+        .merge(api::router())
+        .fallback(nowhere)
+        .method_not_allowed_fallback(not_so)
+        .layer(middleware::from_fn(only_if_new))
+        .layer(middleware::from_fn_with_state(gate, admit))
+        // Probes of Kubernetes have no secrets to show.
+        .merge(probes)
+        .layer(middleware::from_fn(cautiously))
+        .with_state(admin)
+}
+
+/// Whom the gate does not let in sees nothing of what is behind it.
+async fn admit(
+    State(gate): State<Arc<Gate>>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match gate.judge(peer, request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => gate.answer(refusal).map(Body::new),
+    }
+}
+
+/// Findings quote logs: a browser must not guess that they are a page, and no cache keeps them.
+async fn cautiously(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Marks answers of the API with a tag of what is in them; who shows the tag of what would be said again is told just that.
+async fn only_if_new(request: Request, next: Next) -> Response {
+    let known: HeaderMap = request.headers().clone();
+    let response = next.run(request).await;
+    let is_json = response.headers().get(header::CONTENT_TYPE)
+        == Some(&HeaderValue::from_static("application/json"));
+    if response.status() != StatusCode::OK || !is_json {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let tag = format!("\"{:016x}\"", xxh3_64(&body));
+    let is_known = known
+        .get(header::IF_NONE_MATCH)
+        .and_then(|tags| tags.to_str().ok())
+        .is_some_and(|tags| tags.split(',').any(|known| known.trim() == tag));
+    let tag = HeaderValue::from_str(&tag).expect("hex digits");
+    parts.headers.insert(header::ETAG, tag);
+    if is_known {
+        parts.status = StatusCode::NOT_MODIFIED;
+        parts.headers.remove(header::CONTENT_TYPE);
+        parts.headers.remove(header::CONTENT_LENGTH);
+        return Response::from_parts(parts, Body::empty());
+    }
+    Response::from_parts(parts, Body::from(body))
+}
+
+async fn nowhere() -> impl IntoResponse {
+    let text = "not found; `/` lists what there is\n";
+    (StatusCode::NOT_FOUND, text)
+}
+
+async fn not_so() -> impl IntoResponse {
+    let text = "this path is not for that method; `allow` says for which\n";
+    (StatusCode::METHOD_NOT_ALLOWED, text)
+}
+
+async fn readyz(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
+    match *admin.ready.borrow() {
+        true => (StatusCode::OK, "ready\n"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready: stopping\n"),
+    }
+}
+
+async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, METRICS)], admin.telemetry.render())
+}
+
+/// Has files read anew, as with Prometheus and its relatives, and says what came of it.
+async fn reload(State(admin): State<Arc<Admin>>) -> (StatusCode, String) {
+    match timeout(RELOAD_TIMEOUT, admin.reloads.reload()).await {
+        Ok(Ok(in_use)) => (StatusCode::OK, in_use),
+        Ok(Err(ReloadError::Refused(why))) => {
+            (StatusCode::UNPROCESSABLE_ENTITY, format!("{why}\n"))
+        }
+        Ok(Err(ReloadError::Stopping)) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned())
+        }
+        Err(_) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "it takes long and goes on; the log says what comes of it\n".to_owned(),
+        ),
+    }
+}
+
+/// Its path changes with what is in it, so it may be kept for as long as anybody likes.
+async fn asset(Path((_, name)): Path<(String, String)>) -> Response {
+    let Some(asset) = assets::named(&name) else {
+        return nowhere().await.into_response();
+    };
+    let headers = [
+        (header::CONTENT_TYPE, asset.media_type),
+        (
+            header::CACHE_CONTROL,
+            "private, max-age=31536000, immutable",
+        ),
+    ];
+    (headers, Bytes::from_static(asset.text.as_bytes())).into_response()
+}
+
+/// For a browser the overview; for whoever does not say that they take pages, the list of paths.
+async fn front(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response {
+    let wants_page = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"));
+    if wants_page {
+        return page::overview(State(admin)).await.into_response();
+    }
+    let ready = match *admin.ready.borrow() {
+        true => "ready",
+        false => "not ready",
+    };
+    let rules = admin.rules.borrow().rules.len();
+    format!(
+        "trommel {version}: {ready}, {rules} rules\n\
+         \n\
+         /metrics             measurements for Prometheus\n\
+         /livez               200 while the process runs\n\
+         /readyz              200 until it is told to stop\n\
+         /api/v1/findings     findings, newest change first\n\
+         /api/v1/findings/ID  one of them with its timeline\n\
+         /api/v1/rules        rules in use, and what newer ones were refused for\n\
+         /api/v1/config       what newer settings were refused for, and which want a restart\n\
+         {DESCRIPTION} all of the API, and what its parameters are\n\
+         /-/reload            POST reads rules and settings anew\n",
+        version = env!("CARGO_PKG_VERSION"),
+        DESCRIPTION = api::DESCRIPTION,
+    )
+    .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+    use expect_test::{Expect, expect};
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::finding::State as Stage;
+    use crate::record::FindingRow;
+    use crate::record::testing::finding;
+    use crate::rules::Severity;
+
+    /// Two findings that are open, one that is over.
+    fn rows() -> Vec<FindingRow> {
+        let mut rows = [
+            finding("000000000000000a", Stage::Open, 7),
+            finding("000000000000000b", Stage::Open, 1_795_953_600_000_000_000),
+            finding("000000000000000c", Stage::Recovered, 9),
+        ];
+        rows[1].severity = Severity::Critical;
+        rows[1].domain = "identity_security".to_owned();
+        rows[1].incident_type = "auth_provider_drift".to_owned();
+        rows[1].rule = "ldap_unavailable".to_owned();
+        for row in &mut rows {
+            row.body = serde_json::json!({"id": row.finding_id, "text": "A b&c"}).to_string();
+        }
+        rows.into()
+    }
+
+    /// Status, type and body of the answer to `method path`, of a trommel that is ready or not.
+    async fn ask(ready: bool, method: &str, path: &str) -> (u16, String, String) {
+        let routes = Admin::without_rules(rows(), ready).routes();
+        let request = Request::builder().method(method).uri(path);
+        let request = request.body(Body::empty()).expect("valid");
+        let response = routes.oneshot(request).await.expect("infallible");
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.expect("in memory");
+        let content_type = parts.headers.get(header::CONTENT_TYPE);
+        (
+            parts.status.as_u16(),
+            content_type
+                .map_or("", |it| it.to_str().expect("ours"))
+                .to_owned(),
+            String::from_utf8(body.to_vec()).expect("text"),
+        )
+    }
+
+    #[track_caller]
+    fn check(method: &str, path: &str, expected: Expect) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let (status, content_type, body) = runtime.block_on(ask(true, method, path));
+        expected.assert_eq(&format!("{status} {content_type}\n{}\n", body.trim_end()));
+    }
+
+    #[test]
+    fn each_path_says_what_it_is_for() {
+        check(
+            "GET",
+            "/",
+            expect![[r#"
+            200 text/plain; charset=utf-8
+            trommel 0.1.0: ready, 0 rules
+
+            /metrics             measurements for Prometheus
+            /livez               200 while the process runs
+            /readyz              200 until it is told to stop
+            /api/v1/findings     findings, newest change first
+            /api/v1/findings/ID  one of them with its timeline
+            /api/v1/rules        rules in use, and what newer ones were refused for
+            /api/v1/config       what newer settings were refused for, and which want a restart
+            /api/v1/openapi.json all of the API, and what its parameters are
+            /-/reload            POST reads rules and settings anew
+        "#]],
+        );
+        check(
+            "GET",
+            "/livez",
+            expect![[r#"
+            200 text/plain; charset=utf-8
+            ok
+        "#]],
+        );
+        check(
+            "GET",
+            "/readyz",
+            expect![[r#"
+            200 text/plain; charset=utf-8
+            ready
+        "#]],
+        );
+        check(
+            "HEAD",
+            "/readyz?verbose",
+            expect![[r#"
+            200 text/plain; charset=utf-8
+
+        "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/rules",
+            expect![[r#"
+            200 application/json
+            {"loaded_at":"1970-01-01T00:00:00Z","error":null,"error_at":null,"hash":"","rules":[]}
+        "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/config",
+            expect![[r#"
+            200 application/json
+            {"loaded_at":"1970-01-01T00:00:00Z","error":null,"error_at":null,"after_restart":[]}
+        "#]],
+        );
+    }
+
+    #[test]
+    fn findings_come_in_pages_by_any_of_their_parts() {
+        check(
+            "GET",
+            "/api/v1/findings",
+            expect![[r#"
+            200 application/json
+            {"findings":[{"id":"000000000000000b","text":"A b&c"},{"id":"000000000000000c","text":"A b&c"},{"id":"000000000000000a","text":"A b&c"}]}
+        "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/findings?limit=1",
+            expect![[r#"
+            200 application/json
+            {"findings":[{"id":"000000000000000b","text":"A b&c"}],"next":"1795953600000000000:000000000000000b"}
+        "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/findings?limit=1&after=1795953600000000000:000000000000000b",
+            expect![[r#"
+                200 application/json
+                {"findings":[{"id":"000000000000000c","text":"A b&c"}],"next":"9:000000000000000c"}
+            "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/findings?state=recovered&limit=500",
+            expect![[r#"
+                200 application/json
+                {"findings":[{"id":"000000000000000c","text":"A b&c"}]}
+            "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/findings?severity=critical&domain=identity_security&type=auth_provider_drift&rule=ldap_unavailable\
+             &text=a%20B%26c&since=2026-11-29T12:00:00Z&until=2026-11-30T12:00:00Z",
+            expect![[r#"
+                200 application/json
+                {"findings":[{"id":"000000000000000b","text":"A b&c"}]}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn one_finding_has_its_timeline() {
+        check(
+            "GET",
+            "/api/v1/findings/000000000000000a",
+            expect![[r#"
+            200 application/json
+            {"finding":{"id":"000000000000000a","text":"A b&c"},"timeline":[{}]}
+        "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/findings/0",
+            expect![[r#"
+            404 application/json
+            {"error":"no finding `0`: it may have been forgotten, `history_max_age` and `history_bytes_max` say when"}
+        "#]],
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_or_not_understood_is_refused_with_a_reason() {
+        check(
+            "GET",
+            "/metric",
+            expect![[r#"
+            404 text/plain; charset=utf-8
+            not found; `/` lists what there is
+        "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/findings/",
+            expect![[r#"
+            404 text/plain; charset=utf-8
+            not found; `/` lists what there is
+        "#]],
+        );
+        check(
+            "GET",
+            "/assets/0/nothing.js",
+            expect![[r#"
+            404 text/plain; charset=utf-8
+            not found; `/` lists what there is
+        "#]],
+        );
+        check(
+            "POST",
+            "/metrics",
+            expect![[r#"
+            405 text/plain; charset=utf-8
+            this path is not for that method; `allow` says for which
+        "#]],
+        );
+        check(
+            "GET",
+            "/-/reload",
+            expect![[r#"
+            405 text/plain; charset=utf-8
+            this path is not for that method; `allow` says for which
+        "#]],
+        );
+        check(
+            "POST",
+            "/-/reload",
+            expect![[r#"
+            503 text/plain; charset=utf-8
+            stopping
+        "#]],
+        );
+        check(
+            "POST",
+            "/nowhere",
+            expect![[r#"
+            404 text/plain; charset=utf-8
+            not found; `/` lists what there is
+        "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/findings?state=closed",
+            expect![[r#"
+            400 application/json
+            {"error":"state: unknown variant `closed`, expected `open` or `recovered`"}
+        "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/findings?severity=bad",
+            expect![[r#"
+            400 application/json
+            {"error":"severity: unknown variant `bad`, expected one of `info`, `warning`, `critical`"}
+        "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/findings?since=yesterday",
+            expect![[r#"
+            400 application/json
+            {"error":"since: `yesterday` is no time, expected one such as 2026-11-29T12:00:00Z"}
+        "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/findings?until=",
+            expect![[r#"
+            400 application/json
+            {"error":"until: `` is no time, expected one such as 2026-11-29T12:00:00Z"}
+        "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/findings?after=7",
+            expect![[r#"
+            400 application/json
+            {"error":"after: `7` is no place, expected what `next` of the page before said"}
+        "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/findings?after=x:y",
+            expect![[r#"
+            400 application/json
+            {"error":"after: `x:y` is no place, expected what `next` of the page before said"}
+        "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/findings?limit=0",
+            expect![[r#"
+            400 application/json
+            {"error":"limit: `0` is no limit, expected a number from 1 to 500"}
+        "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/findings?limit=501",
+            expect![[r#"
+            400 application/json
+            {"error":"limit: `501` is no limit, expected a number from 1 to 500"}
+        "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/findings?limit=-1",
+            expect![[r#"
+            400 application/json
+            {"error":"limit: `-1` is no limit, expected a number from 1 to 500"}
+        "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/findings?colour=red",
+            expect![[r#"
+            400 application/json
+            {"error":"colour: unknown field `colour`, expected one of `state`, `severity`, `domain`, `type`, `rule`, `text`, `since`, `until`, `after`, `limit`"}
+        "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/findings?state=open&state=open",
+            expect![[r#"
+            400 application/json
+            {"error":"duplicate field `state`"}
+        "#]],
+        );
+    }
+
+    #[tokio::test]
+    async fn who_has_an_answer_already_gets_none() {
+        let routes = Admin::without_rules(rows(), true).routes();
+        let ask = async |tags: &str| {
+            let request = Request::builder()
+                .uri("/api/v1/findings")
+                .header(header::IF_NONE_MATCH, tags);
+            let request = request.body(Body::empty()).expect("valid");
+            let response = routes.clone().oneshot(request).await.expect("infallible");
+            let (parts, body) = response.into_parts();
+            let tag = parts.headers[header::ETAG]
+                .to_str()
+                .expect("ours")
+                .to_owned();
+            let body = to_bytes(body, usize::MAX).await.expect("in memory");
+            (parts.status, tag, body.len())
+        };
+        let (status, tag, length) = ask("\"0\"").await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(length > 0);
+        assert_eq!(
+            ask(&format!("\"0\", {tag}")).await,
+            (StatusCode::NOT_MODIFIED, tag, 0)
+        );
+    }
+
+    #[tokio::test]
+    async fn metrics_are_those_of_the_process() {
+        let (status, content_type, body) = ask(true, "GET", "/metrics").await;
+        assert_eq!((status, &*content_type), (200, METRICS));
+        assert!(body.contains("trommel_build_info{version="), "{body}");
+    }
+
+    #[tokio::test]
+    async fn readiness_is_the_push_ports() {
+        assert_eq!(ask(false, "GET", "/readyz").await.0, 503);
+        assert_eq!(ask(false, "GET", "/livez").await.0, 200);
+    }
+}
