@@ -13,6 +13,8 @@ use axum::{Extension, Router};
 use tokio::time::timeout;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::answer::Refusal;
+use super::visitor::{Caller, FormKey, Visitor};
 use super::{Admin, api, assets, events, page};
 use crate::access::{Gate, Peer};
 use crate::reload::ReloadError;
@@ -38,22 +40,29 @@ pub(super) fn router(admin: Arc<Admin>, gate: Arc<Gate>) -> Router {
         .fallback(nowhere)
         .method_not_allowed_fallback(not_so)
         .layer(middleware::from_fn(only_if_new))
-        .layer(middleware::from_fn_with_state(gate, admit))
+        .layer(middleware::from_fn_with_state(
+            (gate, Arc::new(FormKey::new())),
+            admit,
+        ))
         // Probes of Kubernetes have no secrets to show.
         .merge(probes)
         .layer(middleware::from_fn(cautiously))
         .with_state(admin)
 }
 
-/// Whom the gate does not let in sees nothing of what is behind it.
+/// Whom the gate does not let in sees nothing of what is behind it; of others it is known from here on who they are.
 async fn admit(
-    State(gate): State<Arc<Gate>>,
+    State((gate, forms)): State<(Arc<Gate>, Arc<FormKey>)>,
     Extension(peer): Extension<Peer>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    match gate.judge(peer, request.headers()) {
-        Ok(()) => next.run(request).await,
+    match gate.judge(&peer, request.headers()) {
+        Ok(identity) => {
+            let visitor = Visitor::new(&peer, identity, gate.asks_anything(), forms);
+            request.extensions_mut().insert(visitor);
+            next.run(request).await
+        }
         Err(refusal) => gate.answer(refusal).map(Body::new),
     }
 }
@@ -121,7 +130,13 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
 }
 
 /// Has files read anew, as with Prometheus and its relatives, and says what came of it.
-async fn reload(State(admin): State<Arc<Admin>>) -> (StatusCode, String) {
+async fn reload(
+    State(admin): State<Arc<Admin>>,
+    caller: Result<Caller, Refusal>,
+) -> (StatusCode, String) {
+    if let Err(Refusal { status, why }) = caller {
+        return (status, format!("{why}\n"));
+    }
     match timeout(RELOAD_TIMEOUT, admin.reloads.reload()).await {
         Ok(Ok(in_use)) => (StatusCode::OK, in_use),
         Ok(Err(ReloadError::Refused(why))) => {
