@@ -21,6 +21,7 @@
 //! A file that is not ours, is damaged, or was written by a newer trommel is reported and left exactly as it was.
 //! A directory that another trommel uses is refused.
 
+mod audit;
 mod commit;
 mod error;
 mod file;
@@ -33,6 +34,7 @@ mod store;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use audit::{AuditFilter, AuditRow};
 pub use commit::{
     Commit, CommitOutcome, Dropped, FindingFilter, FindingRow, Limits, NewMessage, OutboxRow,
     Saved, Sizes, Told,

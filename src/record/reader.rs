@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tracing::error;
 
+use super::audit::{self, AuditFilter, AuditRow};
 use super::commit::{FindingFilter, FindingRow, Told};
 use super::error::StoreError;
 use super::history;
@@ -94,6 +95,14 @@ impl Reader {
                 Some(Told { finding, outlines })
             }
         })
+    }
+
+    /// What people did, by `filter`, the newest first.
+    ///
+    /// # Errors
+    /// As [`findings`](Self::findings).
+    pub fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRow>, StoreError> {
+        self.read(|connection| audit::read(connection, filter))
     }
 
     /// What `query` reads of the database.
