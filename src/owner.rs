@@ -17,7 +17,7 @@ use crate::finding::{Finding, Kind, Message, MessageSettings, Origin, Outline, R
 use crate::hit::{Generation, Scanned};
 use crate::publish::{OutboxRequest, Pending, Recalled, Status};
 use crate::push::{Pressure, Submission};
-use crate::record::{Commit, FindingRow, NewMessage, OutboxRow, Store, StoreError};
+use crate::record::{Commit, FindingRow, Limits, NewMessage, OutboxRow, Store, StoreError};
 use crate::rules::RuleSet;
 use crate::telemetry as names;
 use crate::time::{Timestamp, WallClock};
@@ -50,6 +50,8 @@ const HELD_GONE_KEYS_MAX: usize = 65_536;
 const HELD_ENDED_FINDINGS_MAX: usize = 4096;
 /// Rows of identities held likewise. What is beyond is forgotten: a repeat after a restart may then count again.
 const HELD_IDENTITIES_MAX: usize = 4096;
+/// Recorded matches held likewise, and their counts. What is beyond is forgotten, the oldest first.
+const HELD_MATCHES_MAX: usize = 512;
 
 /// The detector and the database, and what is between them and the rest of the process.
 pub struct Owner {
@@ -379,6 +381,7 @@ impl Owner {
         self.measure();
         if now.since(self.looked_back) >= LOOK_BACK_EVERY {
             self.waiting.forget_findings_before = Some(self.store.remembers_from(now));
+            self.waiting.forget_matches_before = Some(now.minus(Limits::MATCHES_MAX_AGE));
             self.looked_back = now;
         }
         self.last_tick = now;
@@ -441,6 +444,7 @@ impl Owner {
             Ok(outcome) => {
                 histogram!(names::COMMIT_SECONDS).record(started.elapsed().as_secs_f64());
                 counter!(names::FINDINGS_FORGOTTEN_TOTAL).increment(outcome.findings_forgotten);
+                counter!(names::MATCHES_FORGOTTEN_TOTAL).increment(outcome.matches_forgotten);
                 if outcome.dropped.total() > 0 {
                     counter!(names::OUTBOX_DROPPED_TOTAL).increment(outcome.dropped.total());
                     self.ourselves.note_dropped(outcome.dropped);
@@ -520,6 +524,9 @@ impl Owner {
                 .collect(),
             forget_identities_before: changes.forget_identities_before,
             forget_findings_before: None,
+            taped: changes.taped,
+            tape_counts: changes.tape_counts,
+            forget_matches_before: None,
             state: changes
                 .state
                 .into_iter()
@@ -536,6 +543,8 @@ impl Owner {
             counter!(names::FINDINGS_TOTAL, "rule" => finding.rule.id.clone(), "state" => state)
                 .increment(1);
         }
+        let left_out = changes.tape_counts.iter().map(|count| count.left_out).sum();
+        counter!(names::MATCHES_UNRECORDED_TOTAL).increment(left_out);
         let tally = self.detector.take_tally();
         self.ourselves.note(&tally);
         for (rule, matches) in tally.matches {
@@ -574,6 +583,7 @@ impl Owner {
             gauge!(names::OUTBOX_MESSAGES).set(sizes.outbox_messages as f64);
             gauge!(names::OUTBOX_BYTES).set(sizes.outbox_bytes as f64);
             gauge!(names::HISTORY_BYTES).set(sizes.history_bytes as f64);
+            gauge!(names::MATCHES_BYTES).set(sizes.matches_bytes as f64);
             gauge!(names::DATABASE_BYTES).set(sizes.database_bytes as f64);
         }
     }
@@ -588,6 +598,11 @@ fn bound(waiting: &mut Commit) -> u64 {
     forget_oldest(&mut waiting.findings, HELD_ENDED_FINDINGS_MAX, |row| {
         row.state == State::Recovered
     });
+    let beyond = waiting.taped.len().saturating_sub(HELD_MATCHES_MAX);
+    counter!(names::MATCHES_FORGOTTEN_TOTAL).increment(beyond as u64);
+    waiting.taped.drain(..beyond);
+    let beyond = waiting.tape_counts.len().saturating_sub(HELD_MATCHES_MAX);
+    waiting.tape_counts.drain(..beyond);
     let beyond = waiting.messages.len().saturating_sub(HELD_MESSAGES_MAX);
     let mut excess = beyond;
     for dispensable in [true, false] {
@@ -651,7 +666,6 @@ mod tests {
     use crate::detect::{KeyName, Settings};
     use crate::finding::Redactor;
     use crate::hit::{Hit, Parts, Progress, Role, RuleIndex};
-    use crate::record::Limits;
     use crate::rules::{Match, OVERLOADED, Rule};
 
     pub(super) const START: i64 = 1_790_000_000_000_000_000;

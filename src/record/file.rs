@@ -19,7 +19,7 @@ const LOCK: &str = "trommel.lock";
 /// "TROM", at offset 68 of the file. Source: <https://www.sqlite.org/fileformat2.html#the_database_header>.
 const APPLICATION_ID: u32 = 0x5452_4f4d;
 /// Version of the schema below, at offset 60 of the file.
-const SCHEMA_VERSION: u32 = 2;
+const SCHEMA_VERSION: u32 = 3;
 
 /// How long a commit waits for a lock that somebody else holds: within the answer deadline, so one commit can
 /// still be in time after an operator's short query.
@@ -64,6 +64,24 @@ CREATE TABLE revisions (
     outline TEXT NOT NULL,
     PRIMARY KEY (finding_id, revision)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE matches (
+    rule TEXT NOT NULL,
+    minute INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    role TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    labels TEXT NOT NULL,
+    line TEXT NOT NULL,
+    entry INTEGER NOT NULL
+) STRICT;
+CREATE INDEX matches_minute ON matches (rule, minute);
+CREATE TABLE match_counts (
+    rule TEXT NOT NULL,
+    minute INTEGER NOT NULL,
+    matches INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (rule, minute)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// From version 1, whose findings had no timelines.
@@ -78,6 +96,31 @@ CREATE TABLE revisions (
     PRIMARY KEY (finding_id, revision)
 ) STRICT, WITHOUT ROWID;
 PRAGMA user_version = 2;
+COMMIT;
+";
+
+/// From version 2, which recorded no matches.
+const FROM_2: &str = "
+BEGIN IMMEDIATE;
+CREATE TABLE matches (
+    rule TEXT NOT NULL,
+    minute INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    role TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    labels TEXT NOT NULL,
+    line TEXT NOT NULL,
+    entry INTEGER NOT NULL
+) STRICT;
+CREATE INDEX matches_minute ON matches (rule, minute);
+CREATE TABLE match_counts (
+    rule TEXT NOT NULL,
+    minute INTEGER NOT NULL,
+    matches INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (rule, minute)
+) STRICT, WITHOUT ROWID;
+PRAGMA user_version = 3;
 COMMIT;
 ";
 
@@ -216,6 +259,9 @@ fn bring_up_to_date(connection: &Connection) -> rusqlite::Result<()> {
     let version: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version == 1 {
         connection.execute_batch(FROM_1)?;
+    }
+    if version <= 2 {
+        connection.execute_batch(FROM_2)?;
     }
     Ok(())
 }
@@ -383,7 +429,7 @@ mod tests {
         let connection = Connection::open(dir.path().join(FILE)).expect("ours");
         connection
             .execute_batch(
-                "DROP TABLE revisions; ALTER TABLE findings DROP COLUMN bytes; PRAGMA user_version = 1;",
+                "DROP TABLE matches; DROP TABLE match_counts; DROP TABLE revisions; ALTER TABLE findings DROP COLUMN bytes; PRAGMA user_version = 1;",
             )
             .expect("ours");
         drop(connection);
@@ -465,9 +511,9 @@ mod tests {
     #[test]
     fn a_file_of_a_newer_trommel_is_refused() {
         check(
-            |path| patch(path, 60, &[0, 0, 0, 3]),
+            |path| patch(path, 60, &[0, 0, 0, 4]),
             expect![
-                "`/data/trommel.db` has schema version 3, this trommel knows versions up to 2; run the newer trommel again, or move the file away to start empty"
+                "`/data/trommel.db` has schema version 4, this trommel knows versions up to 3; run the newer trommel again, or move the file away to start empty"
             ],
         );
     }

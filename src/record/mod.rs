@@ -30,6 +30,7 @@ mod model;
 mod outbox;
 mod reader;
 mod store;
+mod tape;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -40,3 +41,4 @@ pub use commit::{
 pub use error::StoreError;
 pub use reader::{Archive, ArchiveError, Reader};
 pub use store::Store;
+pub use tape::{Activity, Coverage};

@@ -14,6 +14,7 @@ use super::file::{self, Opened};
 use super::history;
 use super::outbox::{self, Waiting};
 use super::reader::Reader;
+use super::tape;
 use crate::time::Timestamp;
 
 /// The database, with one owner.
@@ -36,6 +37,7 @@ struct Totals {
     waiting: Waiting,
     identities_bytes: u64,
     history_bytes: u64,
+    matches_bytes: u64,
 }
 
 impl Store {
@@ -144,6 +146,7 @@ impl Store {
             outbox_messages: self.totals.waiting.messages,
             outbox_bytes: self.totals.waiting.bytes,
             history_bytes: self.totals.history_bytes,
+            matches_bytes: self.totals.matches_bytes,
             database_bytes: self.opened.bytes().map_err(|error| self.error(error))?,
         })
     }
@@ -163,6 +166,7 @@ impl Totals {
                 |row| row.get::<_, i64>(0).map(i64::unsigned_abs),
             )?,
             history_bytes: history::bytes(connection)?,
+            matches_bytes: tape::bytes(connection)?,
         })
     }
 }
@@ -234,6 +238,12 @@ fn apply(
         commit,
         limits.history_bytes_max,
         &mut totals.history_bytes,
+    )?;
+    outcome.matches_forgotten = tape::write(
+        &transaction,
+        commit,
+        limits.matches_bytes_max,
+        &mut totals.matches_bytes,
     )?;
     give_back_pages(&transaction)?;
     transaction.commit()

@@ -77,12 +77,16 @@ pub(crate) fn finding(finding_id: &str, state: State, changed_at: i64) -> Findin
 
 /// A database in memory that holds `findings`, to be looked at.
 pub(crate) fn archive_of(findings: Vec<FindingRow>) -> Archive {
-    let mut store = Store::open(None, Limits::default()).expect("memory");
-    let commit = Commit {
+    archive_with(&Commit {
         findings,
         ..Commit::default()
-    };
-    store.commit(&commit).expect("there is room");
+    })
+}
+
+/// A database in memory that holds what `commit` brings, to be looked at.
+pub(crate) fn archive_with(commit: &Commit) -> Archive {
+    let mut store = Store::open(None, Limits::default()).expect("memory");
+    store.commit(commit).expect("there is room");
     Archive::open(reader(&store)).expect("a thread")
 }
 
