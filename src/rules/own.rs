@@ -40,7 +40,7 @@ pub const DISK_FULL: &str = "trommel_disk_full";
 pub const DETAIL: &str = "detail";
 
 /// What ids of rules about trommel itself begin with; no rule in a file may have such an id.
-pub(super) const PREFIX: &str = "trommel_";
+pub const PREFIX: &str = "trommel_";
 
 /// How long after the last time that something happened its finding is over.
 const QUIET: Duration = Duration::from_secs(600);

@@ -10,6 +10,7 @@ mod assets;
 mod events;
 mod page;
 mod router;
+mod trying;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use crate::rules::RuleSet;
 use crate::telemetry::{CONNECTIONS_REFUSED_TOTAL, Telemetry};
 
 pub use api::rule_list;
+pub use trying::Trying;
 
 /// Connections served at once: a few scrapers, probes, and people with pages that keep themselves up to date. Further ones are closed at
 /// once and counted.
@@ -67,6 +69,8 @@ pub struct Admin {
     pub reloads: Reloads,
     /// Whether the push port is answered. NATS has no part in it: without NATS pushes are taken all the same.
     pub ready: watch::Receiver<bool>,
+    /// What rules are tried with.
+    pub trying: Trying,
 }
 
 /// Answers on `listener` until `stop` is true or its sender is gone; then ends open connections within five seconds.
@@ -185,6 +189,7 @@ mod tests {
                 status: watch::channel(Status::loaded(Timestamp(0))).1,
                 reloads: reloads().0,
                 ready: watch::channel(ready).1,
+                trying: Trying::without_rules(),
             }
         }
 

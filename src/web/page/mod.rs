@@ -11,11 +11,12 @@ mod parts;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod trying;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, RawQuery, State as Shared};
+use axum::extract::{DefaultBodyLimit, Path, RawQuery, State as Shared};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
@@ -23,7 +24,8 @@ use maud::Markup;
 
 use super::Admin;
 use super::answer::{Id, Refusal, read_query};
-use super::api::{FindingsQuery, page_of, told};
+use super::api::{FindingsQuery, activity, page_of, told};
+use super::trying::BODY_BYTES_MAX;
 use crate::finding::{Finding, State};
 use crate::record::{FindingFilter, FindingRow};
 
@@ -33,12 +35,21 @@ const SHOWN_MAX: usize = 100;
 /// Where the page of one finding is, before its id.
 const FINDING: &str = "/findings/";
 
+/// Size of a form with rules and lines: each of its bytes may be written as three.
+const FORM_BYTES_MAX: usize = 3 * BODY_BYTES_MAX + 1024;
+
 /// All pages but the first, which shares its path with the list of paths.
 pub(super) fn router() -> Router<Arc<Admin>> {
     Router::new()
         .route("/findings", get(list))
         .route("/findings/{id}", get(one))
         .route("/rules", get(rules))
+        .route(
+            "/try",
+            get(trying::get)
+                .post(trying::post)
+                .layer(DefaultBodyLimit::max(FORM_BYTES_MAX)),
+        )
 }
 
 /// No script but ours, nothing from elsewhere, and in nobody's frame. `data:` is the empty icon.
@@ -82,8 +93,20 @@ async fn one(Shared(admin): Shared<Arc<Admin>>, Path(Id { id }): Path<Id>) -> Re
     answer(&admin, page)
 }
 
-async fn rules(Shared(admin): Shared<Arc<Admin>>) -> Response {
-    answer(&admin, Ok(rules::page(&admin)))
+async fn rules(Shared(admin): Shared<Arc<Admin>>, RawQuery(query): RawQuery) -> Response {
+    let page = match read_query(&without_empty(&query.unwrap_or_default())) {
+        Ok(query) => Ok(rules::page(&admin, &query, activity(&admin).await)),
+        Err(refusal) => Err(refusal),
+    };
+    answer(&admin, page)
+}
+
+/// A form sends what was left empty too.
+fn without_empty(query: &str) -> String {
+    let given = form_urlencoded::parse(query.as_bytes()).filter(|(_, value)| !value.is_empty());
+    form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(given)
+        .finish()
 }
 
 async fn read_overview(admin: &Admin) -> Result<Markup, Refusal> {
