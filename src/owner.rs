@@ -17,13 +17,17 @@ use crate::finding::{Finding, Kind, Message, MessageSettings, Origin, Outline, R
 use crate::hit::{Generation, Scanned};
 use crate::publish::{OutboxRequest, Pending, Recalled, Status};
 use crate::push::{Pressure, Submission};
-use crate::record::{Commit, FindingRow, Limits, NewMessage, OutboxRow, Store, StoreError};
+use crate::record::{
+    Commit, FindingRow, Limits, NewMessage, OutboxRow, SAMPLES_MAX, Store, StoreError,
+};
 use crate::rules::RuleSet;
 use crate::telemetry as names;
 use crate::time::{Timestamp, WallClock};
 
+mod meter;
 mod ourselves;
 
+use meter::Meter;
 use ourselves::Ourselves;
 
 /// How often the owner looks up without being asked: timers that only wall time lets pass, findings about ourselves, gauges.
@@ -66,6 +70,7 @@ pub struct Owner {
     /// What the publisher to NATS is doing, if there is one.
     nats: Option<Arc<Status>>,
     ourselves: Ourselves,
+    meter: Meter,
     /// Whether there was no state to begin with.
     knows_nothing: bool,
     last_tick: Timestamp,
@@ -206,6 +211,7 @@ impl Owner {
             nats,
             knows_nothing,
             ourselves: Ourselves::new(last_tick),
+            meter: Meter::new(last_tick),
             last_tick,
             looked_back: Timestamp::MIN,
             shown_open: BTreeMap::new(),
@@ -354,7 +360,9 @@ impl Owner {
     fn apply_scanned(&mut self, scanned: Scanned, received: Timestamp) {
         histogram!(names::BATCH_ENTRIES).record(scanned.progress.times.len() as f64);
         if let Some(newest) = scanned.progress.times.iter().max() {
-            histogram!(names::EVENT_LAG_SECONDS).record(received.since(*newest).as_secs_f64());
+            let lag = received.since(*newest);
+            histogram!(names::EVENT_LAG_SECONDS).record(lag.as_secs_f64());
+            self.meter.note_lag(lag);
         }
         self.detector.apply(scanned, received);
     }
@@ -379,6 +387,8 @@ impl Owner {
         self.detector.tick(now);
         self.show_unsaved();
         self.measure();
+        let sample = self.meter.look(&self.pressure, now);
+        self.waiting.samples.extend(sample);
         if now.since(self.looked_back) >= LOOK_BACK_EVERY {
             self.waiting.forget_findings_before = Some(self.store.remembers_from(now));
             self.waiting.forget_matches_before = Some(now.minus(Limits::MATCHES_MAX_AGE));
@@ -534,19 +544,23 @@ impl Owner {
                 .collect(),
             keys: changes.keys.into_iter().collect(),
             sent: Vec::new(),
+            samples: Vec::new(),
         }
     }
 
     fn count(&mut self, changes: &Changes) {
         for finding in &changes.findings {
-            let state = Kind::of(finding).as_str();
+            let kind = Kind::of(finding);
+            let state = kind.as_str();
             counter!(names::FINDINGS_TOTAL, "rule" => finding.rule.id.clone(), "state" => state)
                 .increment(1);
+            self.meter.observed += u64::from(kind == Kind::Observed);
         }
         let left_out = changes.tape_counts.iter().map(|count| count.left_out).sum();
         counter!(names::MATCHES_UNRECORDED_TOTAL).increment(left_out);
         let tally = self.detector.take_tally();
         self.ourselves.note(&tally);
+        self.meter.note(&tally);
         for (rule, matches) in tally.matches {
             counter!(names::RULE_MATCHES_TOTAL, "rule" => rule.to_string()).increment(matches);
         }
@@ -603,6 +617,8 @@ fn bound(waiting: &mut Commit) -> u64 {
     waiting.taped.drain(..beyond);
     let beyond = waiting.tape_counts.len().saturating_sub(HELD_MATCHES_MAX);
     waiting.tape_counts.drain(..beyond);
+    let beyond = waiting.samples.len().saturating_sub(SAMPLES_MAX);
+    waiting.samples.drain(..beyond);
     let beyond = waiting.messages.len().saturating_sub(HELD_MESSAGES_MAX);
     let mut excess = beyond;
     for dispensable in [true, false] {
@@ -859,6 +875,25 @@ mod tests {
             let _ = stop.send(true);
         };
         tokio::join!(owner.drive(inbox), asks);
+    }
+
+    #[test]
+    fn what_is_matched_is_recorded_with_the_commit_of_its_request() {
+        let (pressure, nanos) = (Arc::new(Pressure::default()), Arc::new(AtomicI64::new(0)));
+        let store = Store::open(None, Limits::default()).expect("memory is there");
+        let (mut owner, ..) = owner_of(store, settings(), rules(&["a"]), &pressure, &nanos);
+        owner.detector.record_matches();
+        owner.apply_scanned(scanned(0), Timestamp(START));
+        assert!(owner.commit());
+        let tape = crate::record::testing::reader(&owner.store);
+        let matches = tape.matches(Some("a"), Timestamp(0), 9).expect("sound");
+        assert_eq!(matches.len(), 1);
+        assert_eq!(
+            (matches[0].at, &*matches[0].line),
+            (Timestamp(START), "a line")
+        );
+        let coverage = tape.coverage("a", Timestamp(0)).expect("sound");
+        assert_eq!((coverage.matches, coverage.recorded), (1, 1));
     }
 
     #[test]

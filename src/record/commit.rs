@@ -5,6 +5,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::samples::Sample;
 use crate::detect::{KeyName, TapeCount, Taped};
 use crate::finding::{Kind, State};
 use crate::rules::Severity;
@@ -35,6 +36,8 @@ pub struct Commit {
     pub forget_matches_before: Option<Timestamp>,
     /// Places in the outbox whose acks are back. One that is no longer there is fine.
     pub sent: Vec<i64>,
+    /// What was measured, a minute each, in order of time.
+    pub samples: Vec<Sample>,
 }
 
 impl Commit {
@@ -52,6 +55,7 @@ impl Commit {
             && self.tape_counts.is_empty()
             && self.forget_matches_before.is_none()
             && self.sent.is_empty()
+            && self.samples.is_empty()
     }
 
     /// Adds what happened `later`, as if both had been committed one after the other: how a commit that failed is
@@ -75,6 +79,7 @@ impl Commit {
         self.forget_matches_before = self.forget_matches_before.max(later.forget_matches_before);
         self.messages.extend(later.messages);
         self.sent.extend(later.sent);
+        self.samples.extend(later.samples);
     }
 }
 

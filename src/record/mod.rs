@@ -29,6 +29,7 @@ mod history;
 mod model;
 mod outbox;
 mod reader;
+mod samples;
 mod store;
 mod tape;
 #[cfg(test)]
@@ -40,5 +41,6 @@ pub use commit::{
 };
 pub use error::StoreError;
 pub use reader::{Archive, ArchiveError, Reader};
+pub use samples::{SAMPLES_MAX, Sample};
 pub use store::Store;
 pub use tape::{Activity, Coverage};

@@ -18,6 +18,7 @@ use tracing::error;
 use super::commit::{FindingFilter, FindingRow, Told};
 use super::error::StoreError;
 use super::history;
+use super::samples::{self, Sample};
 use super::tape::{self, Activity, Coverage};
 use crate::detect::Taped;
 use crate::time::Timestamp;
@@ -127,6 +128,14 @@ impl Reader {
     /// As [`findings`](Self::findings).
     pub fn activity(&self, since: Timestamp) -> Result<BTreeMap<String, Activity>, StoreError> {
         self.read(|connection| tape::activity(connection, since))
+    }
+
+    /// What was measured, oldest first: all that is kept, or what ended at `since` or later.
+    ///
+    /// # Errors
+    /// As [`findings`](Self::findings).
+    pub fn samples(&self, since: Option<Timestamp>) -> Result<Vec<Sample>, StoreError> {
+        self.read(|connection| samples::read(connection, since))
     }
 
     /// What `query` reads of the database.

@@ -14,6 +14,7 @@ use super::file::{self, Opened};
 use super::history;
 use super::outbox::{self, Waiting};
 use super::reader::Reader;
+use super::samples;
 use super::tape;
 use crate::time::Timestamp;
 
@@ -29,7 +30,7 @@ pub struct Store {
 }
 
 /// Statements that are kept prepared: each that a commit may need, with some for questions.
-const STATEMENTS: usize = 32;
+const STATEMENTS: usize = 40;
 
 /// What is known of the tables without asking them. Changed only when a transaction has succeeded.
 #[derive(Debug, Clone, Copy)]
@@ -245,6 +246,7 @@ fn apply(
         limits.matches_bytes_max,
         &mut totals.matches_bytes,
     )?;
+    samples::write(&transaction, &commit.samples)?;
     give_back_pages(&transaction)?;
     transaction.commit()
 }

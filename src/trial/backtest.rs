@@ -178,7 +178,7 @@ pub fn backtest(
     }
     let recent = lines.len() - recorded;
     // Those of one time in an order that does not depend on where they were kept.
-    lines.sort_by(|a, b| (a.at, a.entry).cmp(&(b.at, b.entry)));
+    lines.sort_by_key(|line| (line.at, line.entry));
     let before_side = play(before, terms, &lines, &[id.to_owned()], now, go_on)?;
     let after_side = play(after, terms, &lines, ids, now, go_on)?;
     Ok(Backtest {

@@ -1,5 +1,7 @@
 //! How requests are read and refused.
 
+use std::time::Duration;
+
 use aide::openapi::{Operation, Response as Described};
 use aide::{OperationInput, OperationOutput, generate::GenContext};
 use axum::Json;
@@ -11,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use crate::record::ArchiveError;
 
@@ -136,14 +139,30 @@ impl<T: JsonSchema> OperationInput for Query<T> {
     }
 }
 
-/// What a request brings along, as JSON.
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a request that changes nothing brings along, as JSON.
 pub(super) struct Body<T>(pub(super) T);
+
+impl<T> Body<T> {
+    fn too_slow() -> Refusal {
+        Refusal {
+            status: StatusCode::REQUEST_TIMEOUT,
+            why: format!(
+                "the body took longer than {} s to arrive",
+                BODY_TIMEOUT.as_secs()
+            ),
+        }
+    }
+}
 
 impl<S: Sync + Send, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        let Json(body) = Json::from_request(request, state).await?;
+        let read = timeout(BODY_TIMEOUT, Json::from_request(request, state)).await;
+        let Json(body) = read.map_err(|_| Self::too_slow())??;
         Ok(Self(body))
     }
 }
