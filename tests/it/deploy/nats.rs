@@ -162,7 +162,9 @@ fn with_these_permissions_streams_are_made_findings_published_and_read_back_and_
     std::fs::create_dir_all(scratch.path("nats")).expect("the target folder is writable");
     std::fs::create_dir_all(scratch.path("admin")).expect("the target folder is writable");
     scratch.write("nats/password", secrets.get("trommel-nats", "password"));
-    scratch.write("admin/token", secrets.get("trommel-admin", "token"));
+    for key in ["token", "password"] {
+        scratch.write(&format!("admin/{key}"), secrets.get("trommel-admin", key));
+    }
     let folder = scratch.path("");
     let folder = folder.to_str().expect("a plain name").trim_end_matches('/');
     let settings = demo
