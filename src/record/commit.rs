@@ -5,9 +5,10 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::samples::Sample;
 use crate::detect::KeyName;
 use crate::finding::{Kind, State};
-use crate::rules::Severity;
+use crate::rules::{Severity, is_own};
 use crate::time::Timestamp;
 
 /// What a group of batches changed. Applied whole or not at all; within a list, later entries win.
@@ -29,6 +30,8 @@ pub struct Commit {
     pub forget_findings_before: Option<Timestamp>,
     /// Places in the outbox whose acks are back. One that is no longer there is fine.
     pub sent: Vec<i64>,
+    /// What was measured, a minute each, in order of time.
+    pub samples: Vec<Sample>,
 }
 
 impl Commit {
@@ -43,6 +46,7 @@ impl Commit {
             && self.messages.is_empty()
             && self.findings.is_empty()
             && self.sent.is_empty()
+            && self.samples.is_empty()
     }
 
     /// Adds what happened `later`, as if both had been committed one after the other: how a commit that failed is
@@ -63,6 +67,7 @@ impl Commit {
             .max(later.forget_findings_before);
         self.messages.extend(later.messages);
         self.sent.extend(later.sent);
+        self.samples.extend(later.samples);
     }
 }
 
@@ -177,6 +182,8 @@ pub struct FindingFilter {
     pub incident_type: Option<String>,
     /// Only those of this rule.
     pub rule: Option<String>,
+    /// Only those about trommel itself, or only all others.
+    pub own: Option<bool>,
     /// Only those that have this text anywhere, ASCII letters in either case.
     pub text: Option<String>,
     /// Only those that changed at this time or later.
@@ -217,10 +224,36 @@ impl FindingFilter {
             && is(&self.domain, &row.domain)
             && is(&self.incident_type, &row.incident_type)
             && is(&self.rule, &row.rule)
+            && self.own.is_none_or(|own| own == is_own(&row.rule))
             && self.text.as_ref().is_none_or(has)
             && self.since.is_none_or(|since| row.changed_at >= since)
             && self.until.is_none_or(|until| row.changed_at < until)
             && self.after.as_ref().is_none_or(behind)
+    }
+}
+
+/// Findings that are open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OpenCounts {
+    /// Critical ones, without those about trommel itself; so with the next.
+    pub critical: u64,
+    /// Warnings.
+    pub warning: u64,
+    /// What is good to know.
+    pub info: u64,
+    /// Those about trommel itself, of any severity.
+    pub own: u64,
+}
+
+impl OpenCounts {
+    /// The number that a finding of `rule` with `severity` is counted in.
+    pub(super) fn of(&mut self, rule: &str, severity: Severity) -> &mut u64 {
+        match severity {
+            _ if is_own(rule) => &mut self.own,
+            Severity::Critical => &mut self.critical,
+            Severity::Warning => &mut self.warning,
+            Severity::Info => &mut self.info,
+        }
     }
 }
 

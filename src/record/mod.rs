@@ -29,14 +29,16 @@ mod history;
 mod model;
 mod outbox;
 mod reader;
+mod samples;
 mod store;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use commit::{
-    Commit, CommitOutcome, Dropped, FindingFilter, FindingRow, Limits, NewMessage, OutboxRow,
-    Saved, Sizes, Told,
+    Commit, CommitOutcome, Dropped, FindingFilter, FindingRow, Limits, NewMessage, OpenCounts,
+    OutboxRow, Saved, Sizes, Told,
 };
 pub use error::StoreError;
 pub use reader::{Archive, ArchiveError, Reader};
+pub use samples::{SAMPLES_MAX, Sample};
 pub use store::Store;

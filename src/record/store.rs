@@ -14,6 +14,7 @@ use super::file::{self, Opened};
 use super::history;
 use super::outbox::{self, Waiting};
 use super::reader::Reader;
+use super::samples;
 use crate::time::Timestamp;
 
 /// The database, with one owner.
@@ -28,7 +29,7 @@ pub struct Store {
 }
 
 /// Statements that are kept prepared: each that a commit may need, with some for questions.
-const STATEMENTS: usize = 32;
+const STATEMENTS: usize = 40;
 
 /// What is known of the tables without asking them. Changed only when a transaction has succeeded.
 #[derive(Debug, Clone, Copy)]
@@ -135,6 +136,18 @@ impl Store {
         now.minus(self.limits.history_max_age)
     }
 
+    /// How much it may hold.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// The database's file; `None` in memory.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.opened.lock.as_ref().map(|_| &*self.opened.path)
+    }
+
     /// How much it holds. Cheap: all numbers but the last are kept, that is asked of the file system.
     ///
     /// # Errors
@@ -235,6 +248,7 @@ fn apply(
         limits.history_bytes_max,
         &mut totals.history_bytes,
     )?;
+    samples::write(&transaction, &commit.samples)?;
     give_back_pages(&transaction)?;
     transaction.commit()
 }

@@ -1,7 +1,9 @@
 //! The API: whatever the page shows, for programs; described at [`DESCRIPTION`] by what its handlers take and give.
 
 mod findings;
+mod history;
 mod rules;
+mod status;
 
 use std::sync::Arc;
 
@@ -16,6 +18,7 @@ use super::Admin;
 
 pub(super) use findings::{FindingsQuery, page_of, told};
 pub use rules::rule_list;
+pub(super) use status::{Blindness, Survey};
 
 /// Where the OpenAPI document is.
 pub(super) const DESCRIPTION: &str = "/api/v1/openapi.json";
@@ -44,6 +47,18 @@ pub(super) fn router() -> Router<Arc<Admin>> {
             "/api/v1/findings/{id}",
             get_with(findings::one, |it| {
                 it.summary("One finding with its timeline")
+            }),
+        )
+        .api_route(
+            "/api/v1/status",
+            get_with(status::status, |it| {
+                it.summary("How trommel stands: what is open, whether everything is seen, NATS, rules and disk")
+            }),
+        )
+        .api_route(
+            "/api/v1/history",
+            get_with(history::history, |it| {
+                it.summary("What was measured in each minute of the last day")
             }),
         )
         .api_route(

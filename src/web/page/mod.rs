@@ -8,6 +8,7 @@ mod findings;
 mod layout;
 mod overview;
 mod parts;
+mod plot;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -23,12 +24,18 @@ use maud::Markup;
 
 use super::Admin;
 use super::answer::{Id, Refusal, read_query};
-use super::api::{FindingsQuery, page_of, told};
+use super::api::{FindingsQuery, Survey, page_of, told};
 use crate::finding::{Finding, State};
 use crate::record::{FindingFilter, FindingRow};
+use crate::rules::Severity;
+use crate::time::Timestamp;
+
+use overview::Seen;
 
 /// Most findings that a page shows at once.
 const SHOWN_MAX: usize = 100;
+/// Findings that are over on the first page.
+const OVER_MAX: usize = 5;
 
 /// Where the page of one finding is, before its id.
 const FINDING: &str = "/findings/";
@@ -62,7 +69,8 @@ fn answer(admin: &Admin, page: Result<Markup, Refusal>) -> Response {
     );
     headers.insert(
         header::REFERRER_POLICY,
-        HeaderValue::from_static("no-referrer"),
+        // With `no-referrer` a browser sends forms with `Origin: null`, as if they came from nowhere.
+        HeaderValue::from_static("same-origin"),
     );
     response
 }
@@ -87,19 +95,36 @@ async fn rules(Shared(admin): Shared<Arc<Admin>>) -> Response {
 }
 
 async fn read_overview(admin: &Admin) -> Result<Markup, Refusal> {
-    let filter = FindingFilter {
-        state: Some(State::Open),
-        limit: SHOWN_MAX + 1,
-        ..FindingFilter::default()
+    let now = Timestamp::wall_clock();
+    let (survey, (open, over, samples)) = Survey::with(admin, move |reader| {
+        let others = FindingFilter {
+            own: Some(false),
+            ..FindingFilter::default()
+        };
+        let mut open = Vec::new();
+        for severity in Severity::ALL.into_iter().rev() {
+            open.extend(reader.findings(&FindingFilter {
+                state: Some(State::Open),
+                severity: Some(severity),
+                limit: SHOWN_MAX - open.len(),
+                ..others.clone()
+            })?);
+        }
+        let over = reader.findings(&FindingFilter {
+            state: Some(State::Recovered),
+            limit: OVER_MAX,
+            ..others
+        })?;
+        Ok((open, over, reader.samples(Some(now.minus(plot::SPAN)))?))
+    })
+    .await?;
+    let seen = Seen {
+        open: readable(open),
+        over: readable(over),
+        samples,
+        now,
     };
-    let open = found(admin, filter).await?;
-    let filter = FindingFilter {
-        state: Some(State::Recovered),
-        limit: 5,
-        ..FindingFilter::default()
-    };
-    let over = found(admin, filter).await?;
-    Ok(overview::page(admin, open, &over))
+    Ok(overview::page(admin, &survey, &seen))
 }
 
 async fn read_list(admin: &Admin, query: &str) -> Result<Markup, Refusal> {
@@ -139,14 +164,6 @@ async fn read_one(admin: &Admin, id: String) -> Result<Markup, Refusal> {
         ))
     })?;
     Ok(finding::page(admin, &finding, row.changed_at, &timeline))
-}
-
-async fn found(admin: &Admin, filter: FindingFilter) -> Result<Vec<Shown>, Refusal> {
-    let rows = admin
-        .archive
-        .ask(move |reader| reader.findings(&filter))
-        .await?;
-    Ok(readable(rows))
 }
 
 /// A finding in a list.
