@@ -20,6 +20,7 @@
 //! and settings under both while they work, [`service`] joins the rooms, [`cli`] starts it. [`playback`] is the same
 //! life without a shell: entries that are at hand in, messages out. `replay` feeds it from files, [`rule_test`] from a test's
 //! lines. [`access`] decides who may come in. [`explain`] tells why a rule does or does not fire, [`selected`] which rules have no stream to read.
+//! [`rule_check`] looks at rules before they run.
 //!
 //! # What is absent, and why
 //!
@@ -44,6 +45,7 @@ pub mod publish;
 pub mod push;
 pub mod record;
 pub mod reload;
+pub mod rule_check;
 pub mod rule_test;
 pub mod rules;
 pub mod scan;
