@@ -20,7 +20,7 @@
 //! and settings under both while they work, [`service`] joins the rooms, [`cli`] starts it. [`playback`] is the same
 //! life without a shell: entries that are at hand in, messages out. `replay` feeds it from files, [`rule_test`] from a test's
 //! lines. [`access`] decides who may come in. [`explain`] tells why a rule does or does not fire, [`selected`] which rules have no stream to read.
-//! [`rule_check`] looks at rules before they run.
+//! [`rule_check`] looks at rules before they run, and [`workshop`] changes the files of those that do.
 //!
 //! # What is absent, and why
 //!
@@ -54,3 +54,4 @@ pub mod service;
 pub mod telemetry;
 pub mod time;
 pub mod web;
+pub mod workshop;

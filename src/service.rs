@@ -27,14 +27,15 @@ use crate::publish::{
 use crate::push::{ENTRY_BYTES, Limits, Phase, Pressure, Server};
 use crate::record::{self, Archive, Store, StoreError};
 use crate::reload::{
-    Beginning, Reached, Reloader, Reloads, Status as ReloadStatus, detect_settings, redactor,
-    reloads,
+    Beginning, Reached, Reloader, Reloads, RuleSources, Status as ReloadStatus, detect_settings,
+    redactor, reloads,
 };
 use crate::scan::Scanner;
 use crate::selected::Selected;
 use crate::telemetry::{self, Telemetry};
 use crate::time::WallClock;
 use crate::web::{self, Admin};
+use crate::workshop::Workshop;
 
 /// Most scanned requests that wait for the owner. They hold hits, not blocks; what does not fit is shed at the deadline.
 const SUBMISSIONS_MAX: usize = 256;
@@ -194,6 +195,7 @@ impl Service {
         let (rules_sender, rules_in_use) = watch::channel(Arc::clone(&rules));
         let (status_sender, status) = watch::channel(ReloadStatus::loaded(clock()));
         let (reloads, reload_inbox) = reloads();
+        let (sources_sender, sources) = watch::channel(RuleSources::of(&config));
         let mut beside = JoinSet::new();
         beside.spawn(web::serve(
             admin_listener,
@@ -201,6 +203,7 @@ impl Service {
                 telemetry: telemetry.clone(),
                 archive,
                 changed,
+                workshop: Workshop::new(sources, rules_in_use.clone()),
                 rules: rules_in_use,
                 unselected,
                 status,
@@ -235,6 +238,7 @@ impl Service {
             owner: changes,
             selected,
             rules: rules_sender,
+            sources: sources_sender,
             status: status_sender,
             telemetry,
             clock,

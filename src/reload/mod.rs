@@ -165,6 +165,8 @@ pub struct Reached {
     pub selected: Arc<Mutex<Selected>>,
     /// The rules in use, those about trommel itself included.
     pub rules: watch::Sender<Arc<RuleSet>>,
+    /// Where rules come from.
+    pub sources: watch::Sender<RuleSources>,
     /// How things stand.
     pub status: watch::Sender<Status>,
     /// What is measured.
@@ -347,6 +349,8 @@ impl Reloader {
     /// Settings that change are in use from here on; those that others have to be told of are told with the rules: then true.
     fn take_settings(&mut self, next: &Next, asked: bool) -> bool {
         self.config = next.config.clone();
+        let sources = RuleSources::of(&self.config);
+        self.reached.sources.send_replace(sources);
         for Changed { text, .. } in &next.now {
             info!("{text}");
         }

@@ -33,6 +33,7 @@ use crate::record::Archive;
 use crate::reload::{Reloads, Status};
 use crate::rules::RuleSet;
 use crate::telemetry::{CONNECTIONS_REFUSED_TOTAL, Telemetry};
+use crate::workshop::Workshop;
 
 pub use api::rule_list;
 
@@ -59,6 +60,8 @@ pub struct Admin {
     pub changed: watch::Receiver<()>,
     /// The rules in use.
     pub rules: watch::Receiver<Arc<RuleSet>>,
+    /// Where rule files are looked at and changed.
+    pub workshop: Workshop,
     /// Ids of rules whose selector has matched no stream for a day.
     pub unselected: watch::Receiver<Vec<String>>,
     /// How things stand with rules and settings.
@@ -181,6 +184,7 @@ mod tests {
                 archive: archive_of(findings),
                 changed: watch::channel(()).1,
                 rules: watch::channel(Arc::new(RuleSet::default())).1,
+                workshop: Workshop::of_paths(Vec::new(), None),
                 unselected: watch::channel(Vec::new()).1,
                 status: watch::channel(Status::loaded(Timestamp(0))).1,
                 reloads: reloads().0,
