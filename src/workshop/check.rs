@@ -41,6 +41,9 @@ pub struct Checked {
     pub writable: bool,
     /// Why it cannot be.
     pub why_not: Option<String>,
+    /// What is in the file that is there; it is not told again.
+    #[serde(skip)]
+    pub(super) old: Option<String>,
 }
 
 /// One thing that is wrong.
@@ -101,6 +104,7 @@ pub(super) fn check(files: &Files, proposed: &Proposed, in_use: &RuleSet) -> Che
         policy: BTreeMap::new(),
         writable: proposed.writable.is_ok(),
         why_not: proposed.writable.as_ref().err().cloned(),
+        old: proposed.old.clone(),
     };
     let Some(set) = loaded.set.filter(|_| errors == 0) else {
         return checked;

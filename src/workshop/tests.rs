@@ -16,6 +16,17 @@ impl Workshop {
         Self::new(watch::channel(sources).1, watch::channel(set).1)
     }
 
+    /// Without any rules in use.
+    pub(crate) fn empty() -> Self {
+        let set = watch::channel(Arc::new(RuleSet::default())).1;
+        Self::new(watch::channel(sources(Vec::new(), None)).1, set)
+    }
+
+    /// The rules in use.
+    pub(crate) fn in_use(&self) -> watch::Receiver<Arc<RuleSet>> {
+        self.in_use.clone()
+    }
+
     fn bench(&self) -> Bench {
         Bench {
             sources: self.sources.borrow().clone(),
