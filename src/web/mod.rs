@@ -201,11 +201,21 @@ mod tests {
                 archive: archive_of(findings),
                 changed: watch::channel(()).1,
                 rules: watch::channel(Arc::new(RuleSet::default())).1,
-                workshop: Workshop::of_paths(Vec::new(), None),
+                workshop: Workshop::empty(),
                 unselected: watch::channel(Vec::new()).1,
                 status: watch::channel(Status::loaded(Timestamp(0))).1,
                 reloads: reloads().0,
                 ready: watch::channel(ready).1,
+            }
+        }
+
+        /// Of a trommel with the rules that ship, which has found nothing.
+        pub(super) fn with_shipped_rules() -> Self {
+            let workshop = Workshop::of_paths(Vec::new(), None);
+            Self {
+                rules: workshop.in_use(),
+                workshop,
+                ..Self::without_rules(Vec::new(), true)
             }
         }
 

@@ -191,6 +191,8 @@ async fn front(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response 
          /api/v1/findings/ID  one of them with its timeline\n\
          /api/v1/history      what was measured, minute by minute, for a day\n\
          /api/v1/rules        rules in use, and what newer ones were refused for\n\
+         /api/v1/rules/ID     one of them: what is written, and what its examples say\n\
+         /api/v1/check        POST says what a change of rules would do\n\
          /api/v1/config       what newer settings were refused for, and which want a restart\n\
          {DESCRIPTION} all of the API, and what its parameters are\n\
          /-/reload            POST reads rules and settings anew\n",
@@ -273,6 +275,8 @@ mod tests {
             /api/v1/findings/ID  one of them with its timeline
             /api/v1/history      what was measured, minute by minute, for a day
             /api/v1/rules        rules in use, and what newer ones were refused for
+            /api/v1/rules/ID     one of them: what is written, and what its examples say
+            /api/v1/check        POST says what a change of rules would do
             /api/v1/config       what newer settings were refused for, and which want a restart
             /api/v1/openapi.json all of the API, and what its parameters are
             /-/reload            POST reads rules and settings anew

@@ -3,11 +3,13 @@
 //! It is made here and needs no script to be read. A script keeps it up to date and shows times in the reader's zone. Everything that
 //! comes from a log is text: `maud` escapes it, and the policy that goes along lets no other script run.
 
+mod change;
 mod finding;
 mod findings;
 mod layout;
 mod overview;
 mod parts;
+mod rule;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -23,7 +25,9 @@ use maud::Markup;
 
 use super::Admin;
 use super::answer::{Id, Refusal, read_query};
+use super::api::rule::{detail, tests_of};
 use super::api::{FindingsQuery, page_of, told};
+use super::visitor::Visitor;
 use crate::finding::{Finding, State};
 use crate::record::{FindingFilter, FindingRow};
 
@@ -39,6 +43,7 @@ pub(super) fn router() -> Router<Arc<Admin>> {
         .route("/findings", get(list))
         .route("/findings/{id}", get(one))
         .route("/rules", get(rules))
+        .route("/rules/{id}", get(rule).post(change::post))
 }
 
 /// No script but ours, nothing from elsewhere, and in nobody's frame. `data:` is the empty icon.
@@ -85,6 +90,50 @@ async fn one(Shared(admin): Shared<Arc<Admin>>, Path(Id { id }): Path<Id>) -> Re
 
 async fn rules(Shared(admin): Shared<Arc<Admin>>) -> Response {
     answer(&admin, Ok(rules::page(&admin)))
+}
+
+async fn rule(
+    Shared(admin): Shared<Arc<Admin>>,
+    visitor: Visitor,
+    Path(Id { id }): Path<Id>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let tests = query.is_some_and(|query| query == "tests=run");
+    let page = rule_page(&admin, &visitor, id, tests, None).await;
+    answer(&admin, page)
+}
+
+/// The page of the rule `id`, with its tests run if `tests`, and with what came of a change that was sent.
+async fn rule_page(
+    admin: &Admin,
+    visitor: &Visitor,
+    id: String,
+    tests: bool,
+    answered: Option<&change::Answered>,
+) -> Result<Markup, Refusal> {
+    let detail = detail(admin, id).await?;
+    let filter = |state, limit| FindingFilter {
+        state: Some(state),
+        rule: Some(detail.id.clone()),
+        limit,
+        ..FindingFilter::default()
+    };
+    let findings = rule::Found {
+        open: found(admin, filter(State::Open, SHOWN_MAX)).await?,
+        over: found(admin, filter(State::Recovered, 5)).await?,
+    };
+    let tests = match tests {
+        true => Some(tests_of(admin, detail.id.clone()).await?),
+        false => None,
+    };
+    Ok(rule::page(
+        admin,
+        visitor,
+        &detail,
+        &findings,
+        tests.as_ref(),
+        answered,
+    ))
 }
 
 async fn read_overview(admin: &Admin) -> Result<Markup, Refusal> {

@@ -23,7 +23,7 @@ pub(super) fn page(admin: &Admin) -> Markup {
                     @for rule in &rules.rules {
                         tr #(rule.id) {
                             td {
-                                a href={ "/findings?rule=" (rule.id) } { code { (rule.id) } }
+                                a href={ "/rules/" (rule.id) } { code { (rule.id) } }
                                 @if unselected.contains(&rule.id) { div .aside { "no stream for a day" } }
                             }
                             td .what {
