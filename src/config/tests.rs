@@ -425,6 +425,7 @@ admin: {cert_file: /b.crt, key_file: /b.key, client_ca_file: /ca.crt, token_file
 insecure_admin: false
 data: /var/lib/trommel
 rules: [a.yaml, b]
+rules_writable: b
 builtin: true
 environment: staging
 cluster: a

@@ -131,7 +131,8 @@ fn save(bench: &Bench, proposal: Proposal) -> Result<Checked, Refused> {
 #[test]
 fn a_change_is_checked_with_what_it_changes_and_saved_with_every_other_byte() {
     let scratch = Scratch::new("saved");
-    scratch.write("mine.yaml", MINE);
+    let mine = MINE.replace("error_spike", "runtime_dependency_outage");
+    scratch.write("mine.yaml", &mine);
     let bench = scratch.bench();
     let saved = save(
         &bench,
@@ -153,7 +154,7 @@ fn a_change_is_checked_with_what_it_changes_and_saved_with_every_other_byte() {
         .map(|it| it.environment.as_str())
         .collect();
     assert!(
-        environments.contains(&"") && environments.contains(&"production"),
+        environments.contains(&"") && environments.contains(&"staging"),
         "{environments:?}"
     );
     let automatic = &saved.policy["mine"][0].decided.automatic;
@@ -161,8 +162,10 @@ fn a_change_is_checked_with_what_it_changes_and_saved_with_every_other_byte() {
     assert_eq!(automatic, ["observe"]);
     assert_eq!(
         scratch.read("mine.yaml"),
-        MINE.replace("5 in 10m", "7 in 5m")
-            .replace("error_spike\n", "error_spike\n    actions: [observe]\n")
+        mine.replace("5 in 10m", "7 in 5m").replace(
+            "dependency_outage\n",
+            "dependency_outage\n    actions: [observe]\n"
+        )
     );
     assert_eq!(scratch.names(), ["mine.yaml"]);
 }

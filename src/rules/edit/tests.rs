@@ -21,7 +21,9 @@ fn remove(rule: &str, key: &str) -> Edit {
 #[track_caller]
 fn check(text: &str, edits: &[Edit], expected: expect_test::Expect) {
     let edited = edit(text, edits).expect("it can be made");
-    expected.assert_eq(&unified("a.yaml", Some(text), &edited));
+    let diff = unified("a.yaml", Some(text), &edited);
+    let lines: Vec<_> = diff.lines().map(str::trim_end).collect();
+    expected.assert_eq(&format!("{}\n", lines.join("\n")));
 }
 
 const FILE: &str = "# Ours.
@@ -115,7 +117,7 @@ fn comments_of_a_value_that_goes_stay() {
             +    escalate: {to: critical, after: 5m}
             +    # slowly
             +    # told by phone
- 
+
                - {id: b, match: z, severity: info}  # short
             -  - description: |  # long
             -      One # no comment.

@@ -5,6 +5,7 @@ mod findings;
 mod history;
 pub(super) mod rule;
 mod rules;
+mod status;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use super::Admin;
 
 pub(super) use findings::{FindingsQuery, page_of, told};
 pub use rules::rule_list;
+pub(super) use status::{Blindness, Survey};
 
 /// Where the OpenAPI document is.
 pub(super) const DESCRIPTION: &str = "/api/v1/openapi.json";
@@ -47,6 +49,12 @@ pub(super) fn router() -> Router<Arc<Admin>> {
             "/api/v1/findings/{id}",
             get_with(findings::one, |it| {
                 it.summary("One finding with its timeline")
+            }),
+        )
+        .api_route(
+            "/api/v1/status",
+            get_with(status::status, |it| {
+                it.summary("How trommel stands: what is open, whether everything is seen, NATS, rules and disk")
             }),
         )
         .api_route(

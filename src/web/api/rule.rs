@@ -1,5 +1,6 @@
 //! One rule: what it says, where, and what its examples and tests say of it.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use axum::Json;
@@ -54,6 +55,9 @@ pub(in crate::web) struct Written {
     /// All of the file's text: for the page.
     #[serde(skip)]
     pub(in crate::web) text: String,
+    /// Where in there it is.
+    #[serde(skip)]
+    pub(in crate::web) span: Range<usize>,
 }
 
 /// A key of a rule.
@@ -185,7 +189,8 @@ impl Written {
             target: place.file.clone(),
             file: place.file,
             line: place.line,
-            yaml: source.text[place.span].to_owned(),
+            yaml: source.text[place.span.clone()].to_owned(),
+            span: place.span,
             keys: keys.collect(),
             hash: crate::workshop::digest_of(Some(&source.text)),
             ships: place.ships,

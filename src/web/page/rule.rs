@@ -1,5 +1,7 @@
 //! One rule: what it finds, what is written of it, what its examples say, and what has come of it.
 
+use std::ops::Range;
+
 use maud::{Markup, html};
 
 use super::change::{self, Answered};
@@ -79,14 +81,14 @@ fn anchor(key: &str) -> String {
 }
 
 fn listing(title: &str, written: &Written) -> Markup {
-    let yaml = &written.yaml;
+    let text_of = |span: Range<usize>| &written.text[span];
     html! {
         section {
             h2 { (title) }
             pre .yaml tabindex="0" aria-label=(title) {
                 code {
-                    @for token in tokens(yaml) {
-                        @let text = &yaml[token.span];
+                    @for token in tokens(&written.text, &written.span) {
+                        @let text = text_of(token.span);
                         @match token.kind {
                             TokenKind::Key => @match meaning_of(text) {
                                 Some(meaning) => { a .key href={ "#" (anchor(text)) } title=(meaning) { (text) } }
