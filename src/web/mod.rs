@@ -34,6 +34,7 @@ use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use crate::access::{Addresses, Gate, Peer};
+use crate::acts::Acts;
 use crate::owner::Standing;
 use crate::record::Archive;
 use crate::reload::{Reloads, Status};
@@ -76,6 +77,8 @@ pub struct Admin {
     pub status: watch::Receiver<Status>,
     /// Has rules and settings read anew.
     pub reloads: Reloads,
+    /// Has what people do done, and written down.
+    pub acts: Acts,
     /// Whether the push port is answered. NATS has no part in it: without NATS pushes are taken all the same.
     pub ready: watch::Receiver<bool>,
 }
@@ -190,6 +193,7 @@ mod tests {
 
     use super::*;
     use crate::access::Listener;
+    use crate::acts::acts;
     use crate::record::FindingRow;
     use crate::record::testing::archive_of;
     use crate::reload::reloads;
@@ -209,6 +213,7 @@ mod tests {
                 unselected: watch::channel(Vec::new()).1,
                 status: watch::channel(Status::loaded(Timestamp(0))).1,
                 reloads: reloads().0,
+                acts: acts().0,
                 ready: watch::channel(ready).1,
             }
         }

@@ -11,12 +11,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use tokio::time::timeout;
+use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::answer::Refusal;
 use super::visitor::{Caller, FormKey, Visitor};
 use super::{Admin, api, assets, events, page};
 use crate::access::{Gate, Peer};
+use crate::audit::{Deed, What};
 use crate::reload::ReloadError;
 
 /// How long a reload may take before who asked for it is told that it goes on.
@@ -134,11 +136,25 @@ async fn reload(
     State(admin): State<Arc<Admin>>,
     caller: Result<Caller, Refusal>,
 ) -> (StatusCode, String) {
-    if let Err(Refusal { status, why }) = caller {
-        return (status, format!("{why}\n"));
-    }
+    let caller = match caller {
+        Ok(Caller(visitor)) => visitor,
+        Err(Refusal { status, why }) => return (status, format!("{why}\n")),
+    };
     match timeout(RELOAD_TIMEOUT, admin.reloads.reload()).await {
-        Ok(Ok(in_use)) => (StatusCode::OK, in_use),
+        Ok(Ok(in_use)) => {
+            let deed = Deed {
+                who: caller.name().to_owned(),
+                what: What::Reloaded,
+                target: String::new(),
+                reason: String::new(),
+                diff: in_use.clone(),
+            };
+            // The files are in use, whether that is written down or not.
+            if let Err(error) = admin.acts.record(deed).await {
+                warn!(%error, "a reload is not written down");
+            }
+            (StatusCode::OK, in_use)
+        }
         Ok(Err(ReloadError::Refused(why))) => {
             (StatusCode::UNPROCESSABLE_ENTITY, format!("{why}\n"))
         }
@@ -194,6 +210,7 @@ async fn front(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response 
          /api/v1/rules        rules in use, and what newer ones were refused for\n\
          /api/v1/rules/ID     one of them: what is written, and what its examples say\n\
          /api/v1/check        POST says what a change of rules would do\n\
+         /api/v1/audit        who changed what, the newest first\n\
          /api/v1/config       what newer settings were refused for, and which want a restart\n\
          {DESCRIPTION} all of the API, and what its parameters are\n\
          /-/reload            POST reads rules and settings anew\n",
@@ -282,6 +299,7 @@ mod tests {
             /api/v1/rules        rules in use, and what newer ones were refused for
             /api/v1/rules/ID     one of them: what is written, and what its examples say
             /api/v1/check        POST says what a change of rules would do
+            /api/v1/audit        who changed what, the newest first
             /api/v1/config       what newer settings were refused for, and which want a restart
             /api/v1/openapi.json all of the API, and what its parameters are
             /-/reload            POST reads rules and settings anew

@@ -1,5 +1,6 @@
 //! The API: whatever the page shows, for programs; described at [`DESCRIPTION`] by what its handlers take and give.
 
+mod audit;
 pub(super) mod check;
 mod findings;
 mod history;
@@ -18,6 +19,7 @@ use axum::{Extension, Router};
 
 use super::Admin;
 
+pub(super) use audit::{AuditQuery, audit_page};
 pub(super) use findings::{FindingsQuery, page_of, told};
 pub use rules::rule_list;
 pub(super) use status::{Blindness, Survey};
@@ -100,6 +102,12 @@ pub(super) fn router() -> Router<Arc<Admin>> {
                 it.summary(
                     "What is wrong with a change of rules, and what it changes; saves nothing",
                 )
+            }),
+        )
+        .api_route(
+            "/api/v1/audit",
+            get_with(audit::list, |it| {
+                it.summary("What people changed, the newest first")
             }),
         )
         .api_route(
