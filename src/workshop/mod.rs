@@ -3,12 +3,14 @@
 //! - `files`: all files as they are at one moment, and what a change of one makes of them.
 //! - `check`: what is wrong with that, and what it changes for the rules in use.
 //! - `write`: the one place that writes: into one directory that the settings name, whole files, or nothing.
-//! - `tests`: what the test files beside the rules say of one of them.
+//! - `deeds`: how a change is noted for whoever asks later.
+//! - `tested`: what the test files beside the rules say of one of them.
 //!
 //! Everything here blocks and takes what reading and compiling all rules takes, so it is done [one at a time](Workshop::work), away from
 //! the tasks that answer. Rules are data: nothing here executes or fetches what one says.
 
 mod check;
+mod deeds;
 mod files;
 mod tested;
 #[cfg(test)]

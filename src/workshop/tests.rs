@@ -121,6 +121,14 @@ fn text(file: &str, text: &str) -> Proposal {
     }
 }
 
+/// What is noted of a change, and about what.
+fn deeds(saved: &Checked) -> Vec<String> {
+    let deeds = saved.deeds("ann", "").into_iter();
+    deeds
+        .map(|deed| format!("{} {}", deed.what, deed.target))
+        .collect()
+}
+
 /// What comes of `proposal`, saved.
 fn save(bench: &Bench, proposal: Proposal) -> Result<Checked, Refused> {
     let files = bench.files();
@@ -145,6 +153,10 @@ fn a_change_is_checked_with_what_it_changes_and_saved_with_every_other_byte() {
         ),
     );
     let saved = saved.expect("saved");
+    assert_eq!(deeds(&saved), ["rule.changed mine"]);
+    let deed = &saved.deeds("ann", "too late")[0];
+    assert_eq!((&*deed.who, &*deed.reason), ("ann", "too late"));
+    assert_eq!(deed.diff, saved.diff);
     assert_eq!((saved.errors, saved.file.as_str()), (0, "mine.yaml"));
     let changes = saved.changes.expect("valid");
     assert_eq!(changes.changed, ["mine"]);
@@ -175,7 +187,8 @@ fn a_rule_that_ships_is_extended_in_a_file_of_its_own() {
     let scratch = Scratch::new("extended");
     scratch.write("mine.yaml", MINE);
     let bench = scratch.bench();
-    save(&bench, keys("tls_x509", &[("enabled", Some("false"))])).expect("saved");
+    let saved = save(&bench, keys("tls_x509", &[("enabled", Some("false"))])).expect("saved");
+    assert_eq!(deeds(&saved), ["rule.disabled tls_x509"]);
     assert_eq!(
         scratch.read("overrides.yaml"),
         "rules:\n  - extends: tls_x509\n    enabled: false\n"
@@ -186,6 +199,7 @@ fn a_rule_that_ships_is_extended_in_a_file_of_its_own() {
         keys("tls_x509", &[("enabled", None), ("cooldown", Some("1h"))]),
     )
     .expect("saved");
+    assert_eq!(deeds(&saved), ["rule.enabled tls_x509"]);
     assert_eq!(saved.changes.expect("valid").added, ["tls_x509"]);
     assert_eq!(
         scratch.read("overrides.yaml"),

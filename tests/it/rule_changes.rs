@@ -160,7 +160,7 @@ fn a_rule_that_is_saved_is_in_use_and_every_other_byte_of_its_file_is_as_it_was(
     assert_eq!(rule["examples"][0]["passed"], true);
     let entries: Vec<_> = (0..3).map(refused).collect();
     shop.trommel.push(&entries);
-    let change = json!({"keys": {"threshold": "3 in 1h", "severity": "critical"}, "hash": rule["written"]["hash"]});
+    let change = json!({"keys": {"threshold": "3 in 1h", "severity": "critical"}, "hash": rule["written"]["hash"], "reason": "three are enough"});
     let (status, saved) = shop.ask("PUT", "/api/v1/rules/refused", &change);
     assert_eq!(status, 200, "{saved}");
     assert_eq!(saved["in_use"], true, "{saved}");
@@ -170,6 +170,16 @@ fn a_rule_that_is_saved_is_in_use_and_every_other_byte_of_its_file_is_as_it_was(
         MINE.replace("50 in 1h\n", "3 in 1h\n    severity: critical\n")
     );
     assert_eq!(shop.names(), ["mine.yaml"]);
+    let (_, audit) = shop.ask("GET", "/api/v1/audit", &json!({}));
+    let audit = audit.to_string();
+    for noted in [
+        "\"rule.changed\"",
+        "\"refused\"",
+        "three are enough",
+        "+    threshold: 3 in 1h",
+    ] {
+        assert!(audit.contains(noted), "{noted}: {audit}");
+    }
     let entries: Vec<_> = (10..13).map(refused).collect();
     shop.trommel.push(&entries);
     let finding = shop.trommel.wait_for("the rule fires", |event| {

@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tracing::info;
+use tracing::warn;
 
 use crate::rules::edit::Tree;
 use crate::web::Admin;
@@ -363,15 +363,18 @@ pub(in crate::web) async fn save(
     why: Why,
 ) -> Result<Saved, Refused> {
     let Why { hash, reason } = why;
-    let who = author.name().to_owned();
     let saved = admin.workshop.work(move |bench| {
         let files = bench.files();
         let proposed = files.propose(proposal)?;
-        let checked = bench.save(&files, &proposed, hash.as_deref())?;
-        info!(who, file = checked.file, reason, "rule file saved");
-        Ok(checked)
+        bench.save(&files, &proposed, hash.as_deref())
     });
     let checked = saved.await?;
+    for deed in checked.deeds(author.name(), &reason.unwrap_or_default()) {
+        // The file is changed, whether that is written down or not.
+        if let Err(error) = admin.acts.record(deed).await {
+            warn!(%error, file = checked.file, "a change of rules is not written down");
+        }
+    }
     let (in_use, reload) = match admin.reloads.reload().await {
         Ok(in_use) => (true, in_use),
         Err(error) => (false, error.to_string()),
