@@ -50,6 +50,8 @@ pub struct Config {
     pub data: Option<PathBuf>,
     /// Rule files and directories.
     pub rules: Vec<PathBuf>,
+    /// The directory among them whose files the page may change.
+    pub rules_writable: Option<PathBuf>,
     /// Whether the shipped rules are used.
     pub builtin: bool,
     /// Cluster, environment, instance and Grafana: what all messages have in common.
@@ -169,6 +171,7 @@ impl Config {
             push: check.access("push", raw.push),
             admin,
             data: raw.data,
+            rules_writable: check.rules_writable(raw.rules_writable, raw.rules.as_deref()),
             rules: raw.rules.unwrap_or_default(),
             builtin: raw.builtin.unwrap_or(Self::BUILTIN),
             origin: Origin {

@@ -29,8 +29,8 @@ use crate::push::{ENTRY_BYTES, Limits, Phase, Pressure, Server};
 use crate::recent::Recent;
 use crate::record::{self, Archive, Store, StoreError};
 use crate::reload::{
-    Beginning, Reached, Reloader, Reloads, Status as ReloadStatus, detect_settings, redactor,
-    reloads,
+    Beginning, Reached, Reloader, Reloads, RuleSources, Status as ReloadStatus, detect_settings,
+    redactor, reloads,
 };
 use crate::scan::Scanner;
 use crate::selected::Selected;
@@ -38,6 +38,7 @@ use crate::telemetry::{self, Telemetry};
 use crate::time::WallClock;
 use crate::trial::Terms;
 use crate::web::{self, Admin, Trying};
+use crate::workshop::Workshop;
 
 /// Most scanned requests that wait for the owner. They hold hits, not blocks; what does not fit is shed at the deadline.
 const SUBMISSIONS_MAX: usize = 256;
@@ -214,6 +215,7 @@ impl Service {
             Arc::new(Recent::new(bytes_max, redactor(&config)))
         });
         let (reloads, reload_inbox) = reloads();
+        let (sources_sender, sources) = watch::channel(RuleSources::of(&config));
         let mut beside = JoinSet::new();
         beside.spawn(web::serve(
             admin_listener,
@@ -221,6 +223,7 @@ impl Service {
                 telemetry: telemetry.clone(),
                 archive,
                 changed,
+                workshop: Workshop::new(sources, rules_in_use.clone()),
                 standing,
                 rules: rules_in_use,
                 unselected,
@@ -263,6 +266,7 @@ impl Service {
             owner: changes,
             selected,
             rules: rules_sender,
+            sources: sources_sender,
             status: status_sender,
             terms: terms_sender,
             recent,

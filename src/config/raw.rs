@@ -43,6 +43,8 @@ pub struct RawConfig {
     pub data: Option<PathBuf>,
     /// Rule files, and directories that are searched for them.
     pub rules: Option<Vec<PathBuf>>,
+    /// Directory of rule files that may be changed on the page: one of `rules`, or below one. Without it the page hands out patches.
+    pub rules_writable: Option<PathBuf>,
     /// Whether the rules that ship with trommel are used beside those of `rules`.
     #[schemars(extend("default" = Config::BUILTIN))]
     pub builtin: Option<bool>,

@@ -197,6 +197,7 @@ fn the_table_holds_every_key() {
         recent_lines TROMMEL_RECENT_LINES true
         reload_interval TROMMEL_RELOAD_INTERVAL 500ms
         rules TROMMEL_RULES -
+        rules_writable TROMMEL_RULES_WRITABLE -
         shutdown_delay TROMMEL_SHUTDOWN_DELAY 5s
         stdout TROMMEL_STDOUT -
     "#]].assert_eq(&table);
@@ -272,7 +273,7 @@ fn what_is_no_setting_is_refused_with_its_place() {
         "cluster: a\nclustr: b\n",
         &[],
         expect![
-            "trommel.yaml:2:1: unknown field `clustr`, expected one of listen, admin_listen, push, admin, insecure_admin, data, rules, builtin, environment, cluster, instance, nats, stdout, memory, detect, limits, outbox_bytes_max, history_bytes_max, history_max_age, matches_bytes_max, recent_lines, shutdown_delay, evidence, exclude, grafana, log, reload_interval"
+            "trommel.yaml:2:1: unknown field `clustr`, expected one of listen, admin_listen, push, admin, insecure_admin, data, rules, rules_writable, builtin, environment, cluster, instance, nats, stdout, memory, detect, limits, outbox_bytes_max, history_bytes_max, history_max_age, matches_bytes_max, recent_lines, shutdown_delay, evidence, exclude, grafana, log, reload_interval"
         ],
     );
     refused(
@@ -426,6 +427,7 @@ admin: {cert_file: /b.crt, key_file: /b.key, client_ca_file: /ca.crt, token_file
 insecure_admin: false
 data: /var/lib/trommel
 rules: [a.yaml, b]
+rules_writable: b
 builtin: true
 environment: staging
 cluster: a
@@ -633,4 +635,30 @@ fn nats_is_logged_in_to_in_one_way_and_by_files() {
     let nats = config.nats.expect("given");
     assert_eq!(nats.login, Login::Nkey("n".into()));
     assert_eq!(nats.tls.authorities, Some("ca".into()));
+}
+
+#[test]
+fn rule_files_can_be_changed_only_where_they_are_read() {
+    let check = |writable: &str| {
+        let raw = RawConfig {
+            rules: Some(vec!["/etc/rules".into(), "mine".into()]),
+            rules_writable: Some(writable.into()),
+            ..RawConfig::default()
+        };
+        Config::check(raw).map(|config| config.rules_writable)
+    };
+    for inside in ["/etc/rules", "/etc/rules/a/b", "mine"] {
+        let writable = check(inside).expect("it is read");
+        assert_eq!(writable, Some(PathBuf::from(inside)));
+    }
+    for outside in [
+        "/etc",
+        "/etc/rules2",
+        "/etc/rules/../other",
+        "/etc/rules/.hidden",
+        "",
+    ] {
+        let wrong = check(outside).expect_err("it is not read").to_string();
+        assert!(wrong.starts_with("rules_writable: `"), "{outside}: {wrong}");
+    }
 }

@@ -167,6 +167,8 @@ pub struct Reached {
     pub selected: Arc<Mutex<Selected>>,
     /// The rules in use, those about trommel itself included.
     pub rules: watch::Sender<Arc<RuleSet>>,
+    /// Where rules come from.
+    pub sources: watch::Sender<RuleSources>,
     /// How things stand.
     pub status: watch::Sender<Status>,
     /// What rules are tried with.
@@ -359,6 +361,8 @@ impl Reloader {
         if let Some(recent) = &self.reached.recent {
             recent.set_redactor(redactor(&self.config));
         }
+        let sources = RuleSources::of(&self.config);
+        self.reached.sources.send_replace(sources);
         for Changed { text, .. } in &next.now {
             info!("{text}");
         }

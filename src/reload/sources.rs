@@ -1,6 +1,6 @@
 //! The rule files of a running trommel: read as a whole, known by their content, and loaded.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::Xxh3;
 
@@ -15,6 +15,7 @@ const TOLD_MAX: usize = 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleSources {
     paths: Vec<PathBuf>,
+    writable: Option<PathBuf>,
     builtin: bool,
     environment: String,
 }
@@ -44,9 +45,28 @@ impl RuleSources {
     pub fn of(config: &Config) -> Self {
         Self {
             paths: config.rules.clone(),
+            writable: config.rules_writable.clone(),
             builtin: config.builtin,
             environment: config.origin.environment.clone(),
         }
+    }
+
+    /// Files and directories that rules are read from, beside those that ship.
+    #[must_use]
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.paths
+    }
+
+    /// The directory among them whose files may be changed.
+    #[must_use]
+    pub fn writable(&self) -> Option<&Path> {
+        self.writable.as_deref()
+    }
+
+    /// Name of the environment; empty for none.
+    #[must_use]
+    pub fn environment(&self) -> &str {
+        &self.environment
     }
 
     /// Reads every file. Blocks while it reads.
@@ -101,6 +121,12 @@ impl RuleFiles {
             ..LoadOptions::of_instance(&self.environment)
         };
         self.load_by(&options)
+    }
+
+    /// The files themselves.
+    #[must_use]
+    pub fn into_read(self) -> FilesRead {
+        self.read
     }
 
     /// Makes a rule set of them, or says what is wrong. As costly as [`rules::load`].

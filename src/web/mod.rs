@@ -41,6 +41,7 @@ use crate::record::Archive;
 use crate::reload::{Reloads, Status};
 use crate::rules::RuleSet;
 use crate::telemetry::{CONNECTIONS_REFUSED_TOTAL, Telemetry};
+use crate::workshop::Workshop;
 
 pub use api::rule_list;
 pub use trying::Trying;
@@ -70,6 +71,8 @@ pub struct Admin {
     pub standing: watch::Receiver<Standing>,
     /// The rules in use.
     pub rules: watch::Receiver<Arc<RuleSet>>,
+    /// Where rule files are looked at and changed.
+    pub workshop: Workshop,
     /// Ids of rules whose selector has matched no stream for a day.
     pub unselected: watch::Receiver<Vec<String>>,
     /// How things stand with rules and settings.
@@ -210,12 +213,23 @@ mod tests {
                 changed: watch::channel(()).1,
                 standing: watch::channel(Standing::of_start(Timestamp(0))).1,
                 rules: watch::channel(Arc::new(RuleSet::default())).1,
+                workshop: Workshop::empty(),
                 unselected: watch::channel(Vec::new()).1,
                 status: watch::channel(Status::loaded(Timestamp(0))).1,
                 reloads: reloads().0,
                 acts: acts().0,
                 ready: watch::channel(ready).1,
                 trying: Trying::without_rules(),
+            }
+        }
+
+        /// Of a trommel with the rules that ship, which has found nothing.
+        pub(super) fn with_shipped_rules() -> Self {
+            let workshop = Workshop::of_paths(Vec::new(), None);
+            Self {
+                rules: workshop.in_use(),
+                workshop,
+                ..Self::without_rules(Vec::new(), true)
             }
         }
 

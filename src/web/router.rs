@@ -208,6 +208,8 @@ async fn front(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response 
          /api/v1/findings/ID  one of them with its timeline\n\
          /api/v1/history      what was measured, minute by minute, for a day\n\
          /api/v1/rules        rules in use, and what newer ones were refused for\n\
+         /api/v1/rules/ID     one of them: what is written, and what its examples say\n\
+         /api/v1/check        POST says what a change of rules would do\n\
          /api/v1/audit        who changed what, the newest first\n\
          /api/v1/lines        lines that came lately\n\
          /api/v1/explain      POST says which rules match lines, and why others do not\n\

@@ -1,8 +1,10 @@
 //! The API: whatever the page shows, for programs; described at [`DESCRIPTION`] by what its handlers take and give.
 
 mod audit;
+pub(super) mod check;
 mod findings;
 mod history;
+pub(super) mod rule;
 mod rules;
 mod status;
 mod trying;
@@ -71,6 +73,39 @@ pub(super) fn router() -> Router<Arc<Admin>> {
             "/api/v1/rules",
             get_with(rules::rules, |it| {
                 it.summary("The rules in use, and what newer ones were refused for")
+            })
+            .post_with(check::post_rule, |it| {
+                it.summary("Adds a rule to a file, where rule files can be changed here")
+            }),
+        )
+        .api_route(
+            "/api/v1/rules/{id}",
+            get_with(rule::one, |it| {
+                it.summary("One rule: what it says, where, and what its examples say")
+            })
+            .put_with(check::put_rule, |it| {
+                it.summary("Changes keys of a rule, where rule files can be changed here")
+            }),
+        )
+        .api_route(
+            "/api/v1/rules/{id}/tests",
+            get_with(rule::tests, |it| {
+                it.summary("Runs the tests beside the rules that name a rule")
+            }),
+        )
+        .api_route(
+            "/api/v1/rule-files/{id}",
+            get_with(check::get_file, |it| it.summary("One rule file"))
+                .put_with(check::put_file, |it| {
+                    it.summary("Changes a rule file, where rule files can be changed here")
+                }),
+        )
+        .api_route(
+            "/api/v1/check",
+            post_with(check::check, |it| {
+                it.summary(
+                    "What is wrong with a change of rules, and what it changes; saves nothing",
+                )
             }),
         )
         .api_route(

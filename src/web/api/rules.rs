@@ -27,7 +27,7 @@ pub struct RuleList {
 
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Rule")]
-struct RuleView {
+pub(in crate::web) struct RuleView {
     id: String,
     name: Option<String>,
     /// What it means, likely causes, first steps.
@@ -195,7 +195,19 @@ pub(super) async fn config(State(admin): State<Arc<Admin>>) -> Json<ConfigAnswer
 /// What people and programs want to know of the rules in use; `unselected` are the ids of those that had no stream for long.
 #[must_use]
 pub fn rule_list(rules: &RuleSet, unselected: &[String]) -> RuleList {
-    let view = |rule: &Rule| RuleView {
+    RuleList {
+        hash: rules.hash.clone(),
+        rules: rules
+            .rules
+            .iter()
+            .map(|rule| view(rule, unselected.contains(&rule.id)))
+            .collect(),
+    }
+}
+
+/// What there is to know of `rule`; `unselected` tells whether it has had no stream for long.
+pub(in crate::web) fn view(rule: &Rule, unselected: bool) -> RuleView {
+    RuleView {
         id: rule.id.clone(),
         name: rule.name.clone(),
         description: rule.description.clone(),
@@ -215,11 +227,7 @@ pub fn rule_list(rules: &RuleSet, unselected: &[String]) -> RuleList {
         runbook: rule.runbook.clone(),
         hash: rule.hash.clone(),
         source: format!("{}:{}", rule.source.file, rule.source.line),
-        unselected: unselected.contains(&rule.id),
+        unselected,
         activity: None,
-    };
-    RuleList {
-        hash: rules.hash.clone(),
-        rules: rules.rules.iter().map(|rule| view(rule)).collect(),
     }
 }

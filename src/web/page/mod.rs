@@ -4,12 +4,14 @@
 //! comes from a log is text: `maud` escapes it, and the policy that goes along lets no other script run.
 
 mod audit;
+mod change;
 mod finding;
 mod findings;
 mod layout;
 mod overview;
 mod parts;
 mod plot;
+mod rule;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -26,8 +28,10 @@ use maud::Markup;
 
 use super::Admin;
 use super::answer::{Id, Refusal, read_query};
+use super::api::rule::{detail, tests_of};
 use super::api::{AuditQuery, FindingsQuery, Survey, activity, audit_page, page_of, told};
 use super::trying::BODY_BYTES_MAX;
+use super::visitor::Visitor;
 use crate::finding::{Finding, State};
 use crate::record::{FindingFilter, FindingRow};
 use crate::rules::Severity;
@@ -52,6 +56,7 @@ pub(super) fn router() -> Router<Arc<Admin>> {
         .route("/findings", get(list))
         .route("/findings/{id}", get(one))
         .route("/rules", get(rules))
+        .route("/rules/{id}", get(rule).post(change::post))
         .route("/audit", get(read_audit))
         .route(
             "/try",
@@ -109,6 +114,55 @@ async fn rules(Shared(admin): Shared<Arc<Admin>>, RawQuery(query): RawQuery) -> 
         Err(refusal) => Err(refusal),
     };
     answer(&admin, page)
+}
+
+async fn rule(
+    Shared(admin): Shared<Arc<Admin>>,
+    visitor: Visitor,
+    Path(Id { id }): Path<Id>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let tests = query.is_some_and(|query| query == "tests=run");
+    let page = rule_page(&admin, &visitor, id, tests, None).await;
+    answer(&admin, page)
+}
+
+/// The page of the rule `id`, with its tests run if `tests`, and with what came of a change that was sent.
+async fn rule_page(
+    admin: &Admin,
+    visitor: &Visitor,
+    id: String,
+    tests: bool,
+    answered: Option<&change::Answered>,
+) -> Result<Markup, Refusal> {
+    let detail = detail(admin, id).await?;
+    let filter = |state, limit| FindingFilter {
+        state: Some(state),
+        rule: Some(detail.id.clone()),
+        limit,
+        ..FindingFilter::default()
+    };
+    let (open, over) = (filter(State::Open, SHOWN_MAX), filter(State::Recovered, 5));
+    let found = admin
+        .archive
+        .ask(move |reader| Ok((reader.findings(&open)?, reader.findings(&over)?)))
+        .await?;
+    let findings = rule::Found {
+        open: readable(found.0),
+        over: readable(found.1),
+    };
+    let tests = match tests {
+        true => Some(tests_of(admin, detail.id.clone()).await?),
+        false => None,
+    };
+    Ok(rule::page(
+        admin,
+        visitor,
+        &detail,
+        &findings,
+        tests.as_ref(),
+        answered,
+    ))
 }
 
 async fn read_audit(Shared(admin): Shared<Arc<Admin>>, RawQuery(query): RawQuery) -> Response {
