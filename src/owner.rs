@@ -17,13 +17,15 @@ use crate::finding::{Finding, Kind, Message, MessageSettings, Origin, Outline, R
 use crate::hit::{Generation, Scanned};
 use crate::publish::{OutboxRequest, Pending, Recalled, Status};
 use crate::push::{Pressure, Submission};
-use crate::record::{Commit, FindingRow, NewMessage, OutboxRow, Store, StoreError};
+use crate::record::{Commit, FindingRow, NewMessage, OutboxRow, SAMPLES_MAX, Store, StoreError};
 use crate::rules::RuleSet;
 use crate::telemetry as names;
 use crate::time::{Timestamp, WallClock};
 
+mod meter;
 mod ourselves;
 
+use meter::Meter;
 use ourselves::Ourselves;
 
 /// How often the owner looks up without being asked: timers that only wall time lets pass, findings about ourselves, gauges.
@@ -64,6 +66,7 @@ pub struct Owner {
     /// What the publisher to NATS is doing, if there is one.
     nats: Option<Arc<Status>>,
     ourselves: Ourselves,
+    meter: Meter,
     /// Whether there was no state to begin with.
     knows_nothing: bool,
     last_tick: Timestamp,
@@ -204,6 +207,7 @@ impl Owner {
             nats,
             knows_nothing,
             ourselves: Ourselves::new(last_tick),
+            meter: Meter::new(last_tick),
             last_tick,
             looked_back: Timestamp::MIN,
             shown_open: BTreeMap::new(),
@@ -352,7 +356,9 @@ impl Owner {
     fn apply_scanned(&mut self, scanned: Scanned, received: Timestamp) {
         histogram!(names::BATCH_ENTRIES).record(scanned.progress.times.len() as f64);
         if let Some(newest) = scanned.progress.times.iter().max() {
-            histogram!(names::EVENT_LAG_SECONDS).record(received.since(*newest).as_secs_f64());
+            let lag = received.since(*newest);
+            histogram!(names::EVENT_LAG_SECONDS).record(lag.as_secs_f64());
+            self.meter.note_lag(lag);
         }
         self.detector.apply(scanned, received);
     }
@@ -377,6 +383,8 @@ impl Owner {
         self.detector.tick(now);
         self.show_unsaved();
         self.measure();
+        let sample = self.meter.look(&self.pressure, now);
+        self.waiting.samples.extend(sample);
         if now.since(self.looked_back) >= LOOK_BACK_EVERY {
             self.waiting.forget_findings_before = Some(self.store.remembers_from(now));
             self.looked_back = now;
@@ -527,17 +535,21 @@ impl Owner {
                 .collect(),
             keys: changes.keys.into_iter().collect(),
             sent: Vec::new(),
+            samples: Vec::new(),
         }
     }
 
     fn count(&mut self, changes: &Changes) {
         for finding in &changes.findings {
-            let state = Kind::of(finding).as_str();
+            let kind = Kind::of(finding);
+            let state = kind.as_str();
             counter!(names::FINDINGS_TOTAL, "rule" => finding.rule.id.clone(), "state" => state)
                 .increment(1);
+            self.meter.observed += u64::from(kind == Kind::Observed);
         }
         let tally = self.detector.take_tally();
         self.ourselves.note(&tally);
+        self.meter.note(&tally);
         for (rule, matches) in tally.matches {
             counter!(names::RULE_MATCHES_TOTAL, "rule" => rule.to_string()).increment(matches);
         }
@@ -588,6 +600,8 @@ fn bound(waiting: &mut Commit) -> u64 {
     forget_oldest(&mut waiting.findings, HELD_ENDED_FINDINGS_MAX, |row| {
         row.state == State::Recovered
     });
+    let beyond = waiting.samples.len().saturating_sub(SAMPLES_MAX);
+    waiting.samples.drain(..beyond);
     let beyond = waiting.messages.len().saturating_sub(HELD_MESSAGES_MAX);
     let mut excess = beyond;
     for dispensable in [true, false] {

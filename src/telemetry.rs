@@ -17,7 +17,10 @@ use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
+mod durations;
 mod process;
+
+pub use durations::Durations;
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -5,6 +5,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::samples::Sample;
 use crate::detect::KeyName;
 use crate::finding::{Kind, State};
 use crate::rules::Severity;
@@ -29,6 +30,8 @@ pub struct Commit {
     pub forget_findings_before: Option<Timestamp>,
     /// Places in the outbox whose acks are back. One that is no longer there is fine.
     pub sent: Vec<i64>,
+    /// What was measured, a minute each, in order of time.
+    pub samples: Vec<Sample>,
 }
 
 impl Commit {
@@ -43,6 +46,7 @@ impl Commit {
             && self.messages.is_empty()
             && self.findings.is_empty()
             && self.sent.is_empty()
+            && self.samples.is_empty()
     }
 
     /// Adds what happened `later`, as if both had been committed one after the other: how a commit that failed is
@@ -63,6 +67,7 @@ impl Commit {
             .max(later.forget_findings_before);
         self.messages.extend(later.messages);
         self.sent.extend(later.sent);
+        self.samples.extend(later.samples);
     }
 }
 

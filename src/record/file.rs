@@ -19,7 +19,7 @@ const LOCK: &str = "trommel.lock";
 /// "TROM", at offset 68 of the file. Source: <https://www.sqlite.org/fileformat2.html#the_database_header>.
 const APPLICATION_ID: u32 = 0x5452_4f4d;
 /// Version of the schema below, at offset 60 of the file.
-const SCHEMA_VERSION: u32 = 2;
+const SCHEMA_VERSION: u32 = 3;
 
 /// How long a commit waits for a lock that somebody else holds: within the answer deadline, so one commit can
 /// still be in time after an operator's short query.
@@ -79,6 +79,27 @@ CREATE TABLE revisions (
 ) STRICT, WITHOUT ROWID;
 PRAGMA user_version = 2;
 COMMIT;
+";
+
+/// What version 3 has beside the tables of version 2.
+const SINCE_3: &str = "
+CREATE TABLE samples (
+    -- The end of what it covers, in nanoseconds since the epoch.
+    at INTEGER PRIMARY KEY,
+    span_ms INTEGER NOT NULL,
+    entries INTEGER NOT NULL,
+    entries_shed INTEGER NOT NULL,
+    requests_shed INTEGER NOT NULL,
+    entries_early INTEGER NOT NULL,
+    entries_late INTEGER NOT NULL,
+    duplicates INTEGER NOT NULL,
+    findings_observed INTEGER NOT NULL,
+    -- Microseconds; null when nothing was pushed.
+    lag_p50 INTEGER,
+    lag_p99 INTEGER,
+    answer_p50 INTEGER,
+    answer_p99 INTEGER
+) STRICT;
 ";
 
 /// An open database and what belongs to it. Fields drop in this order: the connection before the lock.
@@ -207,7 +228,7 @@ fn create_schema(connection: &Connection) -> rusqlite::Result<()> {
     // Only before the first table, and so that a database that once was big can be small again.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.execute_batch(&format!(
-        "BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+        "BEGIN; {SCHEMA} {SINCE_3} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
     ))
 }
 
@@ -216,6 +237,11 @@ fn bring_up_to_date(connection: &Connection) -> rusqlite::Result<()> {
     let version: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version == 1 {
         connection.execute_batch(FROM_1)?;
+    }
+    if version < 3 {
+        connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE; {SINCE_3} PRAGMA user_version = 3; COMMIT;"
+        ))?;
     }
     Ok(())
 }
@@ -383,7 +409,7 @@ mod tests {
         let connection = Connection::open(dir.path().join(FILE)).expect("ours");
         connection
             .execute_batch(
-                "DROP TABLE revisions; ALTER TABLE findings DROP COLUMN bytes; PRAGMA user_version = 1;",
+                "DROP TABLE samples; DROP TABLE revisions; ALTER TABLE findings DROP COLUMN bytes; PRAGMA user_version = 1;",
             )
             .expect("ours");
         drop(connection);
@@ -397,6 +423,29 @@ mod tests {
         drop(store);
         let told = reader(&open().expect("again")).told("f").expect("sound");
         assert_eq!(told.map(|told| told.outlines.len()), Some(1));
+    }
+
+    #[test]
+    fn a_file_of_version_2_keeps_what_it_has_and_gets_samples() {
+        let dir = TempDir::new();
+        let open = || Store::open(Some(dir.path()), Limits::default());
+        let mut store = open().expect("new");
+        let commit = Commit {
+            findings: vec![finding("f", State::Recovered, 5)],
+            ..Commit::default()
+        };
+        store.commit(&commit).expect("room");
+        drop(store);
+        let connection = Connection::open(dir.path().join(FILE)).expect("ours");
+        connection
+            .execute_batch("DROP TABLE samples; PRAGMA user_version = 2;")
+            .expect("ours");
+        drop(connection);
+
+        let store = open().expect("brought up to date");
+        let reader = reader(&store);
+        assert!(reader.told("f").expect("sound").is_some());
+        assert!(reader.samples(None).expect("sound").is_empty());
     }
 
     #[test]
@@ -465,9 +514,9 @@ mod tests {
     #[test]
     fn a_file_of_a_newer_trommel_is_refused() {
         check(
-            |path| patch(path, 60, &[0, 0, 0, 3]),
+            |path| patch(path, 60, &[0, 0, 0, 4]),
             expect![
-                "`/data/trommel.db` has schema version 3, this trommel knows versions up to 2; run the newer trommel again, or move the file away to start empty"
+                "`/data/trommel.db` has schema version 4, this trommel knows versions up to 3; run the newer trommel again, or move the file away to start empty"
             ],
         );
     }

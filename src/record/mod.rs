@@ -29,6 +29,7 @@ mod history;
 mod model;
 mod outbox;
 mod reader;
+mod samples;
 mod store;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -39,4 +40,5 @@ pub use commit::{
 };
 pub use error::StoreError;
 pub use reader::{Archive, ArchiveError, Reader};
+pub use samples::{SAMPLES_MAX, Sample};
 pub use store::Store;

@@ -17,6 +17,8 @@ use tracing::error;
 use super::commit::{FindingFilter, FindingRow, Told};
 use super::error::StoreError;
 use super::history;
+use super::samples::{self, Sample};
+use crate::time::Timestamp;
 
 /// Questions that wait for the one before them.
 const QUESTIONS_MAX: usize = 16;
@@ -94,6 +96,14 @@ impl Reader {
                 Some(Told { finding, outlines })
             }
         })
+    }
+
+    /// What was measured, oldest first: all that is kept, or what ended at `since` or later.
+    ///
+    /// # Errors
+    /// As [`findings`](Self::findings).
+    pub fn samples(&self, since: Option<Timestamp>) -> Result<Vec<Sample>, StoreError> {
+        self.read(|connection| samples::read(connection, since))
     }
 
     /// What `query` reads of the database.

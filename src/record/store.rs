@@ -14,6 +14,7 @@ use super::file::{self, Opened};
 use super::history;
 use super::outbox::{self, Waiting};
 use super::reader::Reader;
+use super::samples;
 use crate::time::Timestamp;
 
 /// The database, with one owner.
@@ -28,7 +29,7 @@ pub struct Store {
 }
 
 /// Statements that are kept prepared: each that a commit may need, with some for questions.
-const STATEMENTS: usize = 32;
+const STATEMENTS: usize = 40;
 
 /// What is known of the tables without asking them. Changed only when a transaction has succeeded.
 #[derive(Debug, Clone, Copy)]
@@ -235,6 +236,7 @@ fn apply(
         limits.history_bytes_max,
         &mut totals.history_bytes,
     )?;
+    samples::write(&transaction, &commit.samples)?;
     give_back_pages(&transaction)?;
     transaction.commit()
 }

@@ -174,6 +174,7 @@ async fn front(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response 
          /readyz              200 until it is told to stop\n\
          /api/v1/findings     findings, newest change first\n\
          /api/v1/findings/ID  one of them with its timeline\n\
+         /api/v1/history      what was measured, minute by minute, for a day\n\
          /api/v1/rules        rules in use, and what newer ones were refused for\n\
          /api/v1/config       what newer settings were refused for, and which want a restart\n\
          {DESCRIPTION} all of the API, and what its parameters are\n\
@@ -192,8 +193,8 @@ mod tests {
 
     use super::*;
     use crate::finding::State as Stage;
-    use crate::record::FindingRow;
-    use crate::record::testing::finding;
+    use crate::record::testing::{archive_with, finding, sample};
+    use crate::record::{Commit, FindingRow, Sample};
     use crate::rules::Severity;
 
     /// Two findings that are open, one that is over.
@@ -255,6 +256,7 @@ mod tests {
             /readyz              200 until it is told to stop
             /api/v1/findings     findings, newest change first
             /api/v1/findings/ID  one of them with its timeline
+            /api/v1/history      what was measured, minute by minute, for a day
             /api/v1/rules        rules in use, and what newer ones were refused for
             /api/v1/config       what newer settings were refused for, and which want a restart
             /api/v1/openapi.json all of the API, and what its parameters are
@@ -513,6 +515,51 @@ mod tests {
             400 application/json
             {"error":"duplicate field `state`"}
         "#]],
+        );
+    }
+
+    #[tokio::test]
+    async fn minutes_are_told_from_any_of_them_on() {
+        let quiet = Sample {
+            lag: None,
+            answer: None,
+            ..sample(2)
+        };
+        let commit = Commit {
+            samples: vec![sample(1), quiet],
+            ..Commit::default()
+        };
+        let routes = Admin {
+            archive: archive_with(&commit),
+            ..Admin::without_rules(Vec::new(), true)
+        }
+        .routes();
+        let ask = async |path: &str| {
+            let request = Request::builder().uri(path).body(Body::empty());
+            let request = request.expect("valid");
+            let response = routes.clone().oneshot(request).await.expect("infallible");
+            let body = to_bytes(response.into_body(), usize::MAX).await;
+            String::from_utf8(body.expect("in memory").to_vec()).expect("text")
+        };
+        let counts = r#""seconds":60.0,"entries":6000,"entries_shed":1,"requests_shed":2,"entries_early":3,"entries_late":4,"duplicates":5,"findings_observed":6"#;
+        let first = format!(
+            r#"{{"from":"1970-01-01T00:00:00Z","to":"1970-01-01T00:01:00Z",{counts},"event_lag_seconds":{{"p50":0.7,"p99":0.8}},"answer_seconds":{{"p50":0.0009,"p99":0.001001}}}}"#
+        );
+        let second = format!(
+            r#"{{"from":"1970-01-01T00:01:00Z","to":"1970-01-01T00:02:00Z",{counts},"event_lag_seconds":null,"answer_seconds":null}}"#
+        );
+        assert_eq!(
+            ask("/api/v1/history").await,
+            format!(r#"{{"samples":[{first},{second}]}}"#)
+        );
+        assert_eq!(
+            ask("/api/v1/history?since=1970-01-01T00:01:30Z").await,
+            format!(r#"{{"samples":[{second}]}}"#)
+        );
+        assert!(
+            ask("/api/v1/history?until=x")
+                .await
+                .contains("unknown field `until`")
         );
     }
 

@@ -56,7 +56,8 @@ pub(in crate::web) struct FindingsQuery {
     limit: Option<NonZeroU16>,
 }
 
-fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
+/// Reads a time as RFC 3339 has it.
+pub(super) fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
     let text = String::deserialize(from)?;
     let time = text.parse().map_err(|_| {
         de::Error::custom(format!(

@@ -1,6 +1,7 @@
 //! The API: whatever the page shows, for programs; described at [`DESCRIPTION`] by what its handlers take and give.
 
 mod findings;
+mod history;
 mod rules;
 
 use std::sync::Arc;
@@ -44,6 +45,12 @@ pub(super) fn router() -> Router<Arc<Admin>> {
             "/api/v1/findings/{id}",
             get_with(findings::one, |it| {
                 it.summary("One finding with its timeline")
+            }),
+        )
+        .api_route(
+            "/api/v1/history",
+            get_with(history::history, |it| {
+                it.summary("What was measured in each minute of the last day")
             }),
         )
         .api_route(
