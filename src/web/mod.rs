@@ -34,7 +34,7 @@ use crate::reload::{Reloads, Status};
 use crate::rules::RuleSet;
 use crate::telemetry::{CONNECTIONS_REFUSED_TOTAL, Telemetry};
 
-pub use api::rule_list;
+pub use api::{openapi, rule_list};
 
 /// Connections served at once: a few scrapers, probes, and people with pages that keep themselves up to date. Further ones are closed at
 /// once and counted.
