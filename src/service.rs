@@ -15,11 +15,12 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 
 use crate::access::{self, Gate, Listener};
+use crate::acts::acts;
 use crate::config::{self, Config, Memory};
 use crate::detect::Detector;
 use crate::finding::MessageSettings;
 use crate::inspector::Inspection;
-use crate::owner::{Inbox, Owner, OwnerError, Surroundings};
+use crate::owner::{Inbox, Owner, OwnerError, Standing, Surroundings};
 use crate::publish::{
     NatsError, NatsSettings, Outbox, OutboxRequest, Recall, Status, publish_to_writer,
     recall_and_publish_to_nats,
@@ -146,10 +147,12 @@ impl Service {
         let (newest_sender, newest) = watch::channel(0);
         let (changed_sender, changed) = watch::channel(());
         let (unsaved_sender, unsaved) = watch::channel(Vec::new());
+        let (standing_sender, standing) = watch::channel(Standing::of_start(clock()));
         let archive = Archive::open(store.reader(unsaved)?).map_err(StartError::Thread)?;
         let (submissions, submissions_inbox) = mpsc::channel(SUBMISSIONS_MAX);
         let (outbox, outbox_inbox) = mpsc::channel(64);
         let (changes, changes_inbox) = mpsc::channel(4);
+        let (acts, acts_inbox) = acts();
         let (stop_owner, owner_stop) = watch::channel(false);
         let subject_prefix = config.nats.as_ref().map(|nats| nats.subject_prefix.clone());
         let mut messages = MessageSettings::default();
@@ -168,6 +171,7 @@ impl Service {
                 newest: newest_sender,
                 changed: changed_sender,
                 unsaved: unsaved_sender,
+                standing: standing_sender,
             },
         )?;
         let read_back = config.nats.as_ref().map(|nats| nats.read_back);
@@ -184,6 +188,7 @@ impl Service {
             submissions: submissions_inbox,
             outbox: outbox_inbox,
             changes: changes_inbox,
+            acts: acts_inbox,
             stop: owner_stop,
         };
         let owner = spawn_owner(owner, inbox)?;
@@ -201,10 +206,12 @@ impl Service {
                 telemetry: telemetry.clone(),
                 archive,
                 changed,
+                standing,
                 rules: rules_in_use,
                 unselected,
                 status,
                 reloads: reloads.clone(),
+                acts,
                 ready: readiness,
             }),
             Arc::clone(&admin_gate),

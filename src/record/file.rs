@@ -100,6 +100,18 @@ CREATE TABLE samples (
     answer_p50 INTEGER,
     answer_p99 INTEGER
 ) STRICT;
+CREATE TABLE audit (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    at INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    what TEXT NOT NULL,
+    target TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    diff TEXT NOT NULL,
+    bytes INTEGER NOT NULL
+) STRICT;
+CREATE TABLE silences (id TEXT NOT NULL UNIQUE, value TEXT NOT NULL) STRICT;
 ";
 
 /// An open database and what belongs to it. Fields drop in this order: the connection before the lock.
@@ -409,7 +421,7 @@ mod tests {
         let connection = Connection::open(dir.path().join(FILE)).expect("ours");
         connection
             .execute_batch(
-                "DROP TABLE samples; DROP TABLE revisions; ALTER TABLE findings DROP COLUMN bytes; PRAGMA user_version = 1;",
+                "DROP TABLE samples; DROP TABLE audit; DROP TABLE silences; DROP TABLE revisions; ALTER TABLE findings DROP COLUMN bytes; PRAGMA user_version = 1;",
             )
             .expect("ours");
         drop(connection);
@@ -438,7 +450,7 @@ mod tests {
         drop(store);
         let connection = Connection::open(dir.path().join(FILE)).expect("ours");
         connection
-            .execute_batch("DROP TABLE samples; PRAGMA user_version = 2;")
+            .execute_batch("DROP TABLE samples; DROP TABLE audit; DROP TABLE silences; PRAGMA user_version = 2;")
             .expect("ours");
         drop(connection);
 

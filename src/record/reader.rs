@@ -14,7 +14,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tracing::error;
 
-use super::commit::{FindingFilter, FindingRow, Told};
+use super::audit::{self, AuditFilter, AuditRow};
+use super::commit::{FindingFilter, FindingRow, OpenCounts, Told};
 use super::error::StoreError;
 use super::history;
 use super::samples::{self, Sample};
@@ -98,12 +99,29 @@ impl Reader {
         })
     }
 
+    /// How many findings are open.
+    ///
+    /// # Errors
+    /// As [`findings`](Self::findings).
+    pub fn open(&self) -> Result<OpenCounts, StoreError> {
+        let unsaved = self.unsaved.borrow();
+        self.read(|connection| history::open(connection, &unsaved))
+    }
+
     /// What was measured, oldest first: all that is kept, or what ended at `since` or later.
     ///
     /// # Errors
     /// As [`findings`](Self::findings).
     pub fn samples(&self, since: Option<Timestamp>) -> Result<Vec<Sample>, StoreError> {
         self.read(|connection| samples::read(connection, since))
+    }
+
+    /// What people did, by `filter`, the newest first.
+    ///
+    /// # Errors
+    /// As [`findings`](Self::findings).
+    pub fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRow>, StoreError> {
+        self.read(|connection| audit::read(connection, filter))
     }
 
     /// What `query` reads of the database.

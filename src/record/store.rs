@@ -6,6 +6,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use tokio::sync::watch;
 
+use super::audit;
 use super::commit::{
     Commit, CommitOutcome, FindingRow, Limits, OutboxRow, Saved, Sizes, key_from_text, key_to_text,
 };
@@ -136,6 +137,18 @@ impl Store {
         now.minus(self.limits.history_max_age)
     }
 
+    /// How much it may hold.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// The database's file; `None` in memory.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.opened.lock.as_ref().map(|_| &*self.opened.path)
+    }
+
     /// How much it holds. Cheap: all numbers but the last are kept, that is asked of the file system.
     ///
     /// # Errors
@@ -237,6 +250,8 @@ fn apply(
         &mut totals.history_bytes,
     )?;
     samples::write(&transaction, &commit.samples)?;
+    outcome.audit_forgotten =
+        audit::write(&transaction, &commit.audit, commit.forget_audit_before)?;
     give_back_pages(&transaction)?;
     transaction.commit()
 }

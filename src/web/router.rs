@@ -11,10 +11,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use tokio::time::timeout;
+use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::answer::Refusal;
+use super::visitor::{Caller, FormKey, Visitor};
 use super::{Admin, api, assets, events, page};
 use crate::access::{Gate, Peer};
+use crate::audit::{Deed, What};
 use crate::reload::ReloadError;
 
 /// How long a reload may take before who asked for it is told that it goes on.
@@ -38,22 +42,29 @@ pub(super) fn router(admin: Arc<Admin>, gate: Arc<Gate>) -> Router {
         .fallback(nowhere)
         .method_not_allowed_fallback(not_so)
         .layer(middleware::from_fn(only_if_new))
-        .layer(middleware::from_fn_with_state(gate, admit))
+        .layer(middleware::from_fn_with_state(
+            (gate, Arc::new(FormKey::new())),
+            admit,
+        ))
         // Probes of Kubernetes have no secrets to show.
         .merge(probes)
         .layer(middleware::from_fn(cautiously))
         .with_state(admin)
 }
 
-/// Whom the gate does not let in sees nothing of what is behind it.
+/// Whom the gate does not let in sees nothing of what is behind it; of others it is known from here on who they are.
 async fn admit(
-    State(gate): State<Arc<Gate>>,
+    State((gate, forms)): State<(Arc<Gate>, Arc<FormKey>)>,
     Extension(peer): Extension<Peer>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    match gate.judge(peer, request.headers()) {
-        Ok(()) => next.run(request).await,
+    match gate.judge(&peer, request.headers()) {
+        Ok(identity) => {
+            let visitor = Visitor::new(&peer, identity, gate.asks_anything(), forms);
+            request.extensions_mut().insert(visitor);
+            next.run(request).await
+        }
         Err(refusal) => gate.answer(refusal).map(Body::new),
     }
 }
@@ -121,9 +132,29 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
 }
 
 /// Has files read anew, as with Prometheus and its relatives, and says what came of it.
-async fn reload(State(admin): State<Arc<Admin>>) -> (StatusCode, String) {
+async fn reload(
+    State(admin): State<Arc<Admin>>,
+    caller: Result<Caller, Refusal>,
+) -> (StatusCode, String) {
+    let caller = match caller {
+        Ok(Caller(visitor)) => visitor,
+        Err(Refusal { status, why }) => return (status, format!("{why}\n")),
+    };
     match timeout(RELOAD_TIMEOUT, admin.reloads.reload()).await {
-        Ok(Ok(in_use)) => (StatusCode::OK, in_use),
+        Ok(Ok(in_use)) => {
+            let deed = Deed {
+                who: caller.name().to_owned(),
+                what: What::Reloaded,
+                target: String::new(),
+                reason: String::new(),
+                diff: in_use.clone(),
+            };
+            // The files are in use, whether that is written down or not.
+            if let Err(error) = admin.acts.record(deed).await {
+                warn!(%error, "a reload is not written down");
+            }
+            (StatusCode::OK, in_use)
+        }
         Ok(Err(ReloadError::Refused(why))) => {
             (StatusCode::UNPROCESSABLE_ENTITY, format!("{why}\n"))
         }
@@ -172,10 +203,12 @@ async fn front(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response 
          /metrics             measurements for Prometheus\n\
          /livez               200 while the process runs\n\
          /readyz              200 until it is told to stop\n\
+         /api/v1/status       how it stands: open findings, tee, NATS, rules, disk\n\
          /api/v1/findings     findings, newest change first\n\
          /api/v1/findings/ID  one of them with its timeline\n\
          /api/v1/history      what was measured, minute by minute, for a day\n\
          /api/v1/rules        rules in use, and what newer ones were refused for\n\
+         /api/v1/audit        who changed what, the newest first\n\
          /api/v1/config       what newer settings were refused for, and which want a restart\n\
          {DESCRIPTION} all of the API, and what its parameters are\n\
          /-/reload            POST reads rules and settings anew\n",
@@ -189,13 +222,16 @@ async fn front(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response 
 mod tests {
     use axum::http::Request;
     use expect_test::{Expect, expect};
+    use tokio::sync::watch;
     use tower::ServiceExt;
 
     use super::*;
     use crate::finding::State as Stage;
+    use crate::owner::{Connection, Standing};
     use crate::record::testing::{archive_with, finding, sample};
     use crate::record::{Commit, FindingRow, Sample};
-    use crate::rules::Severity;
+    use crate::rules::{Severity, TEE_SILENT};
+    use crate::time::Timestamp;
 
     /// Two findings that are open, one that is over.
     fn rows() -> Vec<FindingRow> {
@@ -254,10 +290,12 @@ mod tests {
             /metrics             measurements for Prometheus
             /livez               200 while the process runs
             /readyz              200 until it is told to stop
+            /api/v1/status       how it stands: open findings, tee, NATS, rules, disk
             /api/v1/findings     findings, newest change first
             /api/v1/findings/ID  one of them with its timeline
             /api/v1/history      what was measured, minute by minute, for a day
             /api/v1/rules        rules in use, and what newer ones were refused for
+            /api/v1/audit        who changed what, the newest first
             /api/v1/config       what newer settings were refused for, and which want a restart
             /api/v1/openapi.json all of the API, and what its parameters are
             /-/reload            POST reads rules and settings anew
@@ -516,6 +554,56 @@ mod tests {
             {"error":"duplicate field `state`"}
         "#]],
         );
+    }
+
+    #[tokio::test]
+    async fn the_status_says_what_is_open_and_what_stands_in_the_way() {
+        let ask = async |rows: Vec<FindingRow>, standing: Standing| {
+            let routes = Admin {
+                standing: watch::channel(standing).1,
+                ..Admin::without_rules(rows, true)
+            }
+            .routes();
+            let request = Request::builder().uri("/api/v1/status").body(Body::empty());
+            let response = routes.oneshot(request.expect("valid")).await;
+            let body = response.expect("infallible").into_body();
+            let body = to_bytes(body, usize::MAX).await.expect("in memory");
+            serde_json::from_slice::<serde_json::Value>(&body).expect("JSON")
+        };
+        let start = Standing::of_start(Timestamp(0));
+        let status = ask(rows(), start.clone()).await;
+        let open = serde_json::json!({"critical": 1, "warning": 1, "info": 0, "about_trommel": 0});
+        assert_eq!(status["open"], open);
+        assert_eq!(status["tee"]["complete"], true);
+        assert_eq!(status["tee"]["last_push_at"], serde_json::Value::Null);
+        assert_eq!(status["nats"], serde_json::Value::Null);
+        assert_eq!(status["rules"]["count"], 0);
+        assert_eq!(status["started_at"], "1970-01-01T00:00:00Z");
+
+        let mut silent = finding("000000000000000d", Stage::Open, 9_000_000_000);
+        silent.rule = TEE_SILENT.to_owned();
+        silent.body = r#"{"observed_at":"1970-01-01T00:00:09Z"}"#.to_owned();
+        let standing = Standing {
+            pushed_at: Some(Timestamp(4_000_000_000)),
+            commit_error: Some("full".to_owned()),
+            nats: Some(Connection {
+                connected: false,
+                since: Some(Timestamp(5_000_000_000)),
+                acked_at: None,
+                trouble: Some("refused".to_owned()),
+            }),
+            ..start
+        };
+        let status = ask(vec![silent], standing).await;
+        let tee = serde_json::json!({
+            "complete": false, "blind": "nothing_comes", "blind_since": "1970-01-01T00:00:04Z",
+            "finding_id": "000000000000000d", "last_push_at": "1970-01-01T00:00:04Z",
+        });
+        assert_eq!(status["tee"], tee);
+        assert_eq!(status["open"]["about_trommel"], 1);
+        assert_eq!(status["nats"]["since"], "1970-01-01T00:00:05Z");
+        assert_eq!(status["nats"]["trouble"], "refused");
+        assert_eq!(status["disk"]["commit_error"], "full");
     }
 
     #[tokio::test]

@@ -1,8 +1,10 @@
 //! The API: whatever the page shows, for programs; described at [`DESCRIPTION`] by what its handlers take and give.
 
+mod audit;
 mod findings;
 mod history;
 mod rules;
+mod status;
 
 use std::sync::Arc;
 
@@ -15,8 +17,10 @@ use axum::{Extension, Router};
 
 use super::Admin;
 
+pub(super) use audit::{AuditQuery, audit_page};
 pub(super) use findings::{FindingsQuery, page_of, told};
 pub use rules::rule_list;
+pub(super) use status::{Blindness, Survey};
 
 /// Where the OpenAPI document is.
 pub(super) const DESCRIPTION: &str = "/api/v1/openapi.json";
@@ -65,6 +69,12 @@ fn routes() -> (Router<Arc<Admin>>, OpenApi) {
             }),
         )
         .api_route(
+            "/api/v1/status",
+            get_with(status::status, |it| {
+                it.summary("How trommel stands: what is open, whether everything is seen, NATS, rules and disk")
+            }),
+        )
+        .api_route(
             "/api/v1/history",
             get_with(history::history, |it| {
                 it.summary("What was measured in each minute of the last day")
@@ -74,6 +84,12 @@ fn routes() -> (Router<Arc<Admin>>, OpenApi) {
             "/api/v1/rules",
             get_with(rules::rules, |it| {
                 it.summary("The rules in use, and what newer ones were refused for")
+            }),
+        )
+        .api_route(
+            "/api/v1/audit",
+            get_with(audit::list, |it| {
+                it.summary("What people changed, the newest first")
             }),
         )
         .api_route(

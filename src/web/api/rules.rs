@@ -55,7 +55,7 @@ struct RuleView {
 
 /// When files were taken, and what was wrong with newer ones.
 #[derive(Debug, Serialize, JsonSchema)]
-struct StandingView {
+pub(super) struct StandingView {
     #[schemars(extend("format" = "date-time"))]
     loaded_at: String,
     /// What newer files were refused for: a line for each thing. Null when there are none.

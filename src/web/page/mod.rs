@@ -3,11 +3,13 @@
 //! It is made here and needs no script to be read. A script keeps it up to date and shows times in the reader's zone. Everything that
 //! comes from a log is text: `maud` escapes it, and the policy that goes along lets no other script run.
 
+mod audit;
 mod finding;
 mod findings;
 mod layout;
 mod overview;
 mod parts;
+mod plot;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -23,12 +25,18 @@ use maud::{Markup, html};
 
 use super::Admin;
 use super::answer::{Id, Refusal, read_query};
-use super::api::{FindingsQuery, page_of, told};
+use super::api::{AuditQuery, FindingsQuery, Survey, audit_page, page_of, told};
 use crate::finding::{Finding, State};
 use crate::record::{FindingFilter, FindingRow};
+use crate::rules::Severity;
+use crate::time::Timestamp;
+
+use overview::Seen;
 
 /// Most findings that a page shows at once.
 const SHOWN_MAX: usize = 100;
+/// Findings that are over on the first page.
+const OVER_MAX: usize = 5;
 
 /// Where the page of one finding is, before its id.
 const FINDING: &str = "/findings/";
@@ -39,6 +47,7 @@ pub(super) fn router() -> Router<Arc<Admin>> {
         .route("/findings", get(list))
         .route("/findings/{id}", get(one))
         .route("/rules", get(rules))
+        .route("/audit", get(read_audit))
 }
 
 /// No script but ours, nothing from elsewhere, and in nobody's frame. `data:` is the empty icon.
@@ -62,7 +71,8 @@ fn answer(admin: &Admin, page: Result<Markup, Refusal>) -> Response {
     );
     headers.insert(
         header::REFERRER_POLICY,
-        HeaderValue::from_static("no-referrer"),
+        // With `no-referrer` a browser sends forms with `Origin: null`, as if they came from nowhere.
+        HeaderValue::from_static("same-origin"),
     );
     response
 }
@@ -90,24 +100,20 @@ async fn rules(Shared(admin): Shared<Arc<Admin>>) -> Response {
     answer(&admin, Ok(rules::page(&admin)))
 }
 
-async fn read_overview(admin: &Admin) -> Result<Markup, Refusal> {
-    let filter = FindingFilter {
-        state: Some(State::Open),
-        limit: SHOWN_MAX + 1,
-        ..FindingFilter::default()
-    };
-    let open = found(admin, filter).await?;
-    let filter = FindingFilter {
-        state: Some(State::Recovered),
-        limit: 5,
-        ..FindingFilter::default()
-    };
-    let over = found(admin, filter).await?;
-    Ok(overview::page(admin, open, &over))
+async fn read_audit(Shared(admin): Shared<Arc<Admin>>, RawQuery(query): RawQuery) -> Response {
+    let page = audit_of(&admin, &query.unwrap_or_default()).await;
+    answer(&admin, page)
 }
 
-async fn read_list(admin: &Admin, query: &str) -> Result<Markup, Refusal> {
-    // A form sends what was left empty too.
+async fn audit_of(admin: &Admin, query: &str) -> Result<Markup, Refusal> {
+    let (given, query) = filled_in(query);
+    let asked: AuditQuery = read_query(&query)?;
+    let (entries, next) = audit_page(admin, asked).await?;
+    Ok(audit::page(admin, &given, &entries, next))
+}
+
+/// What stands behind the `?` without what was left empty, which a form sends too: as pairs, and as it is written.
+fn filled_in(query: &str) -> (Vec<(String, String)>, String) {
     let given: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes())
         .filter(|(_, value)| !value.is_empty())
         .map(|(name, value)| (name.into_owned(), value.into_owned()))
@@ -115,6 +121,44 @@ async fn read_list(admin: &Admin, query: &str) -> Result<Markup, Refusal> {
     let query = form_urlencoded::Serializer::new(String::new())
         .extend_pairs(&given)
         .finish();
+    (given, query)
+}
+
+async fn read_overview(admin: &Admin) -> Result<Markup, Refusal> {
+    let now = Timestamp::wall_clock();
+    let (survey, (open, over, samples)) = Survey::with(admin, move |reader| {
+        let others = FindingFilter {
+            own: Some(false),
+            ..FindingFilter::default()
+        };
+        let mut open = Vec::new();
+        for severity in Severity::ALL.into_iter().rev() {
+            open.extend(reader.findings(&FindingFilter {
+                state: Some(State::Open),
+                severity: Some(severity),
+                limit: SHOWN_MAX - open.len(),
+                ..others.clone()
+            })?);
+        }
+        let over = reader.findings(&FindingFilter {
+            state: Some(State::Recovered),
+            limit: OVER_MAX,
+            ..others
+        })?;
+        Ok((open, over, reader.samples(Some(now.minus(plot::SPAN)))?))
+    })
+    .await?;
+    let seen = Seen {
+        open: readable(open),
+        over: readable(over),
+        samples,
+        now,
+    };
+    Ok(overview::page(admin, &survey, &seen))
+}
+
+async fn read_list(admin: &Admin, query: &str) -> Result<Markup, Refusal> {
+    let (given, query) = filled_in(query);
     let asked: FindingsQuery = read_query(&query)?;
     let mut filter = asked.clone().into_filter();
     filter.limit = filter.limit.min(SHOWN_MAX);
@@ -143,14 +187,6 @@ async fn read_one(admin: &Admin, id: String) -> Result<Markup, Refusal> {
         ))
     })?;
     Ok(finding::page(admin, &finding, row.changed_at, &timeline))
-}
-
-async fn found(admin: &Admin, filter: FindingFilter) -> Result<Vec<Shown>, Refusal> {
-    let rows = admin
-        .archive
-        .ask(move |reader| reader.findings(&filter))
-        .await?;
-    Ok(readable(rows))
 }
 
 /// A finding in a list.
