@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aide::openapi::{Operation, Response as Described};
+use aide::openapi::{Operation, ParameterSchemaOrContent, Response as Described};
 use aide::{OperationInput, OperationOutput, generate::GenContext};
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
@@ -27,7 +27,7 @@ pub(super) struct Refusal {
     pub(super) why: String,
 }
 
-/// A [`Refusal`] as programs see it.
+/// Why a request has no answer, or was refused.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Error")]
 pub(super) struct Failure {
@@ -146,6 +146,16 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 impl<T: JsonSchema> OperationInput for Query<T> {
     fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
         axum::extract::Query::<T>::operation_input(ctx, operation);
+        for parameter in &mut operation.parameters {
+            // What may be left out has no default to be sent instead, least of all null.
+            if let Some(parameter) = parameter.as_item_mut()
+                && let ParameterSchemaOrContent::Schema(schema) =
+                    &mut parameter.parameter_data_mut().format
+                && schema.json_schema.get("default") == Some(&serde_json::Value::Null)
+            {
+                schema.json_schema.remove("default");
+            }
+        }
     }
 }
 

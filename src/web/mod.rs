@@ -43,7 +43,7 @@ use crate::rules::RuleSet;
 use crate::telemetry::{CONNECTIONS_REFUSED_TOTAL, Telemetry};
 use crate::workshop::Workshop;
 
-pub use api::rule_list;
+pub use api::{openapi, rule_list};
 pub use trying::Trying;
 
 /// Connections served at once: a few scrapers, probes, and people with pages that keep themselves up to date. Further ones are closed at

@@ -33,6 +33,23 @@ pub(super) const DESCRIPTION: &str = "/api/v1/openapi.json";
 
 /// All of the API.
 pub(super) fn router() -> Router<Arc<Admin>> {
+    let (routes, described) = routes();
+    routes
+        .route(DESCRIPTION, get(description))
+        .layer(Extension(Arc::new(described)))
+}
+
+/// The OpenAPI document: what [`DESCRIPTION`] answers.
+///
+/// # Panics
+/// Never: what describes an API is JSON.
+#[must_use]
+pub fn openapi() -> serde_json::Value {
+    let (_, described) = routes();
+    serde_json::to_value(described).expect("a description is JSON")
+}
+
+fn routes() -> (Router<Arc<Admin>>, OpenApi) {
     let mut described = OpenApi {
         info: Info {
             title: "trommel".to_owned(),
@@ -139,9 +156,7 @@ pub(super) fn router() -> Router<Arc<Admin>> {
             }),
         );
     let routes = routes.finish_api(&mut described);
-    routes
-        .route(DESCRIPTION, get(description))
-        .layer(Extension(Arc::new(described)))
+    (routes, described)
 }
 
 async fn description(Extension(described): Extension<Arc<OpenApi>>) -> Json<Arc<OpenApi>> {

@@ -24,7 +24,7 @@ use axum::extract::{DefaultBodyLimit, Path, RawQuery, State as Shared};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use maud::Markup;
+use maud::{Markup, html};
 
 use super::Admin;
 use super::answer::{Id, Refusal, read_query};
@@ -76,7 +76,7 @@ fn answer(admin: &Admin, page: Result<Markup, Refusal>) -> Response {
         Ok(page) => (StatusCode::OK, page),
         Err(Refusal { status, why }) => (
             status,
-            layout::page(admin, "Not to be shown", None, &parts::notice(&why)),
+            layout::page(admin, "Not to be shown", None, &refused(&why)),
         ),
     };
     let mut response = (status, Html(page.into_string())).into_response();
@@ -91,6 +91,10 @@ fn answer(admin: &Admin, page: Result<Markup, Refusal>) -> Response {
         HeaderValue::from_static("same-origin"),
     );
     response
+}
+
+fn refused(why: &str) -> Markup {
+    html! { h1 { "Not to be shown" } (parts::notice(why)) }
 }
 
 pub(super) async fn overview(Shared(admin): Shared<Arc<Admin>>) -> Response {

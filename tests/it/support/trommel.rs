@@ -92,10 +92,15 @@ impl Setup {
     }
 
     /// With its admin port on a free port of every address instead of loopback.
-    pub(crate) fn with_admin_for_everybody(mut self) -> Self {
+    pub(crate) fn with_admin_for_everybody(self) -> Self {
+        self.with_admin_at("0.0.0.0:0")
+    }
+
+    /// With its admin port at `address`.
+    pub(crate) fn with_admin_at(mut self, address: &str) -> Self {
         let flag = self.args.iter().position(|arg| arg == "--admin-listen");
-        let address = flag.and_then(|flag| self.args.get_mut(flag + 1));
-        *address.expect("it is among the first arguments") = "0.0.0.0:0".into();
+        let place = flag.and_then(|flag| self.args.get_mut(flag + 1));
+        *place.expect("it is among the first arguments") = address.into();
         self
     }
 
