@@ -326,12 +326,9 @@ fn of_pod(overlay: &Rendered, address: std::net::SocketAddr) -> Value {
         assert_eq!(labels[name], *value, "the pod is another one");
     }
     let endpoint = &monitor["podMetricsEndpoints"][0];
-    let ports = items(&pod["spec"]["containers"]).flat_map(|container| items(&container["ports"]));
-    assert!(
-        ports
-            .into_iter()
-            .any(|port| port["name"] == endpoint["port"])
-    );
+    let mut ports =
+        items(&pod["spec"]["containers"]).flat_map(|container| items(&container["ports"]));
+    assert!(ports.any(|port| port["name"] == endpoint["port"]));
     json!({
         "job_name": labels[text(&monitor["jobLabel"])],
         "metrics_path": endpoint["path"],
