@@ -12,6 +12,7 @@ mod events;
 mod form;
 mod page;
 mod router;
+mod trying;
 #[allow(dead_code, reason = "pages with forms come next")]
 mod visitor;
 
@@ -42,7 +43,8 @@ use crate::rules::RuleSet;
 use crate::telemetry::{CONNECTIONS_REFUSED_TOTAL, Telemetry};
 use crate::workshop::Workshop;
 
-pub use api::rule_list;
+pub use api::{openapi, rule_list};
+pub use trying::Trying;
 
 /// Connections served at once: a few scrapers, probes, and people with pages that keep themselves up to date. Further ones are closed at
 /// once and counted.
@@ -81,6 +83,8 @@ pub struct Admin {
     pub acts: Acts,
     /// Whether the push port is answered. NATS has no part in it: without NATS pushes are taken all the same.
     pub ready: watch::Receiver<bool>,
+    /// What rules are tried with.
+    pub trying: Trying,
 }
 
 /// Answers on `listener` until `stop` is true or its sender is gone; then ends open connections within five seconds.
@@ -215,6 +219,7 @@ mod tests {
                 reloads: reloads().0,
                 acts: acts().0,
                 ready: watch::channel(ready).1,
+                trying: Trying::without_rules(),
             }
         }
 

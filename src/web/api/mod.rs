@@ -7,6 +7,7 @@ mod history;
 pub(super) mod rule;
 mod rules;
 mod status;
+mod trying;
 
 use std::sync::Arc;
 
@@ -14,14 +15,17 @@ use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with};
 use aide::openapi::{Info, OpenApi};
 use axum::Json;
+use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 use axum::{Extension, Router};
 
 use super::Admin;
+use super::trying::BODY_BYTES_MAX;
 
 pub(super) use audit::{AuditQuery, audit_page};
 pub(super) use findings::{FindingsQuery, page_of, told};
 pub use rules::rule_list;
+pub(super) use rules::{RuleActivity, activity};
 pub(super) use status::{Blindness, Survey};
 
 /// Where the OpenAPI document is.
@@ -29,6 +33,23 @@ pub(super) const DESCRIPTION: &str = "/api/v1/openapi.json";
 
 /// All of the API.
 pub(super) fn router() -> Router<Arc<Admin>> {
+    let (routes, described) = routes();
+    routes
+        .route(DESCRIPTION, get(description))
+        .layer(Extension(Arc::new(described)))
+}
+
+/// The OpenAPI document: what [`DESCRIPTION`] answers.
+///
+/// # Panics
+/// Never: what describes an API is JSON.
+#[must_use]
+pub fn openapi() -> serde_json::Value {
+    let (_, described) = routes();
+    serde_json::to_value(described).expect("a description is JSON")
+}
+
+fn routes() -> (Router<Arc<Admin>>, OpenApi) {
     let mut described = OpenApi {
         info: Info {
             title: "trommel".to_owned(),
@@ -111,15 +132,31 @@ pub(super) fn router() -> Router<Arc<Admin>> {
             }),
         )
         .api_route(
+            "/api/v1/lines",
+            get_with(trying::lines, |it| it.summary("Lines that came lately")),
+        )
+        .api_route(
+            "/api/v1/explain",
+            post_with(trying::explain, |it| {
+                it.summary("Which rules match lines, and why others do not")
+            })
+            .layer(DefaultBodyLimit::max(BODY_BYTES_MAX)),
+        )
+        .api_route(
+            "/api/v1/backtest",
+            post_with(trying::backtest, |it| {
+                it.summary("What a changed rule would have opened over recorded matches")
+            })
+            .layer(DefaultBodyLimit::max(BODY_BYTES_MAX)),
+        )
+        .api_route(
             "/api/v1/config",
             get_with(rules::config, |it| {
                 it.summary("What newer settings were refused for, and which want a restart")
             }),
         );
     let routes = routes.finish_api(&mut described);
-    routes
-        .route(DESCRIPTION, get(description))
-        .layer(Extension(Arc::new(described)))
+    (routes, described)
 }
 
 async fn description(Extension(described): Extension<Arc<OpenApi>>) -> Json<Arc<OpenApi>> {

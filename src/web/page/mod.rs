@@ -15,20 +15,22 @@ mod rule;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod trying;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, RawQuery, State as Shared};
+use axum::extract::{DefaultBodyLimit, Path, RawQuery, State as Shared};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use maud::Markup;
+use maud::{Markup, html};
 
 use super::Admin;
 use super::answer::{Id, Refusal, read_query};
 use super::api::rule::{detail, tests_of};
-use super::api::{AuditQuery, FindingsQuery, Survey, audit_page, page_of, told};
+use super::api::{AuditQuery, FindingsQuery, Survey, activity, audit_page, page_of, told};
+use super::trying::BODY_BYTES_MAX;
 use super::visitor::Visitor;
 use crate::finding::{Finding, State};
 use crate::record::{FindingFilter, FindingRow};
@@ -45,6 +47,9 @@ const OVER_MAX: usize = 5;
 /// Where the page of one finding is, before its id.
 const FINDING: &str = "/findings/";
 
+/// Size of a form with rules and lines: each of its bytes may be written as three.
+const FORM_BYTES_MAX: usize = 3 * BODY_BYTES_MAX + 1024;
+
 /// All pages but the first, which shares its path with the list of paths.
 pub(super) fn router() -> Router<Arc<Admin>> {
     Router::new()
@@ -53,6 +58,12 @@ pub(super) fn router() -> Router<Arc<Admin>> {
         .route("/rules", get(rules))
         .route("/rules/{id}", get(rule).post(change::post))
         .route("/audit", get(read_audit))
+        .route(
+            "/try",
+            get(trying::get)
+                .post(trying::post)
+                .layer(DefaultBodyLimit::max(FORM_BYTES_MAX)),
+        )
 }
 
 /// No script but ours, nothing from elsewhere, and in nobody's frame. `data:` is the empty icon.
@@ -65,7 +76,7 @@ fn answer(admin: &Admin, page: Result<Markup, Refusal>) -> Response {
         Ok(page) => (StatusCode::OK, page),
         Err(Refusal { status, why }) => (
             status,
-            layout::page(admin, "Not to be shown", None, &parts::notice(&why)),
+            layout::page(admin, "Not to be shown", None, &refused(&why)),
         ),
     };
     let mut response = (status, Html(page.into_string())).into_response();
@@ -80,6 +91,10 @@ fn answer(admin: &Admin, page: Result<Markup, Refusal>) -> Response {
         HeaderValue::from_static("same-origin"),
     );
     response
+}
+
+fn refused(why: &str) -> Markup {
+    html! { h1 { "Not to be shown" } (parts::notice(why)) }
 }
 
 pub(super) async fn overview(Shared(admin): Shared<Arc<Admin>>) -> Response {
@@ -97,8 +112,12 @@ async fn one(Shared(admin): Shared<Arc<Admin>>, Path(Id { id }): Path<Id>) -> Re
     answer(&admin, page)
 }
 
-async fn rules(Shared(admin): Shared<Arc<Admin>>) -> Response {
-    answer(&admin, Ok(rules::page(&admin)))
+async fn rules(Shared(admin): Shared<Arc<Admin>>, RawQuery(query): RawQuery) -> Response {
+    let page = match read_query(&filled_in(&query.unwrap_or_default()).1) {
+        Ok(query) => Ok(rules::page(&admin, &query, activity(&admin).await)),
+        Err(refusal) => Err(refusal),
+    };
+    answer(&admin, page)
 }
 
 async fn rule(
