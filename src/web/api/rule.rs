@@ -1,20 +1,26 @@
 //! One rule: what it says, where, and what its examples and tests say of it.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::rules::{RuleView, view};
+use crate::detect::TapeRole;
 use crate::rule_check::is_match;
 use crate::rules::edit;
 use crate::rules::{RuleSet, SourceText};
+use crate::time::Timestamp;
 use crate::web::Admin;
 use crate::web::answer::{Id, Refusal};
 use crate::workshop::{Proposal, Refused, RuleText, TestsOfRule};
+
+/// Most lines that are shown of what a rule matched.
+const CAUGHT_MAX: usize = 20;
 
 /// A rule with what is written of it.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -29,6 +35,21 @@ pub(in crate::web) struct RuleDetail {
     pub(in crate::web) extends: Option<Written>,
     /// What its lines are treated like, now.
     pub(in crate::web) examples: Vec<ExampleResult>,
+    /// What it matched lately, the newest first, as far as matches are recorded; null while the database is busy.
+    pub(in crate::web) caught: Option<Vec<Caught>>,
+}
+
+/// A line that was matched.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(in crate::web) struct Caught {
+    /// The entry's time.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    #[serde(serialize_with = "as_text")]
+    pub(in crate::web) time: Timestamp,
+    /// Its stream's labels, redacted.
+    pub(in crate::web) labels: BTreeMap<String, String>,
+    /// The line, redacted and cut.
+    pub(in crate::web) line: String,
 }
 
 /// What is written of a rule.
@@ -106,6 +127,7 @@ pub(in crate::web) async fn tests_of(admin: &Admin, id: String) -> Result<TestsO
 /// The rule `id`, in use or only written.
 pub(in crate::web) async fn detail(admin: &Admin, id: String) -> Result<RuleDetail, Refused> {
     let unselected = admin.unselected.borrow().contains(&id);
+    let caught = caught(admin, id.clone()).await;
     let detail = admin.workshop.work(move |bench| {
         let files = bench.files();
         let in_use = bench.in_use();
@@ -168,6 +190,7 @@ pub(in crate::web) async fn detail(admin: &Admin, id: String) -> Result<RuleDeta
         });
         Ok(RuleDetail {
             examples: examples(in_use, &id),
+            caught,
             rule: rule.map(|rule| view(rule, unselected)),
             written,
             extends: base,
@@ -175,6 +198,24 @@ pub(in crate::web) async fn detail(admin: &Admin, id: String) -> Result<RuleDeta
         })
     });
     detail.await
+}
+
+fn as_text<S: Serializer>(time: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(time)
+}
+
+async fn caught(admin: &Admin, id: String) -> Option<Vec<Caught>> {
+    let known = admin
+        .archive
+        .ask(move |reader| reader.matches(Some(&id), Timestamp(0), CAUGHT_MAX));
+    let known = known.await.ok()?.into_iter().rev();
+    let known = known.filter(|taped| taped.role == TapeRole::Match);
+    let caught = known.map(|taped| Caught {
+        time: taped.at,
+        labels: taped.labels,
+        line: taped.line,
+    });
+    Some(caught.collect())
 }
 
 impl Written {

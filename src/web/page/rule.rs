@@ -5,11 +5,11 @@ use std::ops::Range;
 use maud::{Markup, html};
 
 use super::change::{self, Answered};
-use super::parts::{notice, severity, table};
+use super::parts::{notice, severity, table, time};
 use super::{Shown, layout};
 use crate::rules::edit::{TokenKind, meaning_of, tokens};
 use crate::web::Admin;
-use crate::web::api::rule::{ExampleResult, RuleDetail, Written};
+use crate::web::api::rule::{Caught, ExampleResult, RuleDetail, Written};
 use crate::web::assets::RULE_SCRIPT;
 use crate::web::visitor::Visitor;
 use crate::workshop::TestsOfRule;
@@ -68,7 +68,7 @@ pub(super) fn page(
         (examples(&detail.examples))
         @if detail.written.is_some() { (tests_section(tests)) }
         (findings(&detail.id, found))
-        // Lines that it caught lately come here, from the record of matches.
+        (caught(&detail.id, detail.caught.as_deref()))
         @if let Some(written) = &detail.written { (change::forms(visitor, detail, written, answered)) }
         script src=(RULE_SCRIPT.path()) defer {}
     };
@@ -165,6 +165,30 @@ fn tests_section(tests: Option<&TestsOfRule>) -> Markup {
                     @if found.cut { p .aside { "There are more; `trommel test` runs them all." } }
                 }
             }
+        }
+    }
+}
+
+fn caught(id: &str, lines: Option<&[Caught]>) -> Markup {
+    html! {
+        section {
+            h2 { "What it caught lately" }
+            @match lines {
+                None => (notice("The database is busy: what was matched is not shown.")),
+                Some([]) => { p .aside { "Nothing is recorded." } }
+                Some(lines) => {
+                    @for line in lines {
+                        figure .line {
+                            figcaption {
+                                (time(line.time))
+                                @for (name, value) in &line.labels { span .label { (name) "=" (value) } }
+                            }
+                            pre tabindex="0" { code { (line.line) } }
+                        }
+                    }
+                }
+            }
+            p { a href={ "/try?rule=" (id) } { "Try a change of it on what it caught" } }
         }
     }
 }
