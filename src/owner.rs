@@ -26,9 +26,12 @@ use crate::time::{Timestamp, WallClock};
 
 mod meter;
 mod ourselves;
+mod standing;
 
 use meter::Meter;
 use ourselves::Ourselves;
+
+pub use standing::{Connection, Standing};
 
 /// How often the owner looks up without being asked: timers that only wall time lets pass, findings about ourselves, gauges.
 const TICK: Duration = Duration::from_secs(1);
@@ -71,6 +74,8 @@ pub struct Owner {
     nats: Option<Arc<Status>>,
     ourselves: Ourselves,
     meter: Meter,
+    /// The end of the last sample.
+    measured_at: Option<Timestamp>,
     /// Whether there was no state to begin with.
     knows_nothing: bool,
     last_tick: Timestamp,
@@ -86,6 +91,7 @@ pub struct Owner {
     newest: watch::Sender<i64>,
     changed: watch::Sender<()>,
     unsaved: watch::Sender<Vec<FindingRow>>,
+    standing: watch::Sender<Standing>,
 }
 
 /// Where the owner is asked.
@@ -150,6 +156,8 @@ pub struct Surroundings {
     pub changed: watch::Sender<()>,
     /// Where findings are shown that the disk does not take.
     pub unsaved: watch::Sender<Vec<FindingRow>>,
+    /// Where it is told how things stand; whoever waits for changes wakes for those that people should see.
+    pub standing: watch::Sender<Standing>,
 }
 
 /// State that could not be brought back.
@@ -198,6 +206,7 @@ impl Owner {
             newest,
             changed,
             unsaved,
+            standing,
         } = surroundings;
         let last_tick = clock();
         Ok(Self {
@@ -212,6 +221,7 @@ impl Owner {
             knows_nothing,
             ourselves: Ourselves::new(last_tick),
             meter: Meter::new(last_tick),
+            measured_at: None,
             last_tick,
             looked_back: Timestamp::MIN,
             shown_open: BTreeMap::new(),
@@ -221,6 +231,7 @@ impl Owner {
             newest,
             changed,
             unsaved,
+            standing,
         })
     }
 
@@ -388,7 +399,9 @@ impl Owner {
         self.show_unsaved();
         self.measure();
         let sample = self.meter.look(&self.pressure, now);
+        self.measured_at = sample.map(|sample| sample.at).or(self.measured_at);
         self.waiting.samples.extend(sample);
+        self.tell_standing();
         if now.since(self.looked_back) >= LOOK_BACK_EVERY {
             self.waiting.forget_findings_before = Some(self.store.remembers_from(now));
             self.waiting.forget_matches_before = Some(now.minus(Limits::MATCHES_MAX_AGE));
@@ -735,6 +748,7 @@ mod tests {
             newest: watch::channel(0).0,
             changed: watch::channel(()).0,
             unsaved: watch::channel(Vec::new()).0,
+            standing: watch::channel(Standing::of_start(Timestamp(START))).0,
         };
         let owner = Owner::new(detector, store, surroundings).expect("nothing to restore");
         // Where nobody asks, the channel is closed and its arm of the loop rests.
@@ -939,6 +953,33 @@ mod tests {
             .collect();
         assert_eq!(left, ["0", "1", "2", "5"]);
         assert_eq!(bound(&mut waiting), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_minute_is_measured_and_how_things_stand_is_told() {
+        let (pressure, nanos) = (Arc::new(Pressure::default()), Arc::new(AtomicI64::new(0)));
+        let (mut owner, inbox, outbox, stop) = owner(&pressure, &nanos);
+        let (told, mut standing) = watch::channel(Standing::of_start(Timestamp(0)));
+        owner.standing = told;
+        let reader = crate::record::testing::reader(&owner.store);
+        let asks = async {
+            pressure.entries.store(42, Ordering::Relaxed);
+            pressure.pushed_at.store(START, Ordering::Relaxed);
+            nanos.store(61 * 1_000_000_000, Ordering::Relaxed);
+            let measured = standing.wait_for(|it| it.measured_at.is_some());
+            let started_at = measured.await.expect("the owner is there").started_at;
+            assert_eq!(started_at, Timestamp(START));
+            // An answer means that the commit after the tick is done.
+            let (reply, answer) = oneshot::channel();
+            let request = OutboxRequest::Next { after: 0, reply };
+            outbox.send(request).await.expect("the owner is there");
+            assert!(answer.await.expect("an answer").is_none());
+            let samples = reader.samples(None).expect("sound");
+            assert_eq!(samples.len(), 1);
+            assert_eq!((samples[0].entries, samples[0].span.as_secs()), (42, 61));
+            let _ = stop.send(true);
+        };
+        tokio::join!(owner.drive(inbox), asks);
     }
 
     #[tokio::test(start_paused = true)]

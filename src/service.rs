@@ -19,7 +19,7 @@ use crate::config::{self, Config, Memory};
 use crate::detect::Detector;
 use crate::finding::MessageSettings;
 use crate::inspector::Inspection;
-use crate::owner::{Inbox, Owner, OwnerError, Surroundings};
+use crate::owner::{Inbox, Owner, OwnerError, Standing, Surroundings};
 use crate::publish::{
     NatsError, NatsSettings, Outbox, OutboxRequest, Recall, Status, publish_to_writer,
     recall_and_publish_to_nats,
@@ -156,6 +156,7 @@ impl Service {
         let (newest_sender, newest) = watch::channel(0);
         let (changed_sender, changed) = watch::channel(());
         let (unsaved_sender, unsaved) = watch::channel(Vec::new());
+        let (standing_sender, standing) = watch::channel(Standing::of_start(clock()));
         let archive = Archive::open(store.reader(unsaved)?).map_err(StartError::Thread)?;
         let (submissions, submissions_inbox) = mpsc::channel(SUBMISSIONS_MAX);
         let (outbox, outbox_inbox) = mpsc::channel(64);
@@ -178,6 +179,7 @@ impl Service {
                 newest: newest_sender,
                 changed: changed_sender,
                 unsaved: unsaved_sender,
+                standing: standing_sender,
             },
         )?;
         let read_back = config.nats.as_ref().map(|nats| nats.read_back);
@@ -216,6 +218,7 @@ impl Service {
                 telemetry: telemetry.clone(),
                 archive,
                 changed,
+                standing,
                 rules: rules_in_use,
                 unselected,
                 status,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::samples::Sample;
 use crate::detect::{KeyName, TapeCount, Taped};
 use crate::finding::{Kind, State};
-use crate::rules::Severity;
+use crate::rules::{Severity, is_own};
 use crate::time::Timestamp;
 
 /// What a group of batches changed. Applied whole or not at all; within a list, later entries win.
@@ -194,6 +194,8 @@ pub struct FindingFilter {
     pub incident_type: Option<String>,
     /// Only those of this rule.
     pub rule: Option<String>,
+    /// Only those about trommel itself, or only all others.
+    pub own: Option<bool>,
     /// Only those that have this text anywhere, ASCII letters in either case.
     pub text: Option<String>,
     /// Only those that changed at this time or later.
@@ -234,10 +236,36 @@ impl FindingFilter {
             && is(&self.domain, &row.domain)
             && is(&self.incident_type, &row.incident_type)
             && is(&self.rule, &row.rule)
+            && self.own.is_none_or(|own| own == is_own(&row.rule))
             && self.text.as_ref().is_none_or(has)
             && self.since.is_none_or(|since| row.changed_at >= since)
             && self.until.is_none_or(|until| row.changed_at < until)
             && self.after.as_ref().is_none_or(behind)
+    }
+}
+
+/// Findings that are open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OpenCounts {
+    /// Critical ones, without those about trommel itself; so with the next.
+    pub critical: u64,
+    /// Warnings.
+    pub warning: u64,
+    /// What is good to know.
+    pub info: u64,
+    /// Those about trommel itself, of any severity.
+    pub own: u64,
+}
+
+impl OpenCounts {
+    /// The number that a finding of `rule` with `severity` is counted in.
+    pub(super) fn of(&mut self, rule: &str, severity: Severity) -> &mut u64 {
+        match severity {
+            _ if is_own(rule) => &mut self.own,
+            Severity::Critical => &mut self.critical,
+            Severity::Warning => &mut self.warning,
+            Severity::Info => &mut self.info,
+        }
     }
 }
 

@@ -36,8 +36,8 @@ mod tape;
 pub(crate) mod testing;
 
 pub use commit::{
-    Commit, CommitOutcome, Dropped, FindingFilter, FindingRow, Limits, NewMessage, OutboxRow,
-    Saved, Sizes, Told,
+    Commit, CommitOutcome, Dropped, FindingFilter, FindingRow, Limits, NewMessage, OpenCounts,
+    OutboxRow, Saved, Sizes, Told,
 };
 pub use error::StoreError;
 pub use reader::{Archive, ArchiveError, Reader};

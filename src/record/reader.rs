@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tracing::error;
 
-use super::commit::{FindingFilter, FindingRow, Told};
+use super::commit::{FindingFilter, FindingRow, OpenCounts, Told};
 use super::error::StoreError;
 use super::history;
 use super::samples::{self, Sample};
@@ -128,6 +128,15 @@ impl Reader {
     /// As [`findings`](Self::findings).
     pub fn activity(&self, since: Timestamp) -> Result<BTreeMap<String, Activity>, StoreError> {
         self.read(|connection| tape::activity(connection, since))
+    }
+
+    /// How many findings are open.
+    ///
+    /// # Errors
+    /// As [`findings`](Self::findings).
+    pub fn open(&self) -> Result<OpenCounts, StoreError> {
+        let unsaved = self.unsaved.borrow();
+        self.read(|connection| history::open(connection, &unsaved))
     }
 
     /// What was measured, oldest first: all that is kept, or what ended at `since` or later.

@@ -138,6 +138,18 @@ impl Store {
         now.minus(self.limits.history_max_age)
     }
 
+    /// How much it may hold.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// The database's file; `None` in memory.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.opened.lock.as_ref().map(|_| &*self.opened.path)
+    }
+
     /// How much it holds. Cheap: all numbers but the last are kept, that is asked of the file system.
     ///
     /// # Errors

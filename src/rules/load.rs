@@ -367,7 +367,7 @@ fn check_ids(drafts: &[(usize, Draft)], faults: &mut Faults) -> HashMap<String, 
         if id.is_empty() {
             continue;
         }
-        if id.starts_with(own::PREFIX) {
+        if id.starts_with(own::OWN_PREFIX) {
             let message = format!("`{id}` is the name of a finding about trommel itself");
             let fault = Fault::new(Code::DuplicateId, draft.id_span.clone(), message);
             faults.add(

@@ -59,7 +59,7 @@ pub use model::{
 };
 pub use own::{
     CLOCK_SKEW, CONFIG_INVALID, DETAIL, DISK_FULL, KEYS_EVICTED, MESSAGES_LOST, OVERLOADED,
-    PREFIX as OWN_PREFIX, PUBLISH_STALLED, RULES_INVALID, TEE_SILENT,
+    OWN_PREFIX, PUBLISH_STALLED, RULES_INVALID, TEE_SILENT, is_own,
 };
 pub use problem::{Problem, SourceText};
 pub use schedule::{Schedule, ScheduleError, suppressed_until};

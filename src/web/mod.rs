@@ -35,6 +35,7 @@ use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use crate::access::{Addresses, Gate, Peer};
+use crate::owner::Standing;
 use crate::record::Archive;
 use crate::reload::{Reloads, Status};
 use crate::rules::RuleSet;
@@ -64,6 +65,8 @@ pub struct Admin {
     pub archive: Archive,
     /// Told when a finding has changed.
     pub changed: watch::Receiver<()>,
+    /// How things stand with database, outbox and NATS; who waits wakes for what people should see.
+    pub standing: watch::Receiver<Standing>,
     /// The rules in use.
     pub rules: watch::Receiver<Arc<RuleSet>>,
     /// Ids of rules whose selector has matched no stream for a day.
@@ -201,6 +204,7 @@ mod tests {
                 telemetry: telemetry::install(),
                 archive: archive_of(findings),
                 changed: watch::channel(()).1,
+                standing: watch::channel(Standing::of_start(Timestamp(0))).1,
                 rules: watch::channel(Arc::new(RuleSet::default())).1,
                 unselected: watch::channel(Vec::new()).1,
                 status: watch::channel(Status::loaded(Timestamp(0))).1,

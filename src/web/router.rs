@@ -187,6 +187,7 @@ async fn front(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response 
          /metrics             measurements for Prometheus\n\
          /livez               200 while the process runs\n\
          /readyz              200 until it is told to stop\n\
+         /api/v1/status       how it stands: open findings, tee, NATS, rules, disk\n\
          /api/v1/findings     findings, newest change first\n\
          /api/v1/findings/ID  one of them with its timeline\n\
          /api/v1/history      what was measured, minute by minute, for a day\n\
@@ -207,13 +208,16 @@ async fn front(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response 
 mod tests {
     use axum::http::Request;
     use expect_test::{Expect, expect};
+    use tokio::sync::watch;
     use tower::ServiceExt;
 
     use super::*;
     use crate::finding::State as Stage;
+    use crate::owner::{Connection, Standing};
     use crate::record::testing::{archive_with, finding, sample};
     use crate::record::{Commit, FindingRow, Sample};
-    use crate::rules::Severity;
+    use crate::rules::{Severity, TEE_SILENT};
+    use crate::time::Timestamp;
 
     /// Two findings that are open, one that is over.
     fn rows() -> Vec<FindingRow> {
@@ -272,6 +276,7 @@ mod tests {
                 /metrics             measurements for Prometheus
                 /livez               200 while the process runs
                 /readyz              200 until it is told to stop
+                /api/v1/status       how it stands: open findings, tee, NATS, rules, disk
                 /api/v1/findings     findings, newest change first
                 /api/v1/findings/ID  one of them with its timeline
                 /api/v1/history      what was measured, minute by minute, for a day
@@ -537,6 +542,56 @@ mod tests {
             {"error":"duplicate field `state`"}
         "#]],
         );
+    }
+
+    #[tokio::test]
+    async fn the_status_says_what_is_open_and_what_stands_in_the_way() {
+        let ask = async |rows: Vec<FindingRow>, standing: Standing| {
+            let routes = Admin {
+                standing: watch::channel(standing).1,
+                ..Admin::without_rules(rows, true)
+            }
+            .routes();
+            let request = Request::builder().uri("/api/v1/status").body(Body::empty());
+            let response = routes.oneshot(request.expect("valid")).await;
+            let body = response.expect("infallible").into_body();
+            let body = to_bytes(body, usize::MAX).await.expect("in memory");
+            serde_json::from_slice::<serde_json::Value>(&body).expect("JSON")
+        };
+        let start = Standing::of_start(Timestamp(0));
+        let status = ask(rows(), start.clone()).await;
+        let open = serde_json::json!({"critical": 1, "warning": 1, "info": 0, "about_trommel": 0});
+        assert_eq!(status["open"], open);
+        assert_eq!(status["tee"]["complete"], true);
+        assert_eq!(status["tee"]["last_push_at"], serde_json::Value::Null);
+        assert_eq!(status["nats"], serde_json::Value::Null);
+        assert_eq!(status["rules"]["count"], 0);
+        assert_eq!(status["started_at"], "1970-01-01T00:00:00Z");
+
+        let mut silent = finding("000000000000000d", Stage::Open, 9_000_000_000);
+        silent.rule = TEE_SILENT.to_owned();
+        silent.body = r#"{"observed_at":"1970-01-01T00:00:09Z"}"#.to_owned();
+        let standing = Standing {
+            pushed_at: Some(Timestamp(4_000_000_000)),
+            commit_error: Some("full".to_owned()),
+            nats: Some(Connection {
+                connected: false,
+                since: Some(Timestamp(5_000_000_000)),
+                acked_at: None,
+                trouble: Some("refused".to_owned()),
+            }),
+            ..start
+        };
+        let status = ask(vec![silent], standing).await;
+        let tee = serde_json::json!({
+            "complete": false, "blind": "nothing_comes", "blind_since": "1970-01-01T00:00:04Z",
+            "finding_id": "000000000000000d", "last_push_at": "1970-01-01T00:00:04Z",
+        });
+        assert_eq!(status["tee"], tee);
+        assert_eq!(status["open"]["about_trommel"], 1);
+        assert_eq!(status["nats"]["since"], "1970-01-01T00:00:05Z");
+        assert_eq!(status["nats"]["trouble"], "refused");
+        assert_eq!(status["disk"]["commit_error"], "full");
     }
 
     #[tokio::test]

@@ -98,6 +98,7 @@ impl FindingsQuery {
             domain: self.domain,
             incident_type: self.incident_type,
             rule: self.rule,
+            own: None,
             text: self.text,
             since: self.since,
             until: self.until,

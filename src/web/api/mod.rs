@@ -3,6 +3,7 @@
 mod findings;
 mod history;
 mod rules;
+mod status;
 mod trying;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use super::trying::BODY_BYTES_MAX;
 pub(super) use findings::{FindingsQuery, page_of, told};
 pub use rules::rule_list;
 pub(super) use rules::{RuleActivity, activity};
+pub(super) use status::{Blindness, Survey};
 
 /// Where the OpenAPI document is.
 pub(super) const DESCRIPTION: &str = "/api/v1/openapi.json";
@@ -49,6 +51,12 @@ pub(super) fn router() -> Router<Arc<Admin>> {
             "/api/v1/findings/{id}",
             get_with(findings::one, |it| {
                 it.summary("One finding with its timeline")
+            }),
+        )
+        .api_route(
+            "/api/v1/status",
+            get_with(status::status, |it| {
+                it.summary("How trommel stands: what is open, whether everything is seen, NATS, rules and disk")
             }),
         )
         .api_route(

@@ -129,7 +129,7 @@ pub(in crate::web) async fn activity(admin: &Admin) -> Option<HashMap<String, Ru
 
 /// When files were taken, and what was wrong with newer ones.
 #[derive(Debug, Serialize, JsonSchema)]
-struct StandingView {
+pub(super) struct StandingView {
     #[schemars(extend("format" = "date-time"))]
     loaded_at: String,
     /// What newer files were refused for: a line for each thing. Null when there are none.

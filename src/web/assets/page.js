@@ -55,7 +55,10 @@ async function refresh() {
 localTimes(document);
 const events = new EventSource("/events");
 let connected = false;
-events.addEventListener("changed", refresh);
+events.addEventListener("changed", (event) => {
+  // Only the overview shows how things stand.
+  if (event.data === "findings" || document.querySelector("[data-state]")) refresh();
+});
 events.addEventListener("open", () => {
   if (connected) refresh();
   connected = true;

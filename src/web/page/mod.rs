@@ -8,6 +8,7 @@ mod findings;
 mod layout;
 mod overview;
 mod parts;
+mod plot;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -24,13 +25,19 @@ use maud::Markup;
 
 use super::Admin;
 use super::answer::{Id, Refusal, read_query};
-use super::api::{FindingsQuery, activity, page_of, told};
+use super::api::{FindingsQuery, Survey, activity, page_of, told};
 use super::trying::BODY_BYTES_MAX;
 use crate::finding::{Finding, State};
 use crate::record::{FindingFilter, FindingRow};
+use crate::rules::Severity;
+use crate::time::Timestamp;
+
+use overview::Seen;
 
 /// Most findings that a page shows at once.
 const SHOWN_MAX: usize = 100;
+/// Findings that are over on the first page.
+const OVER_MAX: usize = 5;
 
 /// Where the page of one finding is, before its id.
 const FINDING: &str = "/findings/";
@@ -111,19 +118,36 @@ fn without_empty(query: &str) -> String {
 }
 
 async fn read_overview(admin: &Admin) -> Result<Markup, Refusal> {
-    let filter = FindingFilter {
-        state: Some(State::Open),
-        limit: SHOWN_MAX + 1,
-        ..FindingFilter::default()
+    let now = Timestamp::wall_clock();
+    let (survey, (open, over, samples)) = Survey::with(admin, move |reader| {
+        let others = FindingFilter {
+            own: Some(false),
+            ..FindingFilter::default()
+        };
+        let mut open = Vec::new();
+        for severity in Severity::ALL.into_iter().rev() {
+            open.extend(reader.findings(&FindingFilter {
+                state: Some(State::Open),
+                severity: Some(severity),
+                limit: SHOWN_MAX - open.len(),
+                ..others.clone()
+            })?);
+        }
+        let over = reader.findings(&FindingFilter {
+            state: Some(State::Recovered),
+            limit: OVER_MAX,
+            ..others
+        })?;
+        Ok((open, over, reader.samples(Some(now.minus(plot::SPAN)))?))
+    })
+    .await?;
+    let seen = Seen {
+        open: readable(open),
+        over: readable(over),
+        samples,
+        now,
     };
-    let open = found(admin, filter).await?;
-    let filter = FindingFilter {
-        state: Some(State::Recovered),
-        limit: 5,
-        ..FindingFilter::default()
-    };
-    let over = found(admin, filter).await?;
-    Ok(overview::page(admin, open, &over))
+    Ok(overview::page(admin, &survey, &seen))
 }
 
 async fn read_list(admin: &Admin, query: &str) -> Result<Markup, Refusal> {
@@ -163,14 +187,6 @@ async fn read_one(admin: &Admin, id: String) -> Result<Markup, Refusal> {
         ))
     })?;
     Ok(finding::page(admin, &finding, row.changed_at, &timeline))
-}
-
-async fn found(admin: &Admin, filter: FindingFilter) -> Result<Vec<Shown>, Refusal> {
-    let rows = admin
-        .archive
-        .ask(move |reader| reader.findings(&filter))
-        .await?;
-    Ok(readable(rows))
 }
 
 /// A finding in a list.

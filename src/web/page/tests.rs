@@ -55,7 +55,7 @@ async fn the_answer_comes_first_and_trommel_itself_is_apart() {
     let (status, page) = shown(vec![], "/").await;
     assert_eq!((status, heading(&page)), (200, "Nothing is wrong"));
     assert!(
-        page.contains("Everything that is pushed is looked at."),
+        page.contains("The tee is complete: everything that is pushed is looked at"),
         "{page}"
     );
 
@@ -74,9 +74,20 @@ async fn the_answer_comes_first_and_trommel_itself_is_apart() {
     let (_, page) = shown(vec![stored(|_| {}), own, critical], "/").await;
     assert_eq!(heading(&page), "1 critical, 1 warning open");
     assert!(
-        page.contains("Not everything is seen: nothing received since 14:02"),
+        page.contains(
+            r#"Blind since <time datetime="2026-09-21T13:22:00Z" title="2026-09-21T13:22:00Z">2026-09-21 13:22:00 UTC</time>: <a href="/findings/00000000000000ff">nothing received since 14:02</a>"#
+        ),
         "{page}"
     );
+    for part in [
+        "The last hours",
+        "Entries a second: unknown",
+        "How it stands",
+        "none wait",
+        "not asked for",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
     assert!(page.contains("<h2>Trommel itself</h2>"), "{page}");
 }
 
