@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::samples::Sample;
+use serde_json::Value;
+
 use crate::detect::KeyName;
 use crate::finding::{Kind, State};
 use crate::rules::{Severity, is_own};
@@ -163,9 +165,9 @@ pub struct FindingRow {
     pub changed_at: Timestamp,
     /// The finding as JSON.
     pub body: String,
-    /// Which revision of it that is.
+    /// Which revision of it that is; 0 in lists, which are read without timelines.
     pub revision: u64,
-    /// That revision as its timeline has it, as JSON.
+    /// That revision as its timeline has it, as JSON; empty in lists.
     pub outline: String,
 }
 
@@ -184,6 +186,8 @@ pub struct FindingFilter {
     pub rule: Option<String>,
     /// Only those about trommel itself, or only all others.
     pub own: Option<bool>,
+    /// Only those that have each of these labels, name and value, in their resource scope or on a line of their evidence.
+    pub labels: Vec<(String, String)>,
     /// Only those that have this text anywhere, ASCII letters in either case.
     pub text: Option<String>,
     /// Only those that changed at this time or later.
@@ -225,11 +229,36 @@ impl FindingFilter {
             && is(&self.incident_type, &row.incident_type)
             && is(&self.rule, &row.rule)
             && self.own.is_none_or(|own| own == is_own(&row.rule))
+            && self.has_labels(&row.body)
             && self.text.as_ref().is_none_or(has)
             && self.since.is_none_or(|since| row.changed_at >= since)
             && self.until.is_none_or(|until| row.changed_at < until)
             && self.after.as_ref().is_none_or(behind)
     }
+
+    /// Whether the finding that `body` is has all the labels.
+    fn has_labels(&self, body: &str) -> bool {
+        if self.labels.is_empty() {
+            return true;
+        }
+        let body: Value = serde_json::from_str(body).unwrap_or_default();
+        let lines = body["evidence"]["lines"].as_array();
+        let mut sets: Vec<&Value> = vec![&body["resource_scope"]];
+        sets.extend(lines.into_iter().flatten().map(|line| &line["labels"]));
+        let has = |(name, value): &(String, String)| sets.iter().any(|set| set[name] == *value);
+        self.labels.iter().all(has)
+    }
+}
+
+/// What findings have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KindRow {
+    /// Taxonomy domain.
+    pub domain: String,
+    /// Taxonomy incident type.
+    pub incident_type: String,
+    /// The rule's id.
+    pub rule: String,
 }
 
 /// Findings that are open.

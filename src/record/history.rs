@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params, params_from_iter};
 
-use super::commit::{Commit, FindingFilter, FindingRow, OpenCounts, Told};
+use super::commit::{Commit, FindingFilter, FindingRow, KindRow, OpenCounts, Told};
 use super::store::unknown;
 use crate::finding::State;
 use crate::rules::{OWN_PREFIX, Severity};
@@ -137,7 +137,10 @@ fn size(connection: &Connection, finding_id: &str) -> rusqlite::Result<u64> {
     Ok(bytes.map_or(0, i64::unsigned_abs))
 }
 
-const COLUMNS: &str = "finding_id, finding_key, rule, state, severity, domain, incident_type, changed_at, body,
+/// Of findings in lists.
+const COLUMNS: &str = "finding_id, finding_key, rule, state, severity, domain, incident_type, changed_at, body, 0, ''";
+/// Of one finding.
+const ALL_COLUMNS: &str = "finding_id, finding_key, rule, state, severity, domain, incident_type, changed_at, body,
     (SELECT max(revision) FROM revisions WHERE revisions.finding_id = findings.finding_id),
     (SELECT outline FROM revisions WHERE revisions.finding_id = findings.finding_id ORDER BY revision DESC LIMIT 1)";
 
@@ -183,6 +186,20 @@ pub(super) fn read(
     only("instr(lower(body), lower(?)) > 0", text(&filter.text));
     only("changed_at >= ?", time(filter.since));
     only("changed_at < ?", time(filter.until));
+    for (name, value) in &filter.labels {
+        // Bodies are written without spaces, so most of those that lack the label are seen without being read as JSON.
+        let quoted = |text: &String| serde_json::to_string(text).unwrap_or_default();
+        let pair = format!("{}:{}", quoted(name), quoted(value));
+        values.extend([pair, name.clone(), value.clone()].map(Value::from));
+        let (pair, name, value) = (values.len() - 2, values.len() - 1, values.len());
+        let _ = write!(
+            query,
+            " AND instr(body, ?{pair}) > 0 AND (
+                EXISTS (SELECT 1 FROM json_each(body, '$.resource_scope') AS label WHERE label.key = ?{name} AND label.value = ?{value})
+                OR EXISTS (SELECT 1 FROM json_each(body, '$.evidence.lines') AS line, json_each(line.value, '$.labels') AS label
+                    WHERE label.key = ?{name} AND label.value = ?{value}))"
+        );
+    }
     if let Some((at, id)) = &filter.after {
         values.extend([Value::from(at.0), Value::from(id.clone())]);
         let _ = write!(
@@ -201,6 +218,20 @@ pub(super) fn read(
     connection
         .prepare(&query)?
         .query_map(params_from_iter(values), finding)?
+        .collect()
+}
+
+/// What there are findings of, at most `limit` kinds.
+pub(super) fn kinds(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<KindRow>> {
+    connection
+        .prepare_cached("SELECT DISTINCT domain, incident_type, rule FROM findings ORDER BY domain, incident_type, rule LIMIT ?1")?
+        .query_map([limit], |row| {
+            Ok(KindRow {
+                domain: row.get(0)?,
+                incident_type: row.get(1)?,
+                rule: row.get(2)?,
+            })
+        })?
         .collect()
 }
 
@@ -241,7 +272,7 @@ pub(super) fn open(
 pub(super) fn told(connection: &Connection, finding_id: &str) -> rusqlite::Result<Option<Told>> {
     let found = connection
         .prepare(&format!(
-            "SELECT {COLUMNS} FROM findings WHERE finding_id = ?1"
+            "SELECT {ALL_COLUMNS} FROM findings WHERE finding_id = ?1"
         ))?
         .query_row([finding_id], finding)
         .optional()?;

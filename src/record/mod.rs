@@ -35,8 +35,8 @@ mod store;
 pub(crate) mod testing;
 
 pub use commit::{
-    Commit, CommitOutcome, Dropped, FindingFilter, FindingRow, Limits, NewMessage, OpenCounts,
-    OutboxRow, Saved, Sizes, Told,
+    Commit, CommitOutcome, Dropped, FindingFilter, FindingRow, KindRow, Limits, NewMessage,
+    OpenCounts, OutboxRow, Saved, Sizes, Told,
 };
 pub use error::StoreError;
 pub use reader::{Archive, ArchiveError, Reader};

@@ -14,12 +14,15 @@ use crate::record::{FindingFilter, FindingRow, Told};
 use crate::rules::Severity;
 use crate::time::Timestamp;
 use crate::web::Admin;
-use crate::web::answer::{Id, Query, Refusal};
+use crate::web::answer::{BETWEEN, Id, Query, Refusal};
 
 /// Findings in an answer when the request does not say.
 const LIMIT_DEFAULT: NonZeroU16 = NonZeroU16::new(100).expect("not zero");
 /// Findings in an answer at most, some 3 KiB each and never above 32: a slow reader holds its answer in memory.
 const LIMIT_MAX: NonZeroU16 = NonZeroU16::new(500).expect("not zero");
+
+/// Labels that can be asked for at once: each is looked for in the text of every finding.
+const LABELS_MAX: usize = 8;
 
 /// Which findings are asked for. What is not known is refused: a misspelt filter would show too much.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -36,16 +39,21 @@ pub(in crate::web) struct FindingsQuery {
     pub(in crate::web) incident_type: Option<String>,
     /// Only those of this rule.
     pub(in crate::web) rule: Option<String>,
+    /// Only those that have this label, as `name=value`, in their resource scope or on a line of their evidence. May be given up to
+    /// eight times: then each of them.
+    #[serde(default, rename = "label", deserialize_with = "labels")]
+    #[schemars(with = "Vec<String>")]
+    pub(in crate::web) labels: Vec<(String, String)>,
     /// Only those that have this text anywhere, ASCII letters in either case.
     pub(in crate::web) text: Option<String>,
     /// Only those that changed at this time or later.
     #[serde(default, deserialize_with = "time")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
-    since: Option<Timestamp>,
+    pub(in crate::web) since: Option<Timestamp>,
     /// Only those that changed before this time.
     #[serde(default, deserialize_with = "time")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
-    until: Option<Timestamp>,
+    pub(in crate::web) until: Option<Timestamp>,
     /// Only those behind the page before: what its `next` said.
     #[serde(default, deserialize_with = "place")]
     #[schemars(with = "Option<String>", regex(pattern = r"^-?[0-9]{1,18}:.*$"))]
@@ -65,6 +73,31 @@ pub(super) fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestam
         ))
     })?;
     Ok(Some(time))
+}
+
+fn labels<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(String, String)>, D::Error> {
+    let text = String::deserialize(from)?;
+    let label = |label: &str| {
+        let (name, value) = label.split_once('=').filter(|(name, _)| !name.is_empty())?;
+        Some((name.to_owned(), value.to_owned()))
+    };
+    let labels: Result<Vec<_>, _> = text
+        .split(BETWEEN)
+        .map(|text| {
+            label(text).ok_or_else(|| {
+                de::Error::custom(format!(
+                    "`{text}` is no label, expected one such as namespace=shop"
+                ))
+            })
+        })
+        .collect();
+    let labels = labels?;
+    match labels.len() {
+        0..=LABELS_MAX => Ok(labels),
+        many => Err(de::Error::custom(format!(
+            "{many} labels are asked for, at most {LABELS_MAX} can be"
+        ))),
+    }
 }
 
 fn place<'de, D: Deserializer<'de>>(from: D) -> Result<Option<(Timestamp, String)>, D::Error> {
@@ -99,6 +132,7 @@ impl FindingsQuery {
             incident_type: self.incident_type,
             rule: self.rule,
             own: None,
+            labels: self.labels,
             text: self.text,
             since: self.since,
             until: self.until,

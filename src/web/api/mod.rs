@@ -2,6 +2,7 @@
 
 mod findings;
 mod history;
+mod kinds;
 mod rules;
 mod status;
 
@@ -59,6 +60,12 @@ pub(super) fn router() -> Router<Arc<Admin>> {
             "/api/v1/history",
             get_with(history::history, |it| {
                 it.summary("What was measured in each minute of the last day")
+            }),
+        )
+        .api_route(
+            "/api/v1/kinds",
+            get_with(kinds::kinds, |it| {
+                it.summary("What there are findings of: domains, incident types and rules")
             }),
         )
         .api_route(

@@ -30,6 +30,7 @@ use crate::record::{FindingFilter, FindingRow};
 use crate::rules::Severity;
 use crate::time::Timestamp;
 
+use findings::List;
 use overview::Seen;
 
 /// Most findings that a page shows at once.
@@ -130,7 +131,10 @@ async fn read_list(admin: &Admin, query: &str) -> Result<Markup, Refusal> {
     // A form sends what was left empty too.
     let given: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes())
         .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .map(|(name, value)| match &*name {
+            "since" | "until" => (name.into_owned(), in_utc(&value)),
+            _ => (name.into_owned(), value.into_owned()),
+        })
         .collect();
     let query = form_urlencoded::Serializer::new(String::new())
         .extend_pairs(&given)
@@ -139,13 +143,25 @@ async fn read_list(admin: &Admin, query: &str) -> Result<Markup, Refusal> {
     let mut filter = asked.clone().into_filter();
     filter.limit = filter.limit.min(SHOWN_MAX);
     let (rows, next) = page_of(admin, filter).await?;
-    Ok(findings::page(
-        admin,
-        &asked,
-        &given,
-        &readable(rows),
-        next.as_deref(),
-    ))
+    let list = List {
+        asked,
+        given,
+        findings: readable(rows),
+        next,
+        kinds: admin.archive.ask(|reader| reader.kinds()).await?,
+    };
+    Ok(findings::page(admin, &list))
+}
+
+/// A time as a browser's form sends it is without a zone, and without seconds when these are zero.
+fn in_utc(text: &str) -> String {
+    let is_zoned = text.parse::<Timestamp>().is_ok();
+    match text.len() {
+        _ if is_zoned => text.to_owned(),
+        // 2026-11-29T12:00
+        16 => format!("{text}:00Z"),
+        _ => format!("{text}Z"),
+    }
 }
 
 async fn read_one(admin: &Admin, id: String) -> Result<Markup, Refusal> {
