@@ -8,6 +8,7 @@ mod answer;
 mod api;
 mod assets;
 mod events;
+mod marks;
 mod page;
 mod router;
 

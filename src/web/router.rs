@@ -422,7 +422,7 @@ mod tests {
             "/api/v1/findings/000000000000000a",
             expect![[r#"
             200 application/json
-            {"finding":{"id":"000000000000000a","text":"A b&c"},"timeline":[{}]}
+            {"finding":{"id":"000000000000000a","text":"A b&c"},"timeline":[{}],"marks":[]}
         "#]],
         );
         check(

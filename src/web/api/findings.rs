@@ -1,6 +1,7 @@
 //! Findings over HTTP: the list, with filters and pages, and one of them with its timeline.
 
 use std::num::NonZeroU16;
+use std::ops::Range;
 use std::sync::Arc;
 
 use axum::Json;
@@ -9,12 +10,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::value::RawValue;
 
-use crate::finding::{Finding, Outline, State};
+use crate::finding::{EvidenceLine, Finding, Outline, State};
 use crate::record::{FindingFilter, FindingRow, Told};
 use crate::rules::Severity;
 use crate::time::Timestamp;
 use crate::web::Admin;
 use crate::web::answer::{BETWEEN, Id, Query, Refusal};
+use crate::web::marks::marks;
 
 /// Findings in an answer when the request does not say.
 const LIMIT_DEFAULT: NonZeroU16 = NonZeroU16::new(100).expect("not zero");
@@ -160,6 +162,35 @@ pub(super) struct FindingAnswer {
     /// Its first revision and its last ones, oldest first.
     #[schemars(with = "Vec<Outline>")]
     timeline: Vec<Box<RawValue>>,
+    /// For each line of the evidence what the rule that is in use now matches in it, in order; empty where it does not match, or is gone.
+    marks: Vec<Vec<Mark>>,
+}
+
+/// A part of a line.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Mark {
+    /// Where it begins, in characters (Unicode code points).
+    start: usize,
+    /// Where it ends: the first character behind it.
+    end: usize,
+}
+
+/// Marks of bytes as those of characters.
+fn marks_of(admin: &Admin, body: &str) -> Vec<Vec<Mark>> {
+    // One that another version wrote has none.
+    let Ok(finding) = serde_json::from_str::<Finding>(body) else {
+        return Vec::new();
+    };
+    let marks = marks(&admin.rules.borrow().clone(), &finding);
+    let lines = marks.into_iter().zip(&finding.evidence.lines);
+    let in_characters = |(marks, quoted): (Vec<Range<usize>>, &EvidenceLine)| {
+        let mark = |mark: &Range<usize>| Mark {
+            start: quoted.line[..mark.start].chars().count(),
+            end: quoted.line[..mark.end].chars().count(),
+        };
+        marks.iter().map(mark).collect()
+    };
+    lines.map(in_characters).collect()
 }
 
 /// `GET /api/v1/findings`.
@@ -182,7 +213,9 @@ pub(super) async fn one(
 ) -> Result<Json<FindingAnswer>, Refusal> {
     let told = told(&admin, id).await?;
     let timeline = told.outlines.into_iter().map(stored);
+    let marks = marks_of(&admin, &told.finding.body);
     Ok(Json(FindingAnswer {
+        marks,
         finding: stored(told.finding.body)?,
         timeline: timeline.collect::<Result<_, _>>()?,
     }))

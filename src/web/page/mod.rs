@@ -3,6 +3,7 @@
 //! It is made here and needs no script to be read. A script keeps it up to date and shows times in the reader's zone. Everything that
 //! comes from a log is text: `maud` escapes it, and the policy that goes along lets no other script run.
 
+mod course;
 mod finding;
 mod findings;
 mod layout;
@@ -25,11 +26,13 @@ use maud::Markup;
 use super::Admin;
 use super::answer::{Id, Refusal, read_query};
 use super::api::{FindingsQuery, Survey, page_of, told};
+use super::marks::marks;
 use crate::finding::{Finding, State};
 use crate::record::{FindingFilter, FindingRow};
 use crate::rules::Severity;
 use crate::time::Timestamp;
 
+use finding::One;
 use findings::List;
 use overview::Seen;
 
@@ -178,7 +181,14 @@ async fn read_one(admin: &Admin, id: String) -> Result<Markup, Refusal> {
             "finding {id} was stored by another version of trommel: {error}"
         ))
     })?;
-    Ok(finding::page(admin, &finding, row.changed_at, &timeline))
+    let marks = marks(&admin.rules.borrow().clone(), &finding);
+    let one = One {
+        finding,
+        changed_at: row.changed_at,
+        timeline,
+        marks,
+    };
+    Ok(finding::page(admin, &one))
 }
 
 /// A finding in a list.

@@ -46,6 +46,13 @@ pub(super) fn plain(text: &str) -> String {
     plain
 }
 
+/// One parameter of an address.
+pub(super) fn query(name: &str, value: &str) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair(name, value);
+    query.finish()
+}
+
 /// A rule's id, which leads to the rule.
 pub(super) fn rule(id: &str) -> Markup {
     let anchor: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
