@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::samples::Sample;
-use serde_json::Value;
-
+use super::sieve::Sieve;
 use crate::detect::KeyName;
 use crate::finding::{Kind, State};
 use crate::rules::{Severity, is_own};
@@ -215,11 +214,6 @@ impl FindingFilter {
         let is = |wanted: &Option<String>, text: &str| {
             wanted.as_deref().is_none_or(|wanted| wanted == text)
         };
-        let has = |text: &String| {
-            row.body
-                .to_ascii_lowercase()
-                .contains(&text.to_ascii_lowercase())
-        };
         let behind = |(at, id): &(Timestamp, String)| row.place() < (*at, id);
         self.state.is_none_or(|state| state == row.state)
             && self
@@ -229,24 +223,10 @@ impl FindingFilter {
             && is(&self.incident_type, &row.incident_type)
             && is(&self.rule, &row.rule)
             && self.own.is_none_or(|own| own == is_own(&row.rule))
-            && self.has_labels(&row.body)
-            && self.text.as_ref().is_none_or(has)
             && self.since.is_none_or(|since| row.changed_at >= since)
             && self.until.is_none_or(|until| row.changed_at < until)
             && self.after.as_ref().is_none_or(behind)
-    }
-
-    /// Whether the finding that `body` is has all the labels.
-    fn has_labels(&self, body: &str) -> bool {
-        if self.labels.is_empty() {
-            return true;
-        }
-        let body: Value = serde_json::from_str(body).unwrap_or_default();
-        let lines = body["evidence"]["lines"].as_array();
-        let mut sets: Vec<&Value> = vec![&body["resource_scope"]];
-        sets.extend(lines.into_iter().flatten().map(|line| &line["labels"]));
-        let has = |(name, value): &(String, String)| sets.iter().any(|set| set[name] == *value);
-        self.labels.iter().all(has)
+            && Sieve::new(self).takes(&row.body)
     }
 }
 

@@ -30,6 +30,7 @@ mod model;
 mod outbox;
 mod reader;
 mod samples;
+mod sieve;
 mod store;
 #[cfg(test)]
 pub(crate) mod testing;
