@@ -19,7 +19,7 @@
 //! one thread that has the detector and the database, [`inspector`] is what pushes are looked at with, [`reload`] exchanges rules
 //! and settings under both while they work, [`service`] joins the rooms, [`cli`] starts it. [`playback`] is the same
 //! life without a shell: entries that are at hand in, messages out. `replay` feeds it from files, [`rule_test`] from a test's
-//! lines. [`access`] decides who may come in. [`explain`] tells why a rule does or does not fire, [`selected`] which rules have no stream to read.
+//! lines. [`access`] decides who may come in; what they do there goes by way of [`acts`] to the owner, which writes it down as [`audit`] has it. [`explain`] tells why a rule does or does not fire, [`selected`] which rules have no stream to read.
 //!
 //! # What is absent, and why
 //!
@@ -30,6 +30,8 @@
 //! - Raw lines never leave, save the few redacted ones that a finding quotes.
 
 pub mod access;
+pub mod acts;
+pub mod audit;
 pub mod batch;
 pub mod cli;
 pub mod config;

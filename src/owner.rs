@@ -12,6 +12,8 @@ use metrics::{counter, gauge, histogram};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
+use crate::acts::Act;
+use crate::audit::{self, Deed, Entry};
 use crate::detect::{Changes, Detector, OpenKind, RestoreError, Saved, Settings};
 use crate::finding::{Finding, Kind, Message, MessageSettings, Origin, Outline, Redactor, State};
 use crate::hit::{Generation, Scanned};
@@ -53,6 +55,10 @@ const HELD_MESSAGES_MAX: usize = 4096;
 const HELD_GONE_KEYS_MAX: usize = 65_536;
 /// Findings that have ended are held likewise. What is beyond is forgotten: one that is on disk is shown as it was then.
 const HELD_ENDED_FINDINGS_MAX: usize = 4096;
+/// Entries of what people did are held likewise; beyond it the oldest go, and are counted.
+const HELD_AUDIT_MAX: usize = 256;
+/// How long what people did is kept.
+const AUDIT_MAX_AGE: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Rows of identities held likewise. What is beyond is forgotten: a repeat after a restart may then count again.
 const HELD_IDENTITIES_MAX: usize = 4096;
 
@@ -82,6 +88,8 @@ pub struct Owner {
     /// How many publishers have to send a message before it is forgotten.
     publishers: usize,
     acks: HashMap<i64, usize>,
+    /// How much was done by people since the start.
+    deeds: u64,
     /// Changes that are not on disk yet, those of commits that failed included.
     waiting: Commit,
     newest: watch::Sender<i64>,
@@ -98,6 +106,8 @@ pub struct Inbox {
     pub outbox: mpsc::Receiver<OutboxRequest>,
     /// Other rules and settings, and word of refused ones.
     pub changes: mpsc::Receiver<Change>,
+    /// What people do.
+    pub acts: mpsc::Receiver<Act>,
     /// What was open when the state was lost that this one begins without, and how long it is waited for; nothing is applied before.
     pub recall: Option<(oneshot::Receiver<Recalled>, Duration)>,
     /// Becomes true when the owner should finish what it has and end.
@@ -223,6 +233,7 @@ impl Owner {
             shown_open: BTreeMap::new(),
             publishers,
             acks: HashMap::new(),
+            deeds: 0,
             waiting: Commit::default(),
             newest,
             changed,
@@ -250,6 +261,7 @@ impl Owner {
         self.commit();
         loop {
             let mut recorded = Vec::new();
+            let mut done: Option<Answer> = None;
             tokio::select! {
                 Some(first) = inbox.submissions.recv() => {
                     let began = Instant::now();
@@ -282,6 +294,7 @@ impl Owner {
                         self.serve(request);
                     }
                 }
+                Some(act) = inbox.acts.recv() => done = Some(self.act(act)),
                 _ = tick.tick() => self.tick(),
                 // Told to stop, or nobody is left to tell.
                 _ = inbox.stop.wait_for(|stop| *stop) => {
@@ -298,6 +311,7 @@ impl Owner {
             // Where the commit fails, the senders are dropped: the requests are answered as early.
             if self.commit() {
                 recorded.into_iter().for_each(tell);
+                done.into_iter().for_each(|answer| answer());
             }
             // A runtime of one thread looks at its timers only when nobody is ready, and under load somebody always is: without
             // this, the tick that tells of overload would wait for the end of it.
@@ -374,6 +388,39 @@ impl Owner {
         self.detector.apply(scanned, received);
     }
 
+    /// Does what somebody wants done, and returns the answer for when that is on disk.
+    fn act(&mut self, act: Act) -> Answer {
+        match act {
+            Act::Record { deed, done } => {
+                let entry = self.write_down(deed);
+                // Who asked may have gone.
+                Box::new(move || drop(done.send(entry)))
+            }
+        }
+    }
+
+    /// Has `deed` written with the next commit, and told.
+    fn write_down(&mut self, deed: Deed) -> Entry {
+        let now = (self.clock)();
+        let id = Entry::id_of(&self.origin.source(), now, self.deeds);
+        self.deeds += 1;
+        let entry = Entry::new(id, now, deed, |text| self.detector.redact(text));
+        info!(who = entry.who, what = %entry.what, target = entry.target, "changed");
+        if self.publishers > 0 {
+            let event = audit::Event::new(&entry, &self.origin, &self.messages);
+            self.waiting.messages.push(NewMessage {
+                id: event.id,
+                finding_id: entry.id.clone(),
+                kind: None,
+                subject: event.subject,
+                headers: serde_json::to_string(&event.headers).expect("pairs of strings are JSON"),
+                body: event.body,
+            });
+        }
+        self.waiting.audit.push(entry.clone());
+        entry
+    }
+
     fn take_over(&mut self, next: TakeOver) {
         match next.settings {
             Some((settings, redactor)) => {
@@ -400,6 +447,7 @@ impl Owner {
         self.tell_standing();
         if now.since(self.looked_back) >= LOOK_BACK_EVERY {
             self.waiting.forget_findings_before = Some(self.store.remembers_from(now));
+            self.waiting.forget_audit_before = Some(now.minus(AUDIT_MAX_AGE));
             self.looked_back = now;
         }
         self.last_tick = now;
@@ -446,7 +494,7 @@ impl Owner {
         self.count(&changes);
         let now = (self.clock)();
         let commit = self.to_commit(changes, now);
-        if !commit.findings.is_empty() {
+        if !commit.findings.is_empty() || !self.waiting.audit.is_empty() {
             self.changed.send_replace(());
         }
         self.waiting.absorb(commit);
@@ -462,6 +510,7 @@ impl Owner {
             Ok(outcome) => {
                 histogram!(names::COMMIT_SECONDS).record(started.elapsed().as_secs_f64());
                 counter!(names::FINDINGS_FORGOTTEN_TOTAL).increment(outcome.findings_forgotten);
+                counter!(names::AUDIT_FORGOTTEN_TOTAL).increment(outcome.audit_forgotten);
                 if outcome.dropped.total() > 0 {
                     counter!(names::OUTBOX_DROPPED_TOTAL).increment(outcome.dropped.total());
                     self.ourselves.note_dropped(outcome.dropped);
@@ -469,6 +518,7 @@ impl Owner {
                         observed = outcome.dropped.observed,
                         updated = outcome.dropped.updated,
                         recovered = outcome.dropped.recovered,
+                        audit = outcome.dropped.audit,
                         "messages dropped: they have waited for NATS until the outbox was full"
                     );
                 }
@@ -540,15 +590,13 @@ impl Owner {
                 .map(row)
                 .collect(),
             forget_identities_before: changes.forget_identities_before,
-            forget_findings_before: None,
             state: changes
                 .state
                 .into_iter()
                 .map(|(name, value)| (name, Some(value)))
                 .collect(),
             keys: changes.keys.into_iter().collect(),
-            sent: Vec::new(),
-            samples: Vec::new(),
+            ..Commit::default()
         }
     }
 
@@ -609,6 +657,9 @@ fn bound(waiting: &mut Commit) -> u64 {
     let identities = &mut waiting.identities;
     let beyond = identities.len().saturating_sub(HELD_IDENTITIES_MAX);
     identities.drain(..beyond);
+    let beyond = waiting.audit.len().saturating_sub(HELD_AUDIT_MAX);
+    waiting.audit.drain(..beyond);
+    counter!(names::AUDIT_FORGOTTEN_TOTAL).increment(beyond as u64);
     forget_oldest(&mut waiting.keys, HELD_GONE_KEYS_MAX, |key| key.1.is_none());
     forget_oldest(&mut waiting.findings, HELD_ENDED_FINDINGS_MAX, |row| {
         row.state == State::Recovered
@@ -619,7 +670,7 @@ fn bound(waiting: &mut Commit) -> u64 {
     let mut excess = beyond;
     for dispensable in [true, false] {
         waiting.messages.retain(|message| {
-            let goes = excess > 0 && (!dispensable || message.kind == Kind::Updated);
+            let goes = excess > 0 && (!dispensable || message.kind == Some(Kind::Updated));
             excess -= usize::from(goes);
             !goes
         });
@@ -641,6 +692,9 @@ fn forget_oldest<T>(rows: &mut Vec<T>, most: usize, gone: impl Fn(&T) -> bool) {
     });
 }
 
+/// Tells somebody that what they did is on disk.
+type Answer = Box<dyn FnOnce() + Send>;
+
 fn tell(recorded: oneshot::Sender<()>) {
     // The request may have been answered already, at its deadline.
     let _ = recorded.send(());
@@ -650,7 +704,7 @@ fn new_message(message: Message) -> NewMessage {
     NewMessage {
         id: message.id,
         finding_id: message.finding_id,
-        kind: message.kind,
+        kind: Some(message.kind),
         subject: message.subject,
         headers: serde_json::to_string(&message.headers).expect("pairs of strings are JSON"),
         body: String::from_utf8(message.body).expect("JSON is UTF-8"),
@@ -742,6 +796,7 @@ mod tests {
             submissions: mpsc::channel(1).1,
             outbox: outbox_inbox,
             changes: mpsc::channel(1).1,
+            acts: mpsc::channel(1).1,
             recall: None,
             stop: stopped,
         };
@@ -899,7 +954,7 @@ mod tests {
                 .map(|number| (Timestamp(number), Vec::new()))
                 .collect(),
             messages: (0..HELD_MESSAGES_MAX + 2)
-                .map(|number| message(number, kinds[usize::from(number > 2)]))
+                .map(|number| message(number, Some(kinds[usize::from(number > 2)])))
                 .collect(),
             samples: (0..SAMPLES_MAX as u32 + 2)
                 .map(crate::record::testing::sample)

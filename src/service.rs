@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 
 use crate::access::{self, Gate, Listener};
+use crate::acts::acts;
 use crate::config::{self, Config, Memory};
 use crate::detect::Detector;
 use crate::finding::MessageSettings;
@@ -151,6 +152,7 @@ impl Service {
         let (submissions, submissions_inbox) = mpsc::channel(SUBMISSIONS_MAX);
         let (outbox, outbox_inbox) = mpsc::channel(64);
         let (changes, changes_inbox) = mpsc::channel(4);
+        let (acts, acts_inbox) = acts();
         let (stop_owner, owner_stop) = watch::channel(false);
         let subject_prefix = config.nats.as_ref().map(|nats| nats.subject_prefix.clone());
         let mut messages = MessageSettings::default();
@@ -186,6 +188,7 @@ impl Service {
             submissions: submissions_inbox,
             outbox: outbox_inbox,
             changes: changes_inbox,
+            acts: acts_inbox,
             stop: owner_stop,
         };
         let owner = spawn_owner(owner, inbox)?;
@@ -208,6 +211,7 @@ impl Service {
                 unselected,
                 status,
                 reloads: reloads.clone(),
+                acts,
                 ready: readiness,
             }),
             Arc::clone(&admin_gate),

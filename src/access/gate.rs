@@ -1,7 +1,9 @@
 //! The decision whether a request is answered.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -19,7 +21,7 @@ use zeroize::Zeroizing;
 
 use super::file::{self, NamedFile, Problem};
 use super::kept::{Kept, Look};
-use super::{Listener, Settings, tls};
+use super::{Listener, Settings, name, tls};
 use crate::telemetry::{CREDENTIALS_RELOADS_TOTAL, UNAUTHORIZED_TOTAL};
 
 /// How often at most it is logged that requests are refused: whoever does not know the token sends on all the same.
@@ -30,9 +32,15 @@ pub struct Gate {
     listener: Listener,
     tls: Option<Kept<ServerConfig>>,
     asks_certificate: bool,
-    tokens: Vec<Kept<Fingerprint>>,
-    user: Option<Kept<Fingerprint>>,
+    tokens: Vec<Credential>,
+    user: Option<Credential>,
     told: Mutex<Told>,
+}
+
+/// A token, or a user's password, and whom it stands for.
+struct Credential {
+    name: Arc<str>,
+    kept: Kept<Fingerprint>,
 }
 
 /// SHA-256 of what a client must show after the scheme: enough to know it again, and nothing to steal.
@@ -68,10 +76,38 @@ impl Refusal {
 }
 
 /// What is known of a client before it says anything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Peer {
-    /// Whether it has shown a certificate that the authorities for clients have signed.
-    pub has_certificate: bool,
+    /// Whom the certificate is for that it has shown, and that the authorities for clients have signed.
+    pub certificate: Option<Arc<str>>,
+    /// Where it is, and the address at which trommel listens.
+    pub addresses: Option<Addresses>,
+}
+
+/// The two ends of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    /// Where the client is.
+    pub client: SocketAddr,
+    /// Where it has connected to.
+    pub own: SocketAddr,
+    /// What trommel was told to listen on: that, or all addresses.
+    pub listener: SocketAddr,
+}
+
+impl Addresses {
+    /// Whether nobody on another host can be at the other end.
+    #[must_use]
+    pub fn are_loopback(&self) -> bool {
+        let Self {
+            client,
+            own,
+            listener,
+        } = self;
+        [client, own, listener]
+            .iter()
+            .all(|address| address.ip().to_canonical().is_loopback())
+    }
 }
 
 impl Peer {
@@ -79,8 +115,42 @@ impl Peer {
     #[must_use]
     pub fn of(stream: &TlsStream<TcpStream>) -> Self {
         let (_, session) = stream.get_ref();
+        let certificate = session
+            .peer_certificates()
+            .and_then(|chain| chain.first())
+            .map(|certificate| name::of(certificate));
         Self {
-            has_certificate: session.peer_certificates().is_some(),
+            certificate,
+            addresses: None,
+        }
+    }
+
+    /// With the ends of its connection.
+    #[must_use]
+    pub fn at(self, addresses: Option<Addresses>) -> Self {
+        Self { addresses, ..self }
+    }
+}
+
+/// Who sends a request, as far as a [`Gate`] can tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// Nobody was asked.
+    Anonymous,
+    /// The user of basic authentication, the name of the token's file, or else the common name in the certificate.
+    Known(Arc<str>),
+}
+
+impl Identity {
+    /// What nobody in particular is called.
+    pub const ANONYMOUS: &str = "anonymous";
+
+    /// A name for people, not unique: a token's file may be called like a user.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Anonymous => Self::ANONYMOUS,
+            Self::Known(name) => name,
         }
     }
 }
@@ -91,9 +161,8 @@ impl Gate {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn open(listener: Listener, settings: &Settings) -> Result<Self, Vec<Problem>> {
-        let named = |name: &str, path: &std::path::Path| {
-            NamedFile::new(format!("{}.{name}", listener.word()), path)
-        };
+        let named =
+            |name: &str, path: &Path| NamedFile::new(format!("{}.{name}", listener.word()), path);
         let mut problems = Vec::new();
         let mut note = |problem| problems.push(problem);
         let tls = settings.tls.as_ref().and_then(|files| {
@@ -107,11 +176,15 @@ impl Gate {
         });
         let tokens = settings.tokens.iter().filter_map(|path| {
             let file = named("token_files", path);
-            Kept::open(vec![file], |contents| {
+            let kept = Kept::open(vec![file], |contents| {
                 token(&contents[0]).map_err(|problem| (0, problem))
+            });
+            let name = path.file_name().unwrap_or(path.as_os_str());
+            let name = name.to_string_lossy().into();
+            Some(Credential {
+                name,
+                kept: kept.map_err(&mut note).ok()?,
             })
-            .map_err(&mut note)
-            .ok()
         });
         let tokens = tokens.collect();
         let user = settings.user.as_ref().and_then(|user| {
@@ -119,7 +192,10 @@ impl Gate {
             let make = move |contents: &[file::Content]| {
                 password(&name, &contents[0]).map_err(|problem| (0, problem))
             };
-            Kept::open(vec![file], make).map_err(&mut note).ok()
+            Some(Credential {
+                name: user.name.as_str().into(),
+                kept: Kept::open(vec![file], make).map_err(&mut note).ok()?,
+            })
         });
         if !problems.is_empty() {
             return Err(problems);
@@ -175,11 +251,11 @@ impl Gate {
         tls::accept(self.listener, config, socket, within).await
     }
 
-    /// Whether a request with these headers is answered. Takes as long for one wrong credential as for another.
+    /// Whether a request with these headers is answered, and who sends it. Takes as long for one wrong credential as for another.
     ///
     /// # Errors
     /// Why not; it is counted.
-    pub fn judge(&self, peer: Peer, headers: &HeaderMap) -> Result<(), Refusal> {
+    pub fn judge(&self, peer: &Peer, headers: &HeaderMap) -> Result<Identity, Refusal> {
         let judged = self.decide(peer, headers);
         if let Err(refusal) = judged {
             metrics::counter!(UNAUTHORIZED_TOTAL, "listener" => self.listener.word(), "reason" => refusal.word())
@@ -189,12 +265,13 @@ impl Gate {
         judged
     }
 
-    fn decide(&self, peer: Peer, headers: &HeaderMap) -> Result<(), Refusal> {
-        if self.asks_certificate && !peer.has_certificate {
-            return Err(Refusal::NoCertificate);
-        }
+    fn decide(&self, peer: &Peer, headers: &HeaderMap) -> Result<Identity, Refusal> {
+        let certificate = match &peer.certificate {
+            None if self.asks_certificate => return Err(Refusal::NoCertificate),
+            certificate => certificate.clone(),
+        };
         if self.tokens.is_empty() && self.user.is_none() {
-            return Ok(());
+            return Ok(certificate.map_or(Identity::Anonymous, Identity::Known));
         }
         let mut shown = headers.get_all(AUTHORIZATION).iter();
         let Some(value) = shown.next() else {
@@ -203,7 +280,7 @@ impl Gate {
         let value = value.as_bytes();
         let blank = value.iter().position(|&byte| byte == b' ');
         let (scheme, rest) = value.split_at(blank.unwrap_or(value.len()));
-        let of_scheme: Vec<&Kept<Fingerprint>> = if scheme.eq_ignore_ascii_case(b"bearer") {
+        let of_scheme: Vec<&Credential> = if scheme.eq_ignore_ascii_case(b"bearer") {
             self.tokens.iter().collect()
         } else if scheme.eq_ignore_ascii_case(b"basic") {
             self.user.iter().collect()
@@ -211,13 +288,17 @@ impl Gate {
             Vec::new()
         };
         let fingerprint = fingerprint(rest.trim_ascii());
-        let known = of_scheme.iter().fold(Choice::from(0), |known, kept| {
-            known | kept.get().ct_eq(&fingerprint)
-        });
-        if bool::from(known) && shown.next().is_none() {
-            Ok(())
-        } else {
-            Err(Refusal::WrongCredentials)
+        // All are compared, whichever it is.
+        let same: Vec<Choice> = of_scheme
+            .iter()
+            .map(|credential| credential.kept.get().ct_eq(&fingerprint))
+            .collect();
+        let known = same.iter().position(|same| bool::from(*same));
+        match known {
+            Some(place) if shown.next().is_none() => {
+                Ok(Identity::Known(Arc::clone(&of_scheme[place].name)))
+            }
+            _ => Err(Refusal::WrongCredentials),
         }
     }
 
@@ -272,7 +353,8 @@ impl Gate {
     /// Tells whether all of them are good as they are now.
     pub(super) fn look(&self) -> bool {
         let mut good: Vec<bool> = self.tls.iter().map(look).collect();
-        good.extend(self.tokens.iter().chain(&self.user).map(look));
+        let credentials = self.tokens.iter().chain(&self.user);
+        good.extend(credentials.map(|credential| look(&credential.kept)));
         !good.contains(&false)
     }
 }

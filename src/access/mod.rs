@@ -13,6 +13,7 @@
 mod file;
 mod gate;
 mod kept;
+mod name;
 mod secret;
 mod tls;
 
@@ -26,7 +27,7 @@ use crate::telemetry::CREDENTIALS_LAST_RELOAD_SUCCESSFUL;
 
 pub use file::{NamedFile, Problem};
 pub(crate) use file::{password, token};
-pub use gate::{Gate, Peer, Refusal};
+pub use gate::{Addresses, Gate, Identity, Peer, Refusal};
 pub use secret::Secret;
 pub(crate) use tls::{check_authorities, check_pair};
 

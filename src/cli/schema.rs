@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::{Args, ValueEnum};
 
 use super::Exit;
-use crate::{config, finding, rules};
+use crate::{audit, config, finding, rules};
 
 /// Print a JSON Schema
 ///
@@ -23,6 +23,8 @@ pub struct SchemaArgs {
 pub enum SchemaOf {
     /// The messages that are published: CloudEvents with a finding in their data
     Finding,
+    /// The messages about what people did: CloudEvents with an entry in their data
+    Audit,
     /// Rule files
     Rules,
     /// Files of tests of rules
@@ -35,6 +37,7 @@ pub enum SchemaOf {
 pub(super) fn run(arguments: &SchemaArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
     let schema = match arguments.of {
         SchemaOf::Finding => finding::finding_schema(),
+        SchemaOf::Audit => audit::audit_schema(),
         SchemaOf::Rules => rules::schema(),
         SchemaOf::Tests => rules::test_schema(),
         SchemaOf::Config => config::schema(),
@@ -52,6 +55,7 @@ mod tests {
     fn everything_that_has_a_schema_prints_one() {
         for (of, property) in [
             ("finding", "data"),
+            ("audit", "data"),
             ("rules", "rules"),
             ("tests", "tests"),
             ("config", "cluster"),
@@ -66,7 +70,7 @@ mod tests {
 
     #[test]
     fn the_printed_schemas_are_the_committed_ones() {
-        for of in ["finding", "rules", "tests", "config"] {
+        for of in ["finding", "audit", "rules", "tests", "config"] {
             let (_, out, _) = trommel(&["schema", of]);
             let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
             expect_test::expect_file![root.join(format!("schema/{of}/1.json"))].assert_eq(&out);

@@ -91,6 +91,12 @@ impl Detector {
         }
     }
 
+    /// `text` without its secrets, as quoted lines are.
+    #[must_use]
+    pub fn redact(&self, text: &str) -> String {
+        self.redactor.redact(text.as_bytes(), &[])
+    }
+
     /// The rules it applies.
     #[must_use]
     pub fn rules(&self) -> &Arc<RuleSet> {

@@ -133,6 +133,7 @@ impl Ourselves {
         self.dropped.observed += dropped.observed;
         self.dropped.updated += dropped.updated;
         self.dropped.recovered += dropped.recovered;
+        self.dropped.audit += dropped.audit;
     }
 
     /// Whether nothing has been pushed for `silence` at `now`.
@@ -291,11 +292,16 @@ impl Owner {
             observed,
             updated,
             recovered,
+            audit,
         } = std::mem::take(&mut self.ourselves.dropped);
         let in_memory = std::mem::take(&mut self.ourselves.dropped_in_memory);
-        if observed + updated + recovered + in_memory > 0 {
+        if observed + updated + recovered + audit + in_memory > 0 {
+            let audit = match audit {
+                0 => String::new(),
+                audit => format!(", {audit} about what people did"),
+            };
             let line = format!(
-                "{observed} observed, {updated} updated, {recovered} recovered while they waited for NATS; {in_memory} while they waited for the disk"
+                "{observed} observed, {updated} updated, {recovered} recovered{audit} while they waited for NATS; {in_memory} while they waited for the disk"
             );
             self.say(MESSAGES_LOST, now, Said::that(line));
         }

@@ -254,7 +254,7 @@ impl Server {
         let now = phase.clone();
         let service = service_fn(|request| {
             activity.busy();
-            let (server, activity, now) = (&self, &activity, &now);
+            let (server, activity, now, peer) = (&self, &activity, &now, &peer);
             async move {
                 let response = server.answer(request, peer, now).await;
                 activity.idle();
@@ -290,7 +290,7 @@ impl Server {
     async fn answer(
         &self,
         request: Request<Incoming>,
-        peer: Peer,
+        peer: &Peer,
         phase: &watch::Receiver<Phase>,
     ) -> Response<Full<Bytes>> {
         let is_get = matches!(*request.method(), Method::GET | Method::HEAD);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::samples::Sample;
 use super::sieve::Sieve;
+use crate::audit::Entry;
 use crate::detect::KeyName;
 use crate::finding::{Kind, State};
 use crate::rules::{Severity, is_own};
@@ -29,6 +30,10 @@ pub struct Commit {
     pub findings: Vec<FindingRow>,
     /// Findings that have been over since before this are forgotten.
     pub forget_findings_before: Option<Timestamp>,
+    /// What people did.
+    pub audit: Vec<Entry>,
+    /// What people did before this is forgotten.
+    pub forget_audit_before: Option<Timestamp>,
     /// Places in the outbox whose acks are back. One that is no longer there is fine.
     pub sent: Vec<i64>,
     /// What was measured, a minute each, in order of time.
@@ -46,6 +51,8 @@ impl Commit {
             && self.forget_findings_before.is_none()
             && self.messages.is_empty()
             && self.findings.is_empty()
+            && self.audit.is_empty()
+            && self.forget_audit_before.is_none()
             && self.sent.is_empty()
             && self.samples.is_empty()
     }
@@ -67,6 +74,8 @@ impl Commit {
             .forget_findings_before
             .max(later.forget_findings_before);
         self.messages.extend(later.messages);
+        self.audit.extend(later.audit);
+        self.forget_audit_before = self.forget_audit_before.max(later.forget_audit_before);
         self.sent.extend(later.sent);
         self.samples.extend(later.samples);
     }
@@ -94,11 +103,19 @@ pub(super) fn key_from_text(text: &str) -> Option<KeyName> {
     })
 }
 
-/// A kind as it is stored: `observed`, `updated`, `recovered`.
-pub(super) fn kind_from_text(text: &str) -> Option<Kind> {
-    [Kind::Observed, Kind::Updated, Kind::Recovered]
-        .into_iter()
-        .find(|kind| kind.as_str() == text)
+/// The kind of a message that is about no finding, as it is stored.
+const AUDIT: &str = "audit";
+
+/// A kind as it is stored: `observed`, `updated`, `recovered`, or `audit` for a message that is about no finding.
+pub(super) fn kind_to_text(kind: Option<Kind>) -> &'static str {
+    kind.map_or(AUDIT, Kind::as_str)
+}
+
+/// The kind that is stored so.
+pub(super) fn kind_from_text(text: &str) -> Option<Option<Kind>> {
+    let kinds = [Kind::Observed, Kind::Updated, Kind::Recovered].map(Some);
+    let mut kinds = kinds.into_iter().chain([None]);
+    kinds.find(|kind| kind_to_text(*kind) == text)
 }
 
 /// A message to send.
@@ -106,10 +123,10 @@ pub(super) fn kind_from_text(text: &str) -> Option<Kind> {
 pub struct NewMessage {
     /// `<finding_id>:<revision>`, unique.
     pub id: String,
-    /// Which finding it is about.
+    /// Which finding it is about; if none, the id of what it is about.
     pub finding_id: String,
-    /// What it tells of it.
-    pub kind: Kind,
+    /// What it tells of it; `None` for a message about something that somebody did.
+    pub kind: Option<Kind>,
     /// NATS subject.
     pub subject: String,
     /// Headers as a JSON object.
@@ -299,6 +316,8 @@ pub struct CommitOutcome {
     pub identities_dropped: u64,
     /// Findings that were over and are forgotten, by age or for want of room.
     pub findings_forgotten: u64,
+    /// Entries of what people did that are forgotten, by age or for want of room.
+    pub audit_forgotten: u64,
     /// Place of the newest message ever put into the outbox; 0 before the first.
     pub last_seq: i64,
 }
@@ -312,20 +331,23 @@ pub struct Dropped {
     pub updated: u64,
     /// `recovered` messages.
     pub recovered: u64,
+    /// Messages about what people did.
+    pub audit: u64,
 }
 
 impl Dropped {
     /// All kinds together.
     #[must_use]
     pub fn total(self) -> u64 {
-        self.observed + self.updated + self.recovered
+        self.observed + self.updated + self.recovered + self.audit
     }
 
-    pub(super) fn count(&mut self, kind: Kind) {
+    pub(super) fn count(&mut self, kind: Option<Kind>) {
         match kind {
-            Kind::Observed => self.observed += 1,
-            Kind::Updated => self.updated += 1,
-            Kind::Recovered => self.recovered += 1,
+            Some(Kind::Observed) => self.observed += 1,
+            Some(Kind::Updated) => self.updated += 1,
+            Some(Kind::Recovered) => self.recovered += 1,
+            None => self.audit += 1,
         }
     }
 }

@@ -102,6 +102,18 @@ CREATE TABLE samples (
 ) STRICT;
 -- What there are findings of, without reading any.
 CREATE INDEX findings_kind ON findings (domain, incident_type, rule);
+CREATE TABLE audit (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    at INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    what TEXT NOT NULL,
+    target TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    diff TEXT NOT NULL,
+    bytes INTEGER NOT NULL
+) STRICT;
+CREATE TABLE silences (id TEXT NOT NULL UNIQUE, value TEXT NOT NULL) STRICT;
 ";
 
 /// An open database and what belongs to it. Fields drop in this order: the connection before the lock.
@@ -411,7 +423,7 @@ mod tests {
         let connection = Connection::open(dir.path().join(FILE)).expect("ours");
         connection
             .execute_batch(
-                "DROP INDEX findings_kind; DROP TABLE samples; DROP TABLE revisions; ALTER TABLE findings DROP COLUMN bytes; PRAGMA user_version = 1;",
+                "DROP INDEX findings_kind; DROP TABLE samples; DROP TABLE audit; DROP TABLE silences; DROP TABLE revisions; ALTER TABLE findings DROP COLUMN bytes; PRAGMA user_version = 1;",
             )
             .expect("ours");
         drop(connection);
@@ -440,7 +452,7 @@ mod tests {
         drop(store);
         let connection = Connection::open(dir.path().join(FILE)).expect("ours");
         connection
-            .execute_batch("DROP INDEX findings_kind; DROP TABLE samples; PRAGMA user_version = 2;")
+            .execute_batch("DROP INDEX findings_kind; DROP TABLE samples; DROP TABLE audit; DROP TABLE silences; PRAGMA user_version = 2;")
             .expect("ours");
         drop(connection);
 

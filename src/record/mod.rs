@@ -21,6 +21,7 @@
 //! A file that is not ours, is damaged, or was written by a newer trommel is reported and left exactly as it was.
 //! A directory that another trommel uses is refused.
 
+mod audit;
 mod commit;
 mod error;
 mod file;
@@ -35,6 +36,7 @@ mod store;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use audit::{AuditFilter, AuditRow};
 pub use commit::{
     Commit, CommitOutcome, Dropped, FindingFilter, FindingRow, KindRow, Limits, NewMessage,
     OpenCounts, OutboxRow, Saved, Sizes, Told,

@@ -92,9 +92,9 @@ impl Model {
         }
         self.outbox.retain(|row| !commit.sent.contains(&row.seq));
         for message in &commit.messages {
-            if message.kind == Kind::Updated {
+            if message.kind == Some(Kind::Updated) {
                 self.outbox.retain(|row| {
-                    row.message.kind != Kind::Updated
+                    row.message.kind != Some(Kind::Updated)
                         || row.message.finding_id != message.finding_id
                 });
             }
@@ -114,7 +114,7 @@ impl Model {
             let victim = self
                 .outbox
                 .iter()
-                .position(|row| row.message.kind == Kind::Updated)
+                .position(|row| row.message.kind == Some(Kind::Updated))
                 .unwrap_or(0);
             self.outbox.remove(victim);
             self.dropped += 1;

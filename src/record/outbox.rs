@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::finding::Kind;
 
-use super::commit::{CommitOutcome, NewMessage, OutboxRow, kind_from_text};
+use super::commit::{CommitOutcome, NewMessage, OutboxRow, kind_from_text, kind_to_text};
 
 /// How much waits.
 #[derive(Debug, Clone, Copy, Default)]
@@ -88,7 +88,7 @@ pub(super) fn append(
                 params![
                     message.id,
                     message.finding_id,
-                    message.kind.as_str(),
+                    kind_to_text(message.kind),
                     message.subject,
                     message.headers,
                     message.body,
@@ -104,7 +104,7 @@ pub(super) fn append(
         waiting.messages += 1;
         waiting.bytes += bytes;
         waiting.last_seq = seq;
-        if message.kind == Kind::Updated {
+        if message.kind == Some(Kind::Updated) {
             let mut rows = replace.query(params![message.finding_id, seq])?;
             while let Some(row) = rows.next()? {
                 waiting.lose(unsigned(row, 0)?);
@@ -173,7 +173,7 @@ pub(super) fn read(
         .collect()
 }
 
-fn kind(row: &Row<'_>, column: usize) -> rusqlite::Result<Kind> {
+fn kind(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Kind>> {
     let text: String = row.get(column)?;
     kind_from_text(&text).ok_or_else(|| super::store::unknown(column, &text))
 }
@@ -326,7 +326,7 @@ mod tests {
             Dropped {
                 updated: 1,
                 observed: 1,
-                recovered: 0
+                ..Dropped::default()
             }
         );
         assert_eq!(waiting(&store), rows(&[(4, "d:3"), (5, "e:1"), (6, "f:1")]));

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tracing::error;
 
+use super::audit::{self, AuditFilter, AuditRow};
 use super::commit::{FindingFilter, FindingRow, KindRow, OpenCounts, Told};
 use super::error::StoreError;
 use super::history;
@@ -123,6 +124,14 @@ impl Reader {
     /// As [`findings`](Self::findings).
     pub fn samples(&self, since: Option<Timestamp>) -> Result<Vec<Sample>, StoreError> {
         self.read(|connection| samples::read(connection, since))
+    }
+
+    /// What people did, by `filter`, the newest first.
+    ///
+    /// # Errors
+    /// As [`findings`](Self::findings).
+    pub fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRow>, StoreError> {
+        self.read(|connection| audit::read(connection, filter))
     }
 
     /// What `query` reads of the database.

@@ -6,6 +6,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use tokio::sync::watch;
 
+use super::audit;
 use super::commit::{
     Commit, CommitOutcome, FindingRow, Limits, OutboxRow, Saved, Sizes, key_from_text, key_to_text,
 };
@@ -249,6 +250,8 @@ fn apply(
         &mut totals.history_bytes,
     )?;
     samples::write(&transaction, &commit.samples)?;
+    outcome.audit_forgotten =
+        audit::write(&transaction, &commit.audit, commit.forget_audit_before)?;
     give_back_pages(&transaction)?;
     transaction.commit()
 }

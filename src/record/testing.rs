@@ -54,7 +54,7 @@ pub(super) fn message(finding_id: &str, revision: u64, kind: Kind) -> NewMessage
     NewMessage {
         id: format!("{finding_id}:{revision}"),
         finding_id: finding_id.to_owned(),
-        kind,
+        kind: Some(kind),
         subject: "ops.findings.runtime_services.oom.0123456789abcdef".to_owned(),
         headers: "{}".to_owned(),
         body: format!("{{\"revision\":{revision}}}"),

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::acts::ActError;
 use crate::record::ArchiveError;
 
 /// Why a request has no answer.
@@ -59,6 +60,15 @@ impl Refusal {
 
 impl From<ArchiveError> for Refusal {
     fn from(error: ArchiveError) -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            why: error.to_string(),
+        }
+    }
+}
+
+impl From<ActError> for Refusal {
+    fn from(error: ActError) -> Self {
         Self {
             status: StatusCode::SERVICE_UNAVAILABLE,
             why: error.to_string(),

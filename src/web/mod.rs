@@ -1,17 +1,22 @@
 //! The admin listener: metrics, health, findings and rules, for whoever operates trommel.
 //!
 //! It has its own port, so that a flood of pushes does not hide what is wrong and the push port can be open where this
-//! one is not. Whom its [`Gate`] does not let in sees nothing but health; it changes nothing, but that it has files read anew; what it
+//! one is not. Whom its [`Gate`] does not let in sees nothing but health; who may change something is said in [`visitor`]; what it
 //! answers comes from the database, from the rule set in use and from the metrics, each through one handle in [`Admin`].
 
 mod answer;
 mod api;
 mod assets;
 mod events;
+#[allow(dead_code, reason = "pages with forms come next")]
+mod form;
 mod marks;
 mod page;
 mod router;
+#[allow(dead_code, reason = "pages with forms come next")]
+mod visitor;
 
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +34,8 @@ use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
-use crate::access::{Gate, Peer};
+use crate::access::{Addresses, Gate, Peer};
+use crate::acts::Acts;
 use crate::owner::Standing;
 use crate::record::Archive;
 use crate::reload::{Reloads, Status};
@@ -69,6 +75,8 @@ pub struct Admin {
     pub status: watch::Receiver<Status>,
     /// Has rules and settings read anew.
     pub reloads: Reloads,
+    /// Has what people do done, and written down.
+    pub acts: Acts,
     /// Whether the push port is answered. NATS has no part in it: without NATS pushes are taken all the same.
     pub ready: watch::Receiver<bool>,
 }
@@ -94,9 +102,10 @@ pub async fn serve(
             Ok(_) if connections.len() >= CONNECTIONS_MAX => {
                 metrics::counter!(CONNECTIONS_REFUSED_TOTAL).increment(1);
             }
-            Ok((socket, _)) => {
+            Ok((socket, client)) => {
+                let addresses = addresses(&listener, &socket, client);
                 let (router, gate, stop) = (router.clone(), Arc::clone(&gate), stop.clone());
-                connections.spawn(begin(socket, router, gate, stop));
+                connections.spawn(begin(socket, addresses, router, gate, stop));
             }
             Err(error) => {
                 warn!(%error, "the admin listener cannot accept");
@@ -107,22 +116,33 @@ pub async fn serve(
     while connections.join_next().await.is_some() {}
 }
 
+/// Both ends of a connection; `None` when it has just ended.
+fn addresses(listener: &TcpListener, socket: &TcpStream, client: SocketAddr) -> Option<Addresses> {
+    Some(Addresses {
+        client,
+        own: socket.local_addr().ok()?,
+        listener: listener.local_addr().ok()?,
+    })
+}
+
 /// Shakes hands where TLS is spoken, and serves what comes of it.
 async fn begin(
     socket: TcpStream,
+    addresses: Option<Addresses>,
     router: Router,
     gate: Arc<Gate>,
     mut stop: watch::Receiver<bool>,
 ) {
     if !gate.has_tls() {
-        return connection(socket, router, Peer::default(), stop).await;
+        let peer = Peer::default().at(addresses);
+        return connection(socket, router, peer, stop).await;
     }
     let stream = tokio::select! {
         stream = gate.accept(socket, HEADER_TIMEOUT) => stream,
         _ = stop.wait_for(|&stop| stop) => None,
     };
     if let Some(stream) = stream {
-        let peer = Peer::of(&stream);
+        let peer = Peer::of(&stream).at(addresses);
         connection(stream, router, peer, stop).await;
     }
 }
@@ -136,7 +156,7 @@ async fn connection(
 ) {
     let service = service_fn(|request: hyper::Request<_>| {
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(peer.clone());
         router.clone().oneshot(request)
     });
     let mut connection = pin!(
@@ -171,6 +191,7 @@ mod tests {
 
     use super::*;
     use crate::access::Listener;
+    use crate::acts::acts;
     use crate::record::FindingRow;
     use crate::record::testing::archive_of;
     use crate::reload::reloads;
@@ -189,14 +210,20 @@ mod tests {
                 unselected: watch::channel(Vec::new()).1,
                 status: watch::channel(Status::loaded(Timestamp(0))).1,
                 reloads: reloads().0,
+                acts: acts().0,
                 ready: watch::channel(ready).1,
             }
         }
 
-        /// What it answers to anybody.
+        /// What it answers to anybody on the same host.
         pub(super) fn routes(self) -> Router {
             let gate = Gate::wide_open(Listener::Admin);
-            let anybody = Extension(Peer::default());
+            let here: SocketAddr = "127.0.0.1:3102".parse().expect("an address");
+            let anybody = Extension(Peer::default().at(Some(Addresses {
+                client: here,
+                own: here,
+                listener: here,
+            })));
             router::router(Arc::new(self), Arc::new(gate)).layer(anybody)
         }
     }

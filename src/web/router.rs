@@ -11,10 +11,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use tokio::time::timeout;
+use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::answer::Refusal;
+use super::visitor::{Caller, FormKey, Visitor};
 use super::{Admin, api, assets, events, page};
 use crate::access::{Gate, Peer};
+use crate::audit::{Deed, What};
 use crate::reload::ReloadError;
 
 /// How long a reload may take before who asked for it is told that it goes on.
@@ -38,22 +42,29 @@ pub(super) fn router(admin: Arc<Admin>, gate: Arc<Gate>) -> Router {
         .fallback(nowhere)
         .method_not_allowed_fallback(not_so)
         .layer(middleware::from_fn(only_if_new))
-        .layer(middleware::from_fn_with_state(gate, admit))
+        .layer(middleware::from_fn_with_state(
+            (gate, Arc::new(FormKey::new())),
+            admit,
+        ))
         // Probes of Kubernetes have no secrets to show.
         .merge(probes)
         .layer(middleware::from_fn(cautiously))
         .with_state(admin)
 }
 
-/// Whom the gate does not let in sees nothing of what is behind it.
+/// Whom the gate does not let in sees nothing of what is behind it; of others it is known from here on who they are.
 async fn admit(
-    State(gate): State<Arc<Gate>>,
+    State((gate, forms)): State<(Arc<Gate>, Arc<FormKey>)>,
     Extension(peer): Extension<Peer>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    match gate.judge(peer, request.headers()) {
-        Ok(()) => next.run(request).await,
+    match gate.judge(&peer, request.headers()) {
+        Ok(identity) => {
+            let visitor = Visitor::new(&peer, identity, gate.asks_anything(), forms);
+            request.extensions_mut().insert(visitor);
+            next.run(request).await
+        }
         Err(refusal) => gate.answer(refusal).map(Body::new),
     }
 }
@@ -121,9 +132,29 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
 }
 
 /// Has files read anew, as with Prometheus and its relatives, and says what came of it.
-async fn reload(State(admin): State<Arc<Admin>>) -> (StatusCode, String) {
+async fn reload(
+    State(admin): State<Arc<Admin>>,
+    caller: Result<Caller, Refusal>,
+) -> (StatusCode, String) {
+    let caller = match caller {
+        Ok(Caller(visitor)) => visitor,
+        Err(Refusal { status, why }) => return (status, format!("{why}\n")),
+    };
     match timeout(RELOAD_TIMEOUT, admin.reloads.reload()).await {
-        Ok(Ok(in_use)) => (StatusCode::OK, in_use),
+        Ok(Ok(in_use)) => {
+            let deed = Deed {
+                who: caller.name().to_owned(),
+                what: What::Reloaded,
+                target: String::new(),
+                reason: String::new(),
+                diff: in_use.clone(),
+            };
+            // The files are in use, whether that is written down or not.
+            if let Err(error) = admin.acts.record(deed).await {
+                warn!(%error, "a reload is not written down");
+            }
+            (StatusCode::OK, in_use)
+        }
         Ok(Err(ReloadError::Refused(why))) => {
             (StatusCode::UNPROCESSABLE_ENTITY, format!("{why}\n"))
         }
@@ -178,6 +209,7 @@ async fn front(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response 
          /api/v1/kinds        what there are findings of, to choose from\n\
          /api/v1/history      what was measured, minute by minute, for a day\n\
          /api/v1/rules        rules in use, and what newer ones were refused for\n\
+         /api/v1/audit        who changed what, the newest first\n\
          /api/v1/config       what newer settings were refused for, and which want a restart\n\
          {DESCRIPTION} all of the API, and what its parameters are\n\
          /-/reload            POST reads rules and settings anew\n",
@@ -265,6 +297,7 @@ mod tests {
             /api/v1/kinds        what there are findings of, to choose from
             /api/v1/history      what was measured, minute by minute, for a day
             /api/v1/rules        rules in use, and what newer ones were refused for
+            /api/v1/audit        who changed what, the newest first
             /api/v1/config       what newer settings were refused for, and which want a restart
             /api/v1/openapi.json all of the API, and what its parameters are
             /-/reload            POST reads rules and settings anew

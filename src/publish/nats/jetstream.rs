@@ -162,7 +162,7 @@ impl JetStream {
         }
     }
 
-    /// Reads the last message on each subject below `prefix`, by a consumer that the server forgets when nobody asks it any more.
+    /// Reads the last message on each subject of a finding below `prefix`, by a consumer that the server forgets when nobody asks it any more.
     pub(super) async fn recall(&self, prefix: &str, source: &str) -> Result<Recalled, Trouble> {
         #[derive(Deserialize)]
         struct Created {
@@ -173,7 +173,7 @@ impl JetStream {
             "deliver_policy": "last_per_subject",
             "ack_policy": "none",
             "replay_policy": "instant",
-            "filter_subject": format!("{prefix}.>"),
+            "filter_subject": format!("{prefix}.*.*.*"),
             "inactive_threshold": 30_000_000_000_u64,
             "mem_storage": true,
         }});

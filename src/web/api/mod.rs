@@ -1,5 +1,6 @@
 //! The API: whatever the page shows, for programs; described at [`DESCRIPTION`] by what its handlers take and give.
 
+mod audit;
 mod findings;
 mod history;
 mod kinds;
@@ -17,6 +18,7 @@ use axum::{Extension, Router};
 
 use super::Admin;
 
+pub(super) use audit::{AuditQuery, audit_page};
 pub(super) use findings::{FindingsQuery, page_of, told};
 pub use rules::rule_list;
 pub(super) use status::{Blindness, Survey};
@@ -72,6 +74,12 @@ pub(super) fn router() -> Router<Arc<Admin>> {
             "/api/v1/rules",
             get_with(rules::rules, |it| {
                 it.summary("The rules in use, and what newer ones were refused for")
+            }),
+        )
+        .api_route(
+            "/api/v1/audit",
+            get_with(audit::list, |it| {
+                it.summary("What people changed, the newest first")
             }),
         )
         .api_route(

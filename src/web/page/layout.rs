@@ -6,10 +6,11 @@ use crate::web::Admin;
 use crate::web::assets::{SCRIPT, STYLE};
 
 /// Places in the navigation.
-const PLACES: [(&str, &str); 3] = [
+const PLACES: [(&str, &str); 4] = [
     ("/", "Overview"),
     ("/findings", "Findings"),
     ("/rules", "Rules"),
+    ("/audit", "Audit"),
 ];
 
 /// A whole page; `place` is the path in the navigation that it belongs to.

@@ -3,6 +3,7 @@
 //! It is made here and needs no script to be read. A script keeps it up to date and shows times in the reader's zone. Everything that
 //! comes from a log is text: `maud` escapes it, and the policy that goes along lets no other script run.
 
+mod audit;
 mod course;
 mod finding;
 mod findings;
@@ -25,7 +26,7 @@ use maud::Markup;
 
 use super::Admin;
 use super::answer::{Id, Refusal, read_query};
-use super::api::{FindingsQuery, Survey, page_of, told};
+use super::api::{AuditQuery, FindingsQuery, Survey, audit_page, page_of, told};
 use super::marks::marks;
 use crate::finding::{Finding, State};
 use crate::record::{FindingFilter, FindingRow};
@@ -50,6 +51,7 @@ pub(super) fn router() -> Router<Arc<Admin>> {
         .route("/findings", get(list))
         .route("/findings/{id}", get(one))
         .route("/rules", get(rules))
+        .route("/audit", get(read_audit))
 }
 
 /// No script but ours, nothing from elsewhere, and in nobody's frame. `data:` is the empty icon.
@@ -73,7 +75,8 @@ fn answer(admin: &Admin, page: Result<Markup, Refusal>) -> Response {
     );
     headers.insert(
         header::REFERRER_POLICY,
-        HeaderValue::from_static("no-referrer"),
+        // With `no-referrer` a browser sends forms with `Origin: null`, as if they came from nowhere.
+        HeaderValue::from_static("same-origin"),
     );
     response
 }
@@ -95,6 +98,33 @@ async fn one(Shared(admin): Shared<Arc<Admin>>, Path(Id { id }): Path<Id>) -> Re
 
 async fn rules(Shared(admin): Shared<Arc<Admin>>) -> Response {
     answer(&admin, Ok(rules::page(&admin)))
+}
+
+async fn read_audit(Shared(admin): Shared<Arc<Admin>>, RawQuery(query): RawQuery) -> Response {
+    let page = audit_of(&admin, &query.unwrap_or_default()).await;
+    answer(&admin, page)
+}
+
+async fn audit_of(admin: &Admin, query: &str) -> Result<Markup, Refusal> {
+    let (given, query) = filled_in(query);
+    let asked: AuditQuery = read_query(&query)?;
+    let (entries, next) = audit_page(admin, asked).await?;
+    Ok(audit::page(admin, &given, &entries, next))
+}
+
+/// What stands behind the `?` as a form sends it, without what was left empty, and with times in UTC: as pairs, and as it is written.
+fn filled_in(query: &str) -> (Vec<(String, String)>, String) {
+    let given: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes())
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| match &*name {
+            "since" | "until" => (name.into_owned(), in_utc(&value)),
+            _ => (name.into_owned(), value.into_owned()),
+        })
+        .collect();
+    let query = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(&given)
+        .finish();
+    (given, query)
 }
 
 async fn read_overview(admin: &Admin) -> Result<Markup, Refusal> {
@@ -131,17 +161,7 @@ async fn read_overview(admin: &Admin) -> Result<Markup, Refusal> {
 }
 
 async fn read_list(admin: &Admin, query: &str) -> Result<Markup, Refusal> {
-    // A form sends what was left empty too.
-    let given: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes())
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| match &*name {
-            "since" | "until" => (name.into_owned(), in_utc(&value)),
-            _ => (name.into_owned(), value.into_owned()),
-        })
-        .collect();
-    let query = form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(&given)
-        .finish();
+    let (given, query) = filled_in(query);
     let asked: FindingsQuery = read_query(&query)?;
     let mut filter = asked.clone().into_filter();
     filter.limit = filter.limit.min(SHOWN_MAX);

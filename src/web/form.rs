@@ -1,0 +1,132 @@
+//! What comes along with a request that changes something: JSON of programs, and forms of our own pages.
+
+use std::time::Duration;
+
+use aide::OperationInput;
+use aide::generate::GenContext;
+use aide::openapi::Operation;
+use axum::Json;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::{HeaderValue, StatusCode, header};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use super::answer::Refusal;
+use super::visitor::{Author, TOKEN};
+
+/// Most bytes of a body: a rule file of the largest size, and what it takes to write it as JSON or as a form.
+const BODY_BYTES_MAX: usize = 2 << 20;
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The type of a form without files.
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// The JSON in a request's body. Ask for the [`Author`] before it, so that nothing is read of those who may not.
+#[derive(Debug)]
+pub(super) struct Given<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Given<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
+        check_type(&request, "application/json")?;
+        let body = read(request.into_body()).await?;
+        let given = serde_json::from_slice(&body);
+        given
+            .map(Self)
+            .map_err(|error| Refusal::bad(format!("the body: {error}")))
+    }
+}
+
+impl<T: JsonSchema> OperationInput for Given<T> {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        Json::<T>::operation_input(ctx, operation);
+    }
+}
+
+/// A form of one of our own pages, with a token in it, and who has sent it. Fields that were left empty are taken for fields that are not there.
+#[derive(Debug)]
+pub(super) struct Form<T> {
+    /// Who has sent it.
+    pub(super) author: Author,
+    /// What is in it, but for the token.
+    pub(super) given: T,
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        check_type(&request, FORM)?;
+        let (mut parts, body) = request.into_parts();
+        let author = Author::from_request_parts(&mut parts, state).await?;
+        let body = read(body).await?;
+        let (fields, token) = split(&body);
+        author.visitor().check_token(&token)?;
+        let without_token = Request::post("/")
+            .header(header::CONTENT_TYPE, FORM)
+            .body(Body::from(fields))
+            .expect("a request");
+        let given = axum::Form::<T>::from_request(without_token, &()).await;
+        let axum::Form(given) = given.map_err(|rejection| {
+            let text = rejection.body_text();
+            // What all of them begin with says nothing to whoever filled in the form.
+            let why = text.strip_prefix("Failed to deserialize form body: ");
+            Refusal::bad(why.unwrap_or(&text))
+        })?;
+        Ok(Self { author, given })
+    }
+}
+
+/// The fields that are filled in, and the token.
+fn split(body: &[u8]) -> (String, String) {
+    let mut token = String::new();
+    let mut fields = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in form_urlencoded::parse(body) {
+        if name == TOKEN {
+            token = value.into_owned();
+        } else if !value.is_empty() {
+            fields.append_pair(&name, &value);
+        }
+    }
+    (fields.finish(), token)
+}
+
+fn check_type(request: &Request, wanted: &str) -> Result<(), Refusal> {
+    let given = request.headers().get(header::CONTENT_TYPE);
+    let given = given.map_or("", |value: &HeaderValue| {
+        value.to_str().unwrap_or("unreadable")
+    });
+    let media_type = given.split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case(wanted) {
+        return Ok(());
+    }
+    Err(Refusal {
+        status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        why: format!("the body is `{given}`, expected `{wanted}`"),
+    })
+}
+
+async fn read(body: Body) -> Result<Bytes, Refusal> {
+    let read = timeout(BODY_TIMEOUT, to_bytes(body, BODY_BYTES_MAX)).await;
+    match read {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) if is_too_long(&error) => Err(Refusal {
+            status: StatusCode::PAYLOAD_TOO_LARGE,
+            why: format!("the body is longer than {BODY_BYTES_MAX} bytes"),
+        }),
+        Ok(Err(error)) => Err(Refusal::bad(format!("the body cannot be read: {error}"))),
+        Err(_) => Err(Refusal {
+            status: StatusCode::REQUEST_TIMEOUT,
+            why: format!("the body took longer than {BODY_TIMEOUT:?}"),
+        }),
+    }
+}
+
+fn is_too_long(error: &axum::Error) -> bool {
+    let source = std::error::Error::source(error);
+    source.is_some_and(|source| source.is::<http_body_util::LengthLimitError>())
+}
