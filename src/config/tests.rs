@@ -172,6 +172,7 @@ fn the_table_holds_every_key() {
         listen TROMMEL_LISTEN 127.0.0.1:3101
         log.format TROMMEL_LOG_FORMAT auto
         log.level TROMMEL_LOG info
+        matches_bytes_max TROMMEL_MATCHES_BYTES_MAX 8MiB
         memory TROMMEL_MEMORY 96MiB
         nats.ca_file TROMMEL_NATS_CA_FILE -
         nats.cert_file TROMMEL_NATS_CERT_FILE -
@@ -193,6 +194,7 @@ fn the_table_holds_every_key() {
         push.password_file TROMMEL_PUSH_PASSWORD_FILE -
         push.token_files TROMMEL_PUSH_TOKEN_FILES -
         push.username TROMMEL_PUSH_USERNAME -
+        recent_lines TROMMEL_RECENT_LINES true
         reload_interval TROMMEL_RELOAD_INTERVAL 500ms
         rules TROMMEL_RULES -
         shutdown_delay TROMMEL_SHUTDOWN_DELAY 5s
@@ -252,7 +254,7 @@ fn what_is_allowed_together_fits_into_memory() {
         "limits: {in_flight_bytes_max: 64MiB, connections_max: 2000}\n",
         &[],
         expect![
-            "memory: 96MiB is less than the 163MiB that are allowed together: trommel itself 28MiB, buffers 10MiB, limits.in_flight_bytes_max 64MiB, limits.connections_max 32MiB, limits.streams_max 10MiB, detect.identities_max 7MiB, detect.keys_bytes_max 13MiB; raise it, or lower one of these"
+            "memory: 96MiB is less than the 162MiB that are allowed together: trommel itself 28MiB, buffers 9MiB, recent lines 2MiB, limits.in_flight_bytes_max 64MiB, limits.connections_max 32MiB, limits.streams_max 10MiB, detect.identities_max 7MiB, detect.keys_bytes_max 13MiB; raise it, or lower one of these"
         ],
     );
 }
@@ -270,7 +272,7 @@ fn what_is_no_setting_is_refused_with_its_place() {
         "cluster: a\nclustr: b\n",
         &[],
         expect![
-            "trommel.yaml:2:1: unknown field `clustr`, expected one of listen, admin_listen, push, admin, insecure_admin, data, rules, builtin, environment, cluster, instance, nats, stdout, memory, detect, limits, outbox_bytes_max, history_bytes_max, history_max_age, shutdown_delay, evidence, exclude, grafana, log, reload_interval"
+            "trommel.yaml:2:1: unknown field `clustr`, expected one of listen, admin_listen, push, admin, insecure_admin, data, rules, builtin, environment, cluster, instance, nats, stdout, memory, detect, limits, outbox_bytes_max, history_bytes_max, history_max_age, matches_bytes_max, recent_lines, shutdown_delay, evidence, exclude, grafana, log, reload_interval"
         ],
     );
     refused(
@@ -446,6 +448,8 @@ limits:
 outbox_bytes_max: 64MiB
 history_bytes_max: 1MiB
 history_max_age: 1h
+matches_bytes_max: 1MiB
+recent_lines: false
 shutdown_delay: 5s
 evidence: {redact: [pin], sensitive_namespaces: [vault]}
 exclude: [app=loki]

@@ -33,6 +33,7 @@ mod reader;
 mod samples;
 mod sieve;
 mod store;
+mod tape;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -45,3 +46,4 @@ pub use error::StoreError;
 pub use reader::{Archive, ArchiveError, Reader};
 pub use samples::{SAMPLES_MAX, Sample};
 pub use store::Store;
+pub use tape::{Activity, Coverage};

@@ -41,11 +41,13 @@ use crate::finding::Redactor;
 use crate::inspector::Inspection;
 use crate::owner::{Change, TakeOver};
 use crate::push::Server;
+use crate::recent::Recent;
 use crate::rules::{CONFIG_INVALID, RULES_INVALID, RuleSet};
 use crate::scan::Scanner;
 use crate::selected::Selected;
 use crate::telemetry::{self, Telemetry};
 use crate::time::{Timestamp, WallClock};
+use crate::trial::Terms;
 
 use settings::Next;
 use settle::Settle;
@@ -167,6 +169,10 @@ pub struct Reached {
     pub rules: watch::Sender<Arc<RuleSet>>,
     /// How things stand.
     pub status: watch::Sender<Status>,
+    /// What rules are tried with.
+    pub terms: watch::Sender<Arc<Terms>>,
+    /// Recent lines, where they are kept.
+    pub recent: Option<Arc<Recent>>,
     /// What is measured.
     pub telemetry: Telemetry,
     /// The wall clock.
@@ -347,6 +353,12 @@ impl Reloader {
     /// Settings that change are in use from here on; those that others have to be told of are told with the rules: then true.
     fn take_settings(&mut self, next: &Next, asked: bool) -> bool {
         self.config = next.config.clone();
+        self.reached
+            .terms
+            .send_replace(Arc::new(Terms::of(&self.config)));
+        if let Some(recent) = &self.reached.recent {
+            recent.set_redactor(redactor(&self.config));
+        }
         for Changed { text, .. } in &next.now {
             info!("{text}");
         }

@@ -85,11 +85,33 @@ impl RuleFiles {
         self.digest
     }
 
+    /// What the file that is called `name` holds.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        let file = self.read.sources.iter().find(|file| file.name == name)?;
+        Some(&file.text)
+    }
+
+    /// As [`load`](Self::load), with the rules of `text`, which stand in for those of the same id.
+    #[must_use]
+    pub fn load_with(mut self, text: SourceText) -> LoadedRules {
+        self.read.sources.push(text);
+        let options = LoadOptions {
+            last_stands_in: true,
+            ..LoadOptions::of_instance(&self.environment)
+        };
+        self.load_by(&options)
+    }
+
     /// Makes a rule set of them, or says what is wrong. As costly as [`rules::load`].
     #[must_use]
     pub fn load(self) -> LoadedRules {
         let options = LoadOptions::of_instance(&self.environment);
-        let loaded = rules::load(&self.read.sources, &options);
+        self.load_by(&options)
+    }
+
+    fn load_by(self, options: &LoadOptions) -> LoadedRules {
+        let loaded = rules::load(&self.read.sources, options);
         let all_read = self.read.problems.is_empty();
         let mut problems = self.read.problems;
         problems.extend(loaded.problems);

@@ -13,6 +13,7 @@ mod form;
 mod marks;
 mod page;
 mod router;
+mod trying;
 #[allow(dead_code, reason = "pages with forms come next")]
 mod visitor;
 
@@ -43,6 +44,7 @@ use crate::rules::RuleSet;
 use crate::telemetry::{CONNECTIONS_REFUSED_TOTAL, Telemetry};
 
 pub use api::rule_list;
+pub use trying::Trying;
 
 /// Connections served at once: a few scrapers, probes, and people with pages that keep themselves up to date. Further ones are closed at
 /// once and counted.
@@ -79,6 +81,8 @@ pub struct Admin {
     pub acts: Acts,
     /// Whether the push port is answered. NATS has no part in it: without NATS pushes are taken all the same.
     pub ready: watch::Receiver<bool>,
+    /// What rules are tried with.
+    pub trying: Trying,
 }
 
 /// Answers on `listener` until `stop` is true or its sender is gone; then ends open connections within five seconds.
@@ -212,6 +216,7 @@ mod tests {
                 reloads: reloads().0,
                 acts: acts().0,
                 ready: watch::channel(ready).1,
+                trying: Trying::without_rules(),
             }
         }
 

@@ -6,21 +6,25 @@ mod history;
 mod kinds;
 mod rules;
 mod status;
+mod trying;
 
 use std::sync::Arc;
 
 use aide::axum::ApiRouter;
-use aide::axum::routing::get_with;
+use aide::axum::routing::{get_with, post_with};
 use aide::openapi::{Info, OpenApi};
 use axum::Json;
+use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 use axum::{Extension, Router};
 
 use super::Admin;
+use super::trying::BODY_BYTES_MAX;
 
 pub(super) use audit::{AuditQuery, audit_page};
 pub(super) use findings::{FindingsQuery, page_of, told};
 pub use rules::rule_list;
+pub(super) use rules::{RuleActivity, activity};
 pub(super) use status::{Blindness, Survey};
 
 /// Where the OpenAPI document is.
@@ -81,6 +85,24 @@ pub(super) fn router() -> Router<Arc<Admin>> {
             get_with(audit::list, |it| {
                 it.summary("What people changed, the newest first")
             }),
+        )
+        .api_route(
+            "/api/v1/lines",
+            get_with(trying::lines, |it| it.summary("Lines that came lately")),
+        )
+        .api_route(
+            "/api/v1/explain",
+            post_with(trying::explain, |it| {
+                it.summary("Which rules match lines, and why others do not")
+            })
+            .layer(DefaultBodyLimit::max(BODY_BYTES_MAX)),
+        )
+        .api_route(
+            "/api/v1/backtest",
+            post_with(trying::backtest, |it| {
+                it.summary("What a changed rule would have opened over recorded matches")
+            })
+            .layer(DefaultBodyLimit::max(BODY_BYTES_MAX)),
         )
         .api_route(
             "/api/v1/config",

@@ -63,6 +63,8 @@ let waits = false;
 
 // What has changed is fetched as a whole page, of which the content is taken: there is no second way to make it.
 async function refresh() {
+  // An answer to what somebody asked stays until they ask again.
+  if (document.querySelector("[data-still]")) return;
   if (loading) {
     again = true;
     return;

@@ -14,11 +14,12 @@ mod plot;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod trying;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, RawQuery, State as Shared};
+use axum::extract::{DefaultBodyLimit, Path, RawQuery, State as Shared};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
@@ -26,8 +27,9 @@ use maud::Markup;
 
 use super::Admin;
 use super::answer::{Id, Refusal, read_query};
-use super::api::{AuditQuery, FindingsQuery, Survey, audit_page, page_of, told};
+use super::api::{AuditQuery, FindingsQuery, Survey, activity, audit_page, page_of, told};
 use super::marks::marks;
+use super::trying::BODY_BYTES_MAX;
 use crate::finding::{Finding, State};
 use crate::record::{FindingFilter, FindingRow};
 use crate::rules::Severity;
@@ -45,6 +47,9 @@ const OVER_MAX: usize = 5;
 /// Where the page of one finding is, before its id.
 const FINDING: &str = "/findings/";
 
+/// Size of a form with rules and lines: each of its bytes may be written as three.
+const FORM_BYTES_MAX: usize = 3 * BODY_BYTES_MAX + 1024;
+
 /// All pages but the first, which shares its path with the list of paths.
 pub(super) fn router() -> Router<Arc<Admin>> {
     Router::new()
@@ -52,6 +57,12 @@ pub(super) fn router() -> Router<Arc<Admin>> {
         .route("/findings/{id}", get(one))
         .route("/rules", get(rules))
         .route("/audit", get(read_audit))
+        .route(
+            "/try",
+            get(trying::get)
+                .post(trying::post)
+                .layer(DefaultBodyLimit::max(FORM_BYTES_MAX)),
+        )
 }
 
 /// No script but ours, nothing from elsewhere, and in nobody's frame. `data:` is the empty icon.
@@ -96,8 +107,12 @@ async fn one(Shared(admin): Shared<Arc<Admin>>, Path(Id { id }): Path<Id>) -> Re
     answer(&admin, page)
 }
 
-async fn rules(Shared(admin): Shared<Arc<Admin>>) -> Response {
-    answer(&admin, Ok(rules::page(&admin)))
+async fn rules(Shared(admin): Shared<Arc<Admin>>, RawQuery(query): RawQuery) -> Response {
+    let page = match read_query(&filled_in(&query.unwrap_or_default()).1) {
+        Ok(query) => Ok(rules::page(&admin, &query, activity(&admin).await)),
+        Err(refusal) => Err(refusal),
+    };
+    answer(&admin, page)
 }
 
 async fn read_audit(Shared(admin): Shared<Arc<Admin>>, RawQuery(query): RawQuery) -> Response {

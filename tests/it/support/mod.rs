@@ -17,6 +17,7 @@ pub(crate) mod program;
 pub(crate) mod proxy;
 pub(crate) mod scratch;
 pub(crate) mod server;
+pub(crate) mod shop;
 pub(crate) mod tls;
 pub(crate) mod trommel;
 pub(crate) mod wait;
