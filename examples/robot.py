@@ -64,7 +64,7 @@ def main():
     parser.add_argument("--nats", default="nats://127.0.0.1:4222", help="URL of the server")
     parser.add_argument("--credentials", help="file of NATS credentials")
     parser.add_argument("--stream", default="OPS_FINDINGS")
-    parser.add_argument("--subjects", default="ops.findings.>", help="which findings: ops.findings.<domain>.<incident type>.>")
+    parser.add_argument("--subjects", default="ops.findings.*.*.*", help="which findings: ops.findings.<domain>.<incident type>.>")
     parser.add_argument("--once", action="store_true", help="print what is open now, and end")
     logging.basicConfig(level=logging.WARNING)
     try:

@@ -209,6 +209,7 @@ impl Service {
                 status,
                 reloads: reloads.clone(),
                 acts,
+                clock: Arc::clone(&clock),
                 ready: readiness,
             }),
             Arc::clone(&admin_gate),

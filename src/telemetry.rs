@@ -151,6 +151,8 @@ metrics! {
     HISTORY_BYTES = "trommel_history_bytes", Gauge, [], "Size of findings and their timelines in the database.";
     FINDINGS_FORGOTTEN_TOTAL = "trommel_findings_forgotten_total", Counter, [], "Findings that were over and are no longer shown, because of history_max_age or history_bytes_max.";
     AUDIT_FORGOTTEN_TOTAL = "trommel_audit_forgotten_total", Counter, [], "Entries of what people did that are no longer shown: older than a year, or beyond 10 000 entries or 4 MiB.";
+    SILENCES_ACTIVE = "trommel_silences_active", Gauge, [], "Silences that hold messages back.";
+    SILENCES_REFUSED_TOTAL = "trommel_silences_refused_total", Counter, [], "Silences that were not made because there were a thousand.";
     DATABASE_BYTES = "trommel_database_bytes", Gauge, [], "Size of the database and its log.";
     OUTBOX_MESSAGES = "trommel_outbox_messages", Gauge, [], "Messages that wait for their ack.";
     OUTBOX_BYTES = "trommel_outbox_bytes", Gauge, [], "Bytes of the messages that wait for their ack.";

@@ -30,6 +30,8 @@ pub struct Commit {
     pub forget_findings_before: Option<Timestamp>,
     /// What people did.
     pub audit: Vec<Entry>,
+    /// Silences as JSON, by id; `None` forgets one.
+    pub silences: Vec<(String, Option<Vec<u8>>)>,
     /// What people did before this is forgotten.
     pub forget_audit_before: Option<Timestamp>,
     /// Places in the outbox whose acks are back. One that is no longer there is fine.
@@ -48,6 +50,7 @@ impl Commit {
             && self.messages.is_empty()
             && self.findings.is_empty()
             && self.audit.is_empty()
+            && self.silences.is_empty()
             && self.forget_audit_before.is_none()
             && self.sent.is_empty()
     }
@@ -70,6 +73,8 @@ impl Commit {
             .max(later.forget_findings_before);
         self.messages.extend(later.messages);
         self.audit.extend(later.audit);
+        self.silences.extend(later.silences);
+        keep_last(&mut self.silences, |(name, _)| name.clone());
         self.forget_audit_before = self.forget_audit_before.max(later.forget_audit_before);
         self.sent.extend(later.sent);
     }

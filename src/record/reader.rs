@@ -17,7 +17,8 @@ use tracing::error;
 use super::audit::{self, AuditFilter, AuditRow};
 use super::commit::{FindingFilter, FindingRow, Told};
 use super::error::StoreError;
-use super::history;
+use super::{history, store};
+use crate::silence::Silence;
 
 /// Questions that wait for the one before them.
 const QUESTIONS_MAX: usize = 16;
@@ -103,6 +104,14 @@ impl Reader {
     /// As [`findings`](Self::findings).
     pub fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRow>, StoreError> {
         self.read(|connection| audit::read(connection, filter))
+    }
+
+    /// All silences: those that go on, and those that ended not long ago; the one that ends last first.
+    ///
+    /// # Errors
+    /// As [`findings`](Self::findings).
+    pub fn silences(&self) -> Result<Vec<Silence>, StoreError> {
+        self.read(store::silences)
     }
 
     /// What `query` reads of the database.

@@ -15,6 +15,7 @@ use super::file::{self, Opened};
 use super::history;
 use super::outbox::{self, Waiting};
 use super::reader::Reader;
+use crate::silence::Silence;
 use crate::time::Timestamp;
 
 /// The database, with one owner.
@@ -68,6 +69,14 @@ impl Store {
     /// [`StoreError::Damaged`] when a row cannot be read.
     pub fn load(&self) -> Result<Saved, StoreError> {
         load(&self.opened.connection).map_err(|error| self.error(error))
+    }
+
+    /// All silences.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when a row cannot be read.
+    pub fn silences(&self) -> Result<Vec<Silence>, StoreError> {
+        silences(&self.opened.connection).map_err(|error| self.error(error))
     }
 
     /// Writes `commit` in one transaction. When this returns `Ok`, it is on disk.
@@ -192,6 +201,19 @@ fn load(connection: &Connection) -> rusqlite::Result<Saved> {
     })
 }
 
+/// All silences, the one that ends last first.
+pub(super) fn silences(connection: &Connection) -> rusqlite::Result<Vec<Silence>> {
+    let mut silences = connection
+        .prepare_cached("SELECT value FROM silences")?
+        .query_map([], |row| {
+            let value: Vec<u8> = row.get(0)?;
+            serde_json::from_slice(&value).map_err(|error| unknown(0, &format!("silence: {error}")))
+        })?
+        .collect::<Result<Vec<Silence>, _>>()?;
+    silences.sort_by(|a, b| (b.until, &b.id).cmp(&(a.until, &a.id)));
+    Ok(silences)
+}
+
 /// The error for a text in `column` that none of our versions writes.
 pub(super) fn unknown(column: usize, text: &str) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(
@@ -220,6 +242,12 @@ fn apply(
         &transaction,
         "state",
         state.map(|(name, value)| (name, value)),
+    )?;
+    let silences = commit.silences.iter();
+    write_blobs(
+        &transaction,
+        "silences",
+        silences.map(|(id, value)| (id, value)),
     )?;
     write_identities(&transaction, commit, limits, totals, outcome)?;
     outbox::forget(&transaction, &commit.sent, &mut totals.waiting)?;

@@ -206,6 +206,7 @@ async fn front(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response 
          /api/v1/findings     findings, newest change first\n\
          /api/v1/findings/ID  one of them with its timeline\n\
          /api/v1/rules        rules in use, and what newer ones were refused for\n\
+         /api/v1/silences     what is silent; POST makes a silence, DELETE of one ends it\n\
          /api/v1/audit        who changed what, the newest first\n\
          /api/v1/config       what newer settings were refused for, and which want a restart\n\
          {DESCRIPTION} all of the API, and what its parameters are\n\
@@ -288,6 +289,7 @@ mod tests {
             /api/v1/findings     findings, newest change first
             /api/v1/findings/ID  one of them with its timeline
             /api/v1/rules        rules in use, and what newer ones were refused for
+            /api/v1/silences     what is silent; POST makes a silence, DELETE of one ends it
             /api/v1/audit        who changed what, the newest first
             /api/v1/config       what newer settings were refused for, and which want a restart
             /api/v1/openapi.json all of the API, and what its parameters are

@@ -3,11 +3,12 @@
 mod audit;
 mod findings;
 mod rules;
+mod silences;
 
 use std::sync::Arc;
 
 use aide::axum::ApiRouter;
-use aide::axum::routing::get_with;
+use aide::axum::routing::{delete_with, get_with};
 use aide::openapi::{Info, OpenApi};
 use axum::Json;
 use axum::routing::get;
@@ -18,6 +19,7 @@ use super::Admin;
 pub(super) use audit::{AuditQuery, audit_page};
 pub(super) use findings::{FindingsQuery, page_of, told};
 pub use rules::rule_list;
+pub(super) use silences::{EndQuery, NewSilence, end_silence, silence};
 
 /// Where the OpenAPI document is.
 pub(super) const DESCRIPTION: &str = "/api/v1/openapi.json";
@@ -58,6 +60,21 @@ pub(super) fn router() -> Router<Arc<Admin>> {
             "/api/v1/audit",
             get_with(audit::list, |it| {
                 it.summary("What people changed, the newest first")
+            }),
+        )
+        .api_route(
+            "/api/v1/silences",
+            get_with(silences::list, |it| {
+                it.summary("Silences, and those that ended in the last day")
+            })
+            .post_with(silences::create, |it| {
+                it.summary("Hold back messages of a finding or a rule for a time")
+            }),
+        )
+        .api_route(
+            "/api/v1/silences/{id}",
+            delete_with(silences::delete, |it| {
+                it.summary("End a silence before its time")
             }),
         )
         .api_route(

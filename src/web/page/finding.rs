@@ -13,6 +13,7 @@ pub(super) fn page(
     finding: &Finding,
     changed_at: Timestamp,
     timeline: &[Outline],
+    silence: &Markup,
 ) -> Markup {
     let content = html! {
         p .aside { a href="/findings" { "Findings" } " / " code { (finding.finding_id) } }
@@ -39,6 +40,7 @@ pub(super) fn page(
         (timeline_of(timeline))
         (facts(finding))
         (policy(finding))
+        (silence)
     };
     layout::page(admin, &finding.summary, Some("/findings"), &content)
 }

@@ -10,6 +10,7 @@ mod layout;
 mod overview;
 mod parts;
 mod rules;
+mod silences;
 #[cfg(test)]
 mod tests;
 
@@ -18,13 +19,19 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Path, RawQuery, State as Shared};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
 use maud::Markup;
+use serde::Deserialize;
 
 use super::Admin;
 use super::answer::{Id, Refusal, read_query};
-use super::api::{AuditQuery, FindingsQuery, audit_page, page_of, told};
+use super::api::{
+    AuditQuery, EndQuery, FindingsQuery, NewSilence, audit_page, end_silence, page_of, silence,
+    told,
+};
+use super::form::Form;
+use super::visitor::Visitor;
 use crate::finding::{Finding, State};
 use crate::record::{FindingFilter, FindingRow};
 
@@ -34,6 +41,9 @@ const SHOWN_MAX: usize = 100;
 /// Where the page of one finding is, before its id.
 const FINDING: &str = "/findings/";
 
+/// Where silences are.
+const SILENCES: &str = "/silences";
+
 /// All pages but the first, which shares its path with the list of paths.
 pub(super) fn router() -> Router<Arc<Admin>> {
     Router::new()
@@ -41,6 +51,8 @@ pub(super) fn router() -> Router<Arc<Admin>> {
         .route("/findings/{id}", get(one))
         .route("/rules", get(rules))
         .route("/audit", get(read_audit))
+        .route(SILENCES, get(list_silences).post(make_silence))
+        .route("/silences/{id}/end", post(end_one))
 }
 
 /// No script but ours, nothing from elsewhere, and in nobody's frame. `data:` is the empty icon.
@@ -80,13 +92,77 @@ async fn list(Shared(admin): Shared<Arc<Admin>>, RawQuery(query): RawQuery) -> R
     answer(&admin, page)
 }
 
-async fn one(Shared(admin): Shared<Arc<Admin>>, Path(Id { id }): Path<Id>) -> Response {
-    let page = read_one(&admin, id).await;
+async fn one(
+    Shared(admin): Shared<Arc<Admin>>,
+    visitor: Visitor,
+    Path(Id { id }): Path<Id>,
+) -> Response {
+    let page = read_one(&admin, &visitor, id).await;
     answer(&admin, page)
 }
 
 async fn rules(Shared(admin): Shared<Arc<Admin>>) -> Response {
     answer(&admin, Ok(rules::page(&admin)))
+}
+
+/// What `/silences` begins with.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SilencesQuery {
+    rule: Option<String>,
+}
+
+async fn list_silences(
+    Shared(admin): Shared<Arc<Admin>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let page = async {
+        let asked: SilencesQuery = read_query(&query.unwrap_or_default())?;
+        let silences = admin.archive.ask(|reader| reader.silences()).await?;
+        let rule = asked.rule.as_deref();
+        Ok(silences::page(&admin, &visitor, &silences, rule))
+    };
+    let page = page.await;
+    answer(&admin, page)
+}
+
+/// After a form the browser is led to what came of it, so that to load the page again does nothing again.
+fn led(admin: &Admin, to: Result<String, Refusal>) -> Response {
+    match to {
+        Ok(to) => Redirect::to(&to).into_response(),
+        Err(refusal) => answer(admin, Err(refusal)),
+    }
+}
+
+async fn make_silence(
+    Shared(admin): Shared<Arc<Admin>>,
+    form: Result<Form<NewSilence>, Refusal>,
+) -> Response {
+    let made = async {
+        let Form { author, given } = form?;
+        let made = silence(&admin, &author, given).await?;
+        Ok(match made.scope.finding {
+            Some(finding) => format!("{FINDING}{finding}#silence"),
+            None => format!("{SILENCES}#{}", made.id),
+        })
+    };
+    let made = made.await;
+    led(&admin, made)
+}
+
+async fn end_one(
+    Shared(admin): Shared<Arc<Admin>>,
+    Path(Id { id }): Path<Id>,
+    form: Result<Form<EndQuery>, Refusal>,
+) -> Response {
+    let ended = async {
+        let Form { author, given } = form?;
+        end_silence(&admin, &author, id, given.reason).await?;
+        Ok(SILENCES.to_owned())
+    };
+    let ended = ended.await;
+    led(&admin, ended)
 }
 
 async fn read_audit(Shared(admin): Shared<Arc<Admin>>, RawQuery(query): RawQuery) -> Response {
@@ -144,7 +220,7 @@ async fn read_list(admin: &Admin, query: &str) -> Result<Markup, Refusal> {
     ))
 }
 
-async fn read_one(admin: &Admin, id: String) -> Result<Markup, Refusal> {
+async fn read_one(admin: &Admin, visitor: &Visitor, id: String) -> Result<Markup, Refusal> {
     let told = told(admin, id).await?;
     let timeline: Vec<_> = told
         .outlines
@@ -158,7 +234,15 @@ async fn read_one(admin: &Admin, id: String) -> Result<Markup, Refusal> {
             "finding {id} was stored by another version of trommel: {error}"
         ))
     })?;
-    Ok(finding::page(admin, &finding, row.changed_at, &timeline))
+    let silences = admin.archive.ask(|reader| reader.silences()).await?;
+    let silence = silences::of_finding(visitor, &finding, &silences, (admin.clock)());
+    Ok(finding::page(
+        admin,
+        &finding,
+        row.changed_at,
+        &timeline,
+        &silence,
+    ))
 }
 
 async fn found(admin: &Admin, filter: FindingFilter) -> Result<Vec<Shown>, Refusal> {
