@@ -19,15 +19,22 @@ use crate::finding::{Finding, Kind, Message, MessageSettings, Origin, Outline, R
 use crate::hit::{Generation, Scanned};
 use crate::publish::{OutboxRequest, Pending, Recalled, Status};
 use crate::push::{Pressure, Submission};
-use crate::record::{Commit, FindingRow, NewMessage, OutboxRow, Store, StoreError};
+use crate::record::{
+    Commit, FindingRow, Limits, NewMessage, OutboxRow, SAMPLES_MAX, Store, StoreError,
+};
 use crate::rules::RuleSet;
 use crate::silence::{Silence, SilenceError, Wanted};
 use crate::telemetry as names;
 use crate::time::{Timestamp, WallClock, format_duration};
 
+mod meter;
 mod ourselves;
+mod standing;
 
+use meter::Meter;
 use ourselves::Ourselves;
+
+pub use standing::{Connection, Standing};
 
 /// How often the owner looks up without being asked: timers that only wall time lets pass, findings about ourselves, gauges.
 const TICK: Duration = Duration::from_secs(1);
@@ -59,6 +66,8 @@ const SILENCE_SHOWN: Duration = Duration::from_secs(24 * 3600);
 const AUDIT_MAX_AGE: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Rows of identities held likewise. What is beyond is forgotten: a repeat after a restart may then count again.
 const HELD_IDENTITIES_MAX: usize = 4096;
+/// Recorded matches held likewise, and their counts. What is beyond is forgotten, the oldest first.
+const HELD_MATCHES_MAX: usize = 512;
 
 /// The detector and the database, and what is between them and the rest of the process.
 pub struct Owner {
@@ -73,6 +82,9 @@ pub struct Owner {
     /// What the publisher to NATS is doing, if there is one.
     nats: Option<Arc<Status>>,
     ourselves: Ourselves,
+    meter: Meter,
+    /// The end of the last sample.
+    measured_at: Option<Timestamp>,
     /// Whether there was no state to begin with.
     knows_nothing: bool,
     last_tick: Timestamp,
@@ -90,6 +102,7 @@ pub struct Owner {
     newest: watch::Sender<i64>,
     changed: watch::Sender<()>,
     unsaved: watch::Sender<Vec<FindingRow>>,
+    standing: watch::Sender<Standing>,
 }
 
 /// Where the owner is asked.
@@ -156,6 +169,8 @@ pub struct Surroundings {
     pub changed: watch::Sender<()>,
     /// Where findings are shown that the disk does not take.
     pub unsaved: watch::Sender<Vec<FindingRow>>,
+    /// Where it is told how things stand; whoever waits for changes wakes for those that people should see.
+    pub standing: watch::Sender<Standing>,
 }
 
 /// State that could not be brought back.
@@ -211,6 +226,7 @@ impl Owner {
             newest,
             changed,
             unsaved,
+            standing,
         } = surroundings;
         let last_tick = clock();
         Ok(Self {
@@ -224,6 +240,8 @@ impl Owner {
             nats,
             knows_nothing,
             ourselves: Ourselves::new(last_tick),
+            meter: Meter::new(last_tick),
+            measured_at: None,
             last_tick,
             looked_back: Timestamp::MIN,
             shown_open: BTreeMap::new(),
@@ -234,6 +252,7 @@ impl Owner {
             newest,
             changed,
             unsaved,
+            standing,
         })
     }
 
@@ -376,7 +395,9 @@ impl Owner {
     fn apply_scanned(&mut self, scanned: Scanned, received: Timestamp) {
         histogram!(names::BATCH_ENTRIES).record(scanned.progress.times.len() as f64);
         if let Some(newest) = scanned.progress.times.iter().max() {
-            histogram!(names::EVENT_LAG_SECONDS).record(received.since(*newest).as_secs_f64());
+            let lag = received.since(*newest);
+            histogram!(names::EVENT_LAG_SECONDS).record(lag.as_secs_f64());
+            self.meter.note_lag(lag);
         }
         self.detector.apply(scanned, received);
     }
@@ -464,10 +485,8 @@ impl Owner {
     }
 
     fn save_silence(&mut self, silence: &Silence) {
-        let value = serde_json::to_vec(silence).expect("a silence is plain data");
-        self.waiting
-            .silences
-            .push((silence.id.clone(), Some(value)));
+        let row = (silence.id.clone(), Some(silence.clone()));
+        self.waiting.silences.push(row);
     }
 
     /// Has `deed` written with the next commit, and told.
@@ -512,12 +531,17 @@ impl Owner {
         self.detector.tick(now);
         self.show_unsaved();
         self.measure();
+        let sample = self.meter.look(&self.pressure, now);
+        self.measured_at = sample.map(|sample| sample.at).or(self.measured_at);
+        self.waiting.samples.extend(sample);
+        self.tell_standing();
         if now.since(self.looked_back) >= LOOK_BACK_EVERY {
             self.waiting.forget_findings_before = Some(self.store.remembers_from(now));
             let forgotten = self.detector.forget_silences(now.minus(SILENCE_SHOWN));
             let forgotten = forgotten.into_iter().map(|id| (id, None));
             self.waiting.silences.extend(forgotten);
             self.waiting.forget_audit_before = Some(now.minus(AUDIT_MAX_AGE));
+            self.waiting.forget_matches_before = Some(now.minus(Limits::MATCHES_MAX_AGE));
             self.looked_back = now;
         }
         self.last_tick = now;
@@ -581,6 +605,7 @@ impl Owner {
                 histogram!(names::COMMIT_SECONDS).record(started.elapsed().as_secs_f64());
                 counter!(names::FINDINGS_FORGOTTEN_TOTAL).increment(outcome.findings_forgotten);
                 counter!(names::AUDIT_FORGOTTEN_TOTAL).increment(outcome.audit_forgotten);
+                counter!(names::MATCHES_FORGOTTEN_TOTAL).increment(outcome.matches_forgotten);
                 if outcome.dropped.total() > 0 {
                     counter!(names::OUTBOX_DROPPED_TOTAL).increment(outcome.dropped.total());
                     self.ourselves.note_dropped(outcome.dropped);
@@ -660,6 +685,8 @@ impl Owner {
                 .map(row)
                 .collect(),
             forget_identities_before: changes.forget_identities_before,
+            taped: changes.taped,
+            tape_counts: changes.tape_counts,
             state: changes
                 .state
                 .into_iter()
@@ -672,12 +699,17 @@ impl Owner {
 
     fn count(&mut self, changes: &Changes) {
         for finding in &changes.findings {
-            let state = Kind::of(finding).as_str();
+            let kind = Kind::of(finding);
+            let state = kind.as_str();
             counter!(names::FINDINGS_TOTAL, "rule" => finding.rule.id.clone(), "state" => state)
                 .increment(1);
+            self.meter.observed += u64::from(kind == Kind::Observed);
         }
+        let left_out = changes.tape_counts.iter().map(|count| count.left_out).sum();
+        counter!(names::MATCHES_UNRECORDED_TOTAL).increment(left_out);
         let tally = self.detector.take_tally();
         self.ourselves.note(&tally);
+        self.meter.note(&tally);
         for (rule, matches) in tally.matches {
             counter!(names::RULE_MATCHES_TOTAL, "rule" => rule.to_string()).increment(matches);
         }
@@ -717,6 +749,7 @@ impl Owner {
             gauge!(names::OUTBOX_MESSAGES).set(sizes.outbox_messages as f64);
             gauge!(names::OUTBOX_BYTES).set(sizes.outbox_bytes as f64);
             gauge!(names::HISTORY_BYTES).set(sizes.history_bytes as f64);
+            gauge!(names::MATCHES_BYTES).set(sizes.matches_bytes as f64);
             gauge!(names::DATABASE_BYTES).set(sizes.database_bytes as f64);
         }
     }
@@ -734,6 +767,13 @@ fn bound(waiting: &mut Commit) -> u64 {
     forget_oldest(&mut waiting.findings, HELD_ENDED_FINDINGS_MAX, |row| {
         row.state == State::Recovered
     });
+    let beyond = waiting.taped.len().saturating_sub(HELD_MATCHES_MAX);
+    counter!(names::MATCHES_FORGOTTEN_TOTAL).increment(beyond as u64);
+    waiting.taped.drain(..beyond);
+    let beyond = waiting.tape_counts.len().saturating_sub(HELD_MATCHES_MAX);
+    waiting.tape_counts.drain(..beyond);
+    let beyond = waiting.samples.len().saturating_sub(SAMPLES_MAX);
+    waiting.samples.drain(..beyond);
     let beyond = waiting.messages.len().saturating_sub(HELD_MESSAGES_MAX);
     let mut excess = beyond;
     for dispensable in [true, false] {
@@ -800,7 +840,6 @@ mod tests {
     use crate::detect::{KeyName, Settings};
     use crate::finding::Redactor;
     use crate::hit::{Hit, Parts, Progress, Role, RuleIndex};
-    use crate::record::Limits;
     use crate::rules::{Match, OVERLOADED, Rule};
 
     pub(super) const START: i64 = 1_790_000_000_000_000_000;
@@ -854,6 +893,7 @@ mod tests {
             newest: watch::channel(0).0,
             changed: watch::channel(()).0,
             unsaved: watch::channel(Vec::new()).0,
+            standing: watch::channel(Standing::of_start(Timestamp(START))).0,
         };
         let owner = Owner::new(detector, store, surroundings).expect("nothing to restore");
         // Where nobody asks, the channel is closed and its arm of the loop rests.
@@ -1071,6 +1111,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_matched_is_recorded_with_the_commit_of_its_request() {
+        let (pressure, nanos) = (Arc::new(Pressure::default()), Arc::new(AtomicI64::new(0)));
+        let store = Store::open(None, Limits::default()).expect("memory is there");
+        let (mut owner, ..) = owner_of(store, settings(), rules(&["a"]), &pressure, &nanos);
+        owner.detector.record_matches();
+        owner.apply_scanned(scanned(0), Timestamp(START));
+        assert!(owner.commit());
+        let tape = crate::record::testing::reader(&owner.store);
+        let matches = tape.matches(Some("a"), Timestamp(0), 9).expect("sound");
+        assert_eq!(matches.len(), 1);
+        assert_eq!(
+            (matches[0].at, &*matches[0].line),
+            (Timestamp(START), "a line")
+        );
+        let coverage = tape.coverage("a", Timestamp(0)).expect("sound");
+        assert_eq!((coverage.matches, coverage.recorded), (1, 1));
+    }
+
+    #[test]
     fn what_waits_for_a_disk_is_bounded_and_the_newest_stays() {
         let name = |number: usize| KeyName {
             rule: "r".to_owned(),
@@ -1113,6 +1172,33 @@ mod tests {
             .collect();
         assert_eq!(left, ["0", "1", "2", "5"]);
         assert_eq!(bound(&mut waiting), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_minute_is_measured_and_how_things_stand_is_told() {
+        let (pressure, nanos) = (Arc::new(Pressure::default()), Arc::new(AtomicI64::new(0)));
+        let (mut owner, inbox, outbox, stop) = owner(&pressure, &nanos);
+        let (told, mut standing) = watch::channel(Standing::of_start(Timestamp(0)));
+        owner.standing = told;
+        let reader = crate::record::testing::reader(&owner.store);
+        let asks = async {
+            pressure.entries.store(42, Ordering::Relaxed);
+            pressure.pushed_at.store(START, Ordering::Relaxed);
+            nanos.store(61 * 1_000_000_000, Ordering::Relaxed);
+            let measured = standing.wait_for(|it| it.measured_at.is_some());
+            let started_at = measured.await.expect("the owner is there").started_at;
+            assert_eq!(started_at, Timestamp(START));
+            // An answer means that the commit after the tick is done.
+            let (reply, answer) = oneshot::channel();
+            let request = OutboxRequest::Next { after: 0, reply };
+            outbox.send(request).await.expect("the owner is there");
+            assert!(answer.await.expect("an answer").is_none());
+            let samples = reader.samples(None).expect("sound");
+            assert_eq!(samples.len(), 1);
+            assert_eq!((samples[0].entries, samples[0].span.as_secs()), (42, 61));
+            let _ = stop.send(true);
+        };
+        tokio::join!(owner.drive(inbox), asks);
     }
 
     #[tokio::test(start_paused = true)]

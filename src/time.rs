@@ -87,6 +87,23 @@ impl FromStr for Timestamp {
     }
 }
 
+impl Timestamp {
+    /// Reads RFC 3339 with any offset; a time that is too early or too late to be told in nanoseconds is the first or the last that can be.
+    ///
+    /// # Errors
+    /// When it is no such time.
+    pub fn nearest(text: &str) -> Result<Self, TimeError> {
+        let time: jiff::Timestamp = text
+            .parse()
+            .map_err(|_| TimeError::Timestamp(text.to_owned()))?;
+        let beyond = match time.as_second() {
+            ..0 => Self::MIN,
+            0.. => Self::MAX,
+        };
+        Ok(i64::try_from(time.as_nanosecond()).map_or(beyond, Self))
+    }
+}
+
 /// A time or duration that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TimeError {
@@ -166,6 +183,23 @@ pub fn format_duration(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_beyond_all_that_can_be_told_is_the_last_or_the_first() {
+        let nearest = |text| Timestamp::nearest(text).map_err(|error| error.to_string());
+        assert_eq!(
+            nearest("1970-01-01T01:00:00.5+01:00"),
+            Ok(Timestamp(500_000_000))
+        );
+        assert_eq!(
+            nearest("2262-04-11T23:47:16.854775807Z"),
+            Ok(Timestamp::MAX)
+        );
+        assert_eq!(nearest("2262-04-11T23:47:17Z"), Ok(Timestamp::MAX));
+        assert_eq!(nearest("5293-10-06T08:00:21Z"), Ok(Timestamp::MAX));
+        assert_eq!(nearest("0001-01-01T00:00:00Z"), Ok(Timestamp::MIN));
+        assert!(nearest("today").is_err());
+    }
 
     #[test]
     fn durations_are_read_as_prometheus_reads_them() {

@@ -1,13 +1,13 @@
-//! `trommel schema`: JSON Schemas for editors and consumers.
+//! `trommel schema`: JSON Schemas for editors and consumers, and the description of the API.
 
 use std::io::Write;
 
 use clap::{Args, ValueEnum};
 
 use super::Exit;
-use crate::{audit, config, finding, rules};
+use crate::{audit, config, finding, rules, web};
 
-/// Print a JSON Schema
+/// Print a JSON Schema, or the OpenAPI description of the API
 ///
 /// For an editor with yaml-language-server (VS Code with the YAML extension, Neovim, Helix, Emacs): write the schema to a file,
 /// and begin rule files with `# yaml-language-server: $schema=` and the path to it, as seen from the rule file.
@@ -31,6 +31,8 @@ pub enum SchemaOf {
     Tests,
     /// The settings file of `trommel run`
     Config,
+    /// The API of the admin port: an OpenAPI document, as `/api/v1/openapi.json` is
+    Api,
 }
 
 /// Prints the schema that was asked for.
@@ -41,6 +43,7 @@ pub(super) fn run(arguments: &SchemaArgs, out: &mut impl Write) -> anyhow::Resul
         SchemaOf::Rules => rules::schema(),
         SchemaOf::Tests => rules::test_schema(),
         SchemaOf::Config => config::schema(),
+        SchemaOf::Api => web::openapi(),
     };
     writeln!(out, "{schema:#}")?;
     Ok(Exit::Fine)
@@ -70,7 +73,7 @@ mod tests {
 
     #[test]
     fn the_printed_schemas_are_the_committed_ones() {
-        for of in ["finding", "audit", "rules", "tests", "config"] {
+        for of in ["finding", "audit", "rules", "tests", "config", "api"] {
             let (_, out, _) = trommel(&["schema", of]);
             let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
             expect_test::expect_file![root.join(format!("schema/{of}/1.json"))].assert_eq(&out);

@@ -100,6 +100,16 @@ impl Ourselves {
         self.told[2] = pressure.early_entries.load(Ordering::Relaxed);
     }
 
+    /// When trommel started.
+    pub(super) fn started_at(&self) -> Timestamp {
+        self.started
+    }
+
+    /// Since when the first message in line waits.
+    pub(super) fn waits_since(&self) -> Option<Timestamp> {
+        self.line.first.map(|(_, since)| since)
+    }
+
     /// Keeps what a finding will tell of.
     pub(super) fn note(&mut self, tally: &Tally) {
         self.future.0 += tally.future;

@@ -132,6 +132,8 @@ impl Outbox {
 #[derive(Debug, Default)]
 pub struct Status {
     connected: AtomicBool,
+    /// When that last changed, in nanoseconds since the epoch; 0 before the first time.
+    since: AtomicI64,
     /// Nanoseconds since the epoch; 0 before the first.
     last_ack: AtomicI64,
     in_flight: AtomicBool,
@@ -143,6 +145,15 @@ impl Status {
     #[must_use]
     pub fn connected(&self) -> bool {
         self.connected.load(Ordering::Relaxed)
+    }
+
+    /// Wall clock when that last changed; `None` if it never did.
+    #[must_use]
+    pub fn since(&self) -> Option<Timestamp> {
+        match self.since.load(Ordering::Relaxed) {
+            0 => None,
+            nanos => Some(Timestamp(nanos)),
+        }
     }
 
     /// Wall clock at the last ack; `None` before the first.
@@ -167,7 +178,10 @@ impl Status {
     }
 
     fn set_connected(&self, connected: bool) {
-        self.connected.store(connected, Ordering::Relaxed);
+        if self.connected.swap(connected, Ordering::Relaxed) != connected {
+            let now = Timestamp::wall_clock();
+            self.since.store(now.0, Ordering::Relaxed);
+        }
     }
 
     fn set_in_flight(&self, in_flight: bool) {

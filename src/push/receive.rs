@@ -173,7 +173,9 @@ impl Server {
                     .await
             }
         };
-        metrics::histogram!(telemetry::PUSH_ANSWER_SECONDS).record(arrived.elapsed().as_secs_f64());
+        let took = arrived.elapsed();
+        metrics::histogram!(telemetry::PUSH_ANSWER_SECONDS).record(took.as_secs_f64());
+        self.pressure.answers.record(took);
         response
     }
 
@@ -399,6 +401,7 @@ impl Server {
         count(telemetry::LINES_CUT_TOTAL, notes.lines_cut);
         metrics::counter!(telemetry::STREAMS_FORGOTTEN_TOTAL).absolute(self.interner.forgotten());
         let pressure = &self.pressure;
+        pressure.entries.fetch_add(entries, Ordering::Relaxed);
         pressure.shed_entries.fetch_add(shed, Ordering::Relaxed);
         pressure.early_entries.fetch_add(early, Ordering::Relaxed);
         no_content()

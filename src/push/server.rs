@@ -41,7 +41,7 @@ use super::limits::Limits;
 use super::pool::Pool;
 use crate::access::{Gate, Listener, Peer};
 use crate::hit::{Generation, Scanned};
-use crate::telemetry;
+use crate::telemetry::{self, Durations};
 use crate::time::{Timestamp, WallClock};
 
 /// A scanned request that waits to be applied and recorded.
@@ -79,6 +79,10 @@ impl Submission {
 pub struct Pressure {
     /// Wall clock when something was last pushed that was not refused, in nanoseconds since the epoch; 0 before the first.
     pub pushed_at: AtomicI64,
+    /// Entries that were decoded.
+    pub entries: AtomicU64,
+    /// How long answers took, from the last byte of a request's body.
+    pub answers: Durations,
     /// Entries that were decoded, answered with 204, and not inspected or not handed on.
     pub shed_entries: AtomicU64,
     /// Requests that were discarded unread, answered with 204: nobody knows how many entries they had.

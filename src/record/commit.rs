@@ -5,10 +5,12 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::samples::Sample;
 use crate::audit::Entry;
-use crate::detect::KeyName;
+use crate::detect::{KeyName, TapeCount, Taped};
 use crate::finding::{Kind, State};
-use crate::rules::Severity;
+use crate::rules::{Severity, is_own};
+use crate::silence::Silence;
 use crate::time::Timestamp;
 
 /// What a group of batches changed. Applied whole or not at all; within a list, later entries win.
@@ -30,12 +32,20 @@ pub struct Commit {
     pub forget_findings_before: Option<Timestamp>,
     /// What people did.
     pub audit: Vec<Entry>,
-    /// Silences as JSON, by id; `None` forgets one.
-    pub silences: Vec<(String, Option<Vec<u8>>)>,
+    /// Silences by id; `None` forgets one.
+    pub silences: Vec<(String, Option<Silence>)>,
     /// What people did before this is forgotten.
     pub forget_audit_before: Option<Timestamp>,
+    /// Matched entries to be recorded.
+    pub taped: Vec<Taped>,
+    /// How many matches there were, by rule and minute, to be added to what is there.
+    pub tape_counts: Vec<TapeCount>,
+    /// Matches of minutes before this are forgotten.
+    pub forget_matches_before: Option<Timestamp>,
     /// Places in the outbox whose acks are back. One that is no longer there is fine.
     pub sent: Vec<i64>,
+    /// What was measured, a minute each, in order of time.
+    pub samples: Vec<Sample>,
 }
 
 impl Commit {
@@ -52,7 +62,11 @@ impl Commit {
             && self.audit.is_empty()
             && self.silences.is_empty()
             && self.forget_audit_before.is_none()
+            && self.taped.is_empty()
+            && self.tape_counts.is_empty()
+            && self.forget_matches_before.is_none()
             && self.sent.is_empty()
+            && self.samples.is_empty()
     }
 
     /// Adds what happened `later`, as if both had been committed one after the other: how a commit that failed is
@@ -71,12 +85,16 @@ impl Commit {
         self.forget_findings_before = self
             .forget_findings_before
             .max(later.forget_findings_before);
+        self.taped.extend(later.taped);
+        self.tape_counts.extend(later.tape_counts);
+        self.forget_matches_before = self.forget_matches_before.max(later.forget_matches_before);
         self.messages.extend(later.messages);
         self.audit.extend(later.audit);
         self.silences.extend(later.silences);
         keep_last(&mut self.silences, |(name, _)| name.clone());
         self.forget_audit_before = self.forget_audit_before.max(later.forget_audit_before);
         self.sent.extend(later.sent);
+        self.samples.extend(later.samples);
     }
 }
 
@@ -199,6 +217,8 @@ pub struct FindingFilter {
     pub incident_type: Option<String>,
     /// Only those of this rule.
     pub rule: Option<String>,
+    /// Only those about trommel itself, or only all others.
+    pub own: Option<bool>,
     /// Only those that have this text anywhere, ASCII letters in either case.
     pub text: Option<String>,
     /// Only those that changed at this time or later.
@@ -239,10 +259,36 @@ impl FindingFilter {
             && is(&self.domain, &row.domain)
             && is(&self.incident_type, &row.incident_type)
             && is(&self.rule, &row.rule)
+            && self.own.is_none_or(|own| own == is_own(&row.rule))
             && self.text.as_ref().is_none_or(has)
             && self.since.is_none_or(|since| row.changed_at >= since)
             && self.until.is_none_or(|until| row.changed_at < until)
             && self.after.as_ref().is_none_or(behind)
+    }
+}
+
+/// Findings that are open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OpenCounts {
+    /// Critical ones, without those about trommel itself; so with the next.
+    pub critical: u64,
+    /// Warnings.
+    pub warning: u64,
+    /// What is good to know.
+    pub info: u64,
+    /// Those about trommel itself, of any severity.
+    pub own: u64,
+}
+
+impl OpenCounts {
+    /// The number that a finding of `rule` with `severity` is counted in.
+    pub(super) fn of(&mut self, rule: &str, severity: Severity) -> &mut u64 {
+        match severity {
+            _ if is_own(rule) => &mut self.own,
+            Severity::Critical => &mut self.critical,
+            Severity::Warning => &mut self.warning,
+            Severity::Info => &mut self.info,
+        }
     }
 }
 
@@ -281,6 +327,8 @@ pub struct CommitOutcome {
     pub findings_forgotten: u64,
     /// Entries of what people did that are forgotten, by age or for want of room.
     pub audit_forgotten: u64,
+    /// Recorded matches that are forgotten because their bound was reached.
+    pub matches_forgotten: u64,
     /// Place of the newest message ever put into the outbox; 0 before the first.
     pub last_seq: i64,
 }
@@ -327,6 +375,8 @@ pub struct Limits {
     /// Bytes of identities. Beyond it the rows committed first go: only an entry with a time far in the future
     /// keeps rows from being forgotten long before.
     pub identities_bytes_max: u64,
+    /// Bytes of recorded matches and their counts. Beyond it the rule that has most loses its oldest.
+    pub matches_bytes_max: u64,
 }
 
 impl Limits {
@@ -338,6 +388,12 @@ impl Limits {
     pub const HISTORY_MAX_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
     /// The most where all of it is in memory.
     pub const HISTORY_BYTES_MAX_IN_MEMORY: u64 = 2 << 20;
+    /// Some twelve thousand matches, or a day of a rule that matches all the time.
+    pub const MATCHES_BYTES_MAX: u64 = 8 << 20;
+    /// The most where all of it is in memory.
+    pub const MATCHES_BYTES_MAX_IN_MEMORY: u64 = 1 << 20;
+    /// Over a weekend: who changes a rule on Monday sees what it would have done since Friday.
+    pub const MATCHES_MAX_AGE: Duration = Duration::from_secs(3 * 24 * 3600);
     /// Four million identities of 16 bytes.
     pub const IDENTITIES_BYTES_MAX: u64 = 64 << 20;
 }
@@ -349,6 +405,7 @@ impl Default for Limits {
             history_bytes_max: Self::HISTORY_BYTES_MAX,
             history_max_age: Self::HISTORY_MAX_AGE,
             identities_bytes_max: Self::IDENTITIES_BYTES_MAX,
+            matches_bytes_max: Self::MATCHES_BYTES_MAX,
         }
     }
 }
@@ -362,6 +419,8 @@ pub struct Sizes {
     pub outbox_bytes: u64,
     /// Bytes of findings and their timelines, as counted for [`Limits::history_bytes_max`].
     pub history_bytes: u64,
+    /// Bytes of recorded matches, as counted for [`Limits::matches_bytes_max`].
+    pub matches_bytes: u64,
     /// Bytes on disk (or in memory) of the database and its write-ahead log.
     pub database_bytes: u64,
 }

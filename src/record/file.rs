@@ -64,8 +64,6 @@ CREATE TABLE revisions (
     outline TEXT NOT NULL,
     PRIMARY KEY (finding_id, revision)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE audit (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, at INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, target TEXT NOT NULL, reason TEXT NOT NULL, diff TEXT NOT NULL, bytes INTEGER NOT NULL) STRICT;
-CREATE TABLE silences (name TEXT NOT NULL UNIQUE, value BLOB NOT NULL) STRICT;
 ";
 
 /// From version 1, whose findings had no timelines.
@@ -83,13 +81,55 @@ PRAGMA user_version = 2;
 COMMIT;
 ";
 
-/// From version 2, in which nobody could change anything.
-const FROM_2: &str = "
-BEGIN IMMEDIATE;
-CREATE TABLE audit (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, at INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, target TEXT NOT NULL, reason TEXT NOT NULL, diff TEXT NOT NULL, bytes INTEGER NOT NULL) STRICT;
-CREATE TABLE silences (name TEXT NOT NULL UNIQUE, value BLOB NOT NULL) STRICT;
-PRAGMA user_version = 3;
-COMMIT;
+/// What version 3 has beside the tables of version 2.
+const SINCE_3: &str = "
+CREATE TABLE samples (
+    -- The end of what it covers, in nanoseconds since the epoch.
+    at INTEGER PRIMARY KEY,
+    span_ms INTEGER NOT NULL,
+    entries INTEGER NOT NULL,
+    entries_shed INTEGER NOT NULL,
+    requests_shed INTEGER NOT NULL,
+    entries_early INTEGER NOT NULL,
+    entries_late INTEGER NOT NULL,
+    duplicates INTEGER NOT NULL,
+    findings_observed INTEGER NOT NULL,
+    -- Microseconds; null when nothing was pushed.
+    lag_p50 INTEGER,
+    lag_p99 INTEGER,
+    answer_p50 INTEGER,
+    answer_p99 INTEGER
+) STRICT;
+CREATE TABLE audit (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    at INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    what TEXT NOT NULL,
+    target TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    diff TEXT NOT NULL,
+    bytes INTEGER NOT NULL
+) STRICT;
+CREATE TABLE silences (id TEXT NOT NULL UNIQUE, value TEXT NOT NULL) STRICT;
+CREATE TABLE matches (
+    rule TEXT NOT NULL,
+    minute INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    role TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    labels TEXT NOT NULL,
+    line TEXT NOT NULL,
+    entry INTEGER NOT NULL
+) STRICT;
+CREATE INDEX matches_minute ON matches (rule, minute);
+CREATE TABLE match_counts (
+    rule TEXT NOT NULL,
+    minute INTEGER NOT NULL,
+    matches INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (rule, minute)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// An open database and what belongs to it. Fields drop in this order: the connection before the lock.
@@ -218,7 +258,7 @@ fn create_schema(connection: &Connection) -> rusqlite::Result<()> {
     // Only before the first table, and so that a database that once was big can be small again.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.execute_batch(&format!(
-        "BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+        "BEGIN; {SCHEMA} {SINCE_3} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
     ))
 }
 
@@ -228,8 +268,10 @@ fn bring_up_to_date(connection: &Connection) -> rusqlite::Result<()> {
     if version == 1 {
         connection.execute_batch(FROM_1)?;
     }
-    if version <= 2 {
-        connection.execute_batch(FROM_2)?;
+    if version < 3 {
+        connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE; {SINCE_3} PRAGMA user_version = 3; COMMIT;"
+        ))?;
     }
     Ok(())
 }
@@ -397,7 +439,7 @@ mod tests {
         let connection = Connection::open(dir.path().join(FILE)).expect("ours");
         connection
             .execute_batch(
-                "DROP TABLE audit; DROP TABLE silences; DROP TABLE revisions; ALTER TABLE findings DROP COLUMN bytes; PRAGMA user_version = 1;",
+                "DROP TABLE samples; DROP TABLE audit; DROP TABLE silences; DROP TABLE matches; DROP TABLE match_counts; DROP TABLE revisions; ALTER TABLE findings DROP COLUMN bytes; PRAGMA user_version = 1;",
             )
             .expect("ours");
         drop(connection);
@@ -411,6 +453,31 @@ mod tests {
         drop(store);
         let told = reader(&open().expect("again")).told("f").expect("sound");
         assert_eq!(told.map(|told| told.outlines.len()), Some(1));
+    }
+
+    #[test]
+    fn a_file_of_version_2_keeps_what_it_has_and_gets_samples() {
+        let dir = TempDir::new();
+        let open = || Store::open(Some(dir.path()), Limits::default());
+        let mut store = open().expect("new");
+        let commit = Commit {
+            findings: vec![finding("f", State::Recovered, 5)],
+            ..Commit::default()
+        };
+        store.commit(&commit).expect("room");
+        drop(store);
+        let connection = Connection::open(dir.path().join(FILE)).expect("ours");
+        connection
+            .execute_batch(
+                "DROP TABLE samples; DROP TABLE audit; DROP TABLE silences; DROP TABLE matches; DROP TABLE match_counts; PRAGMA user_version = 2;",
+            )
+            .expect("ours");
+        drop(connection);
+
+        let store = open().expect("brought up to date");
+        let reader = reader(&store);
+        assert!(reader.told("f").expect("sound").is_some());
+        assert!(reader.samples(None).expect("sound").is_empty());
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params, params_from_iter};
 
-use super::commit::{Commit, FindingFilter, FindingRow, Told};
+use super::commit::{Commit, FindingFilter, FindingRow, OpenCounts, Told};
 use super::store::unknown;
 use crate::finding::State;
-use crate::rules::Severity;
+use crate::rules::{OWN_PREFIX, Severity};
 use crate::time::Timestamp;
 
 /// Revisions of a finding that are kept beside its first: half a year of daily reminders.
@@ -171,6 +171,15 @@ pub(super) fn read(
     only("domain = ?", text(&filter.domain));
     only("incident_type = ?", text(&filter.incident_type));
     only("rule = ?", text(&filter.rule));
+    let own = format!("{OWN_PREFIX}*");
+    only(
+        "(rule GLOB ?)",
+        filter.own.filter(|own| *own).map(|_| own.clone().into()),
+    );
+    only(
+        "(rule NOT GLOB ?)",
+        filter.own.filter(|own| !*own).map(|_| own.into()),
+    );
     only("instr(lower(body), lower(?)) > 0", text(&filter.text));
     only("changed_at >= ?", time(filter.since));
     only("changed_at < ?", time(filter.until));
@@ -193,6 +202,39 @@ pub(super) fn read(
         .prepare(&query)?
         .query_map(params_from_iter(values), finding)?
         .collect()
+}
+
+/// How many are open, when those in `unsaved` are as they are there.
+pub(super) fn open(
+    connection: &Connection,
+    unsaved: &[FindingRow],
+) -> rusqlite::Result<OpenCounts> {
+    let named = |name: String| Severity::named(&name).ok_or_else(|| unknown(1, &name));
+    let mut counts = OpenCounts::default();
+    let mut open = connection.prepare_cached(
+        "SELECT rule, severity, count(*) FROM findings WHERE state = 'open' GROUP BY rule, severity",
+    )?;
+    let mut rows = open.query([])?;
+    while let Some(row) = rows.next()? {
+        let (rule, severity): (String, String) = (row.get(0)?, row.get(1)?);
+        *counts.of(&rule, named(severity)?) += row.get::<_, i64>(2)?.unsigned_abs();
+    }
+    let mut saved = connection.prepare_cached(
+        "SELECT rule, severity FROM findings WHERE finding_id = ?1 AND state = 'open'",
+    )?;
+    for finding in unsaved {
+        let saved = saved
+            .query_row([&finding.finding_id], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        if let Some::<(String, String)>((rule, severity)) = saved {
+            let count = counts.of(&rule, named(severity)?);
+            *count = count.saturating_sub(1);
+        }
+        if finding.state == State::Open {
+            *counts.of(&finding.rule, finding.severity) += 1;
+        }
+    }
+    Ok(counts)
 }
 
 /// One finding with its timeline.

@@ -30,15 +30,20 @@ mod history;
 mod model;
 mod outbox;
 mod reader;
+mod samples;
+mod silences;
 mod store;
+mod tape;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use audit::{AuditFilter, AuditRow};
 pub use commit::{
-    Commit, CommitOutcome, Dropped, FindingFilter, FindingRow, Limits, NewMessage, OutboxRow,
-    Saved, Sizes, Told,
+    Commit, CommitOutcome, Dropped, FindingFilter, FindingRow, Limits, NewMessage, OpenCounts,
+    OutboxRow, Saved, Sizes, Told,
 };
 pub use error::StoreError;
 pub use reader::{Archive, ArchiveError, Reader};
+pub use samples::{SAMPLES_MAX, Sample};
 pub use store::Store;
+pub use tape::{Activity, Coverage};

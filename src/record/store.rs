@@ -15,6 +15,9 @@ use super::file::{self, Opened};
 use super::history;
 use super::outbox::{self, Waiting};
 use super::reader::Reader;
+use super::samples;
+use super::silences;
+use super::tape;
 use crate::silence::Silence;
 use crate::time::Timestamp;
 
@@ -30,7 +33,7 @@ pub struct Store {
 }
 
 /// Statements that are kept prepared: each that a commit may need, with some for questions.
-const STATEMENTS: usize = 32;
+const STATEMENTS: usize = 40;
 
 /// What is known of the tables without asking them. Changed only when a transaction has succeeded.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +41,7 @@ struct Totals {
     waiting: Waiting,
     identities_bytes: u64,
     history_bytes: u64,
+    matches_bytes: u64,
 }
 
 impl Store {
@@ -76,7 +80,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Damaged`] when a row cannot be read.
     pub fn silences(&self) -> Result<Vec<Silence>, StoreError> {
-        silences(&self.opened.connection).map_err(|error| self.error(error))
+        silences::read(&self.opened.connection).map_err(|error| self.error(error))
     }
 
     /// Writes `commit` in one transaction. When this returns `Ok`, it is on disk.
@@ -145,6 +149,18 @@ impl Store {
         now.minus(self.limits.history_max_age)
     }
 
+    /// How much it may hold.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// The database's file; `None` in memory.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.opened.lock.as_ref().map(|_| &*self.opened.path)
+    }
+
     /// How much it holds. Cheap: all numbers but the last are kept, that is asked of the file system.
     ///
     /// # Errors
@@ -154,6 +170,7 @@ impl Store {
             outbox_messages: self.totals.waiting.messages,
             outbox_bytes: self.totals.waiting.bytes,
             history_bytes: self.totals.history_bytes,
+            matches_bytes: self.totals.matches_bytes,
             database_bytes: self.opened.bytes().map_err(|error| self.error(error))?,
         })
     }
@@ -173,6 +190,7 @@ impl Totals {
                 |row| row.get::<_, i64>(0).map(i64::unsigned_abs),
             )?,
             history_bytes: history::bytes(connection)?,
+            matches_bytes: tape::bytes(connection)?,
         })
     }
 }
@@ -199,19 +217,6 @@ fn load(connection: &Connection) -> rusqlite::Result<Saved> {
         state,
         identities,
     })
-}
-
-/// All silences, the one that ends last first.
-pub(super) fn silences(connection: &Connection) -> rusqlite::Result<Vec<Silence>> {
-    let mut silences = connection
-        .prepare_cached("SELECT value FROM silences")?
-        .query_map([], |row| {
-            let value: Vec<u8> = row.get(0)?;
-            serde_json::from_slice(&value).map_err(|error| unknown(0, &format!("silence: {error}")))
-        })?
-        .collect::<Result<Vec<Silence>, _>>()?;
-    silences.sort_by(|a, b| (b.until, &b.id).cmp(&(a.until, &a.id)));
-    Ok(silences)
 }
 
 /// The error for a text in `column` that none of our versions writes.
@@ -243,12 +248,7 @@ fn apply(
         "state",
         state.map(|(name, value)| (name, value)),
     )?;
-    let silences = commit.silences.iter();
-    write_blobs(
-        &transaction,
-        "silences",
-        silences.map(|(id, value)| (id, value)),
-    )?;
+    silences::write(&transaction, &commit.silences)?;
     write_identities(&transaction, commit, limits, totals, outcome)?;
     outbox::forget(&transaction, &commit.sent, &mut totals.waiting)?;
     outbox::append(
@@ -264,6 +264,13 @@ fn apply(
         limits.history_bytes_max,
         &mut totals.history_bytes,
     )?;
+    outcome.matches_forgotten = tape::write(
+        &transaction,
+        commit,
+        limits.matches_bytes_max,
+        &mut totals.matches_bytes,
+    )?;
+    samples::write(&transaction, &commit.samples)?;
     outcome.audit_forgotten =
         audit::write(&transaction, &commit.audit, commit.forget_audit_before)?;
     give_back_pages(&transaction)?;

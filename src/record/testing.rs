@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use crate::detect::KeyName;
 use crate::finding::Kind;
@@ -10,6 +11,7 @@ use tokio::sync::watch;
 
 use super::commit::{Commit, FindingRow, Limits, NewMessage};
 use super::reader::{Archive, Reader};
+use super::samples::Sample;
 use super::store::Store;
 use crate::finding::State;
 use crate::rules::Severity;
@@ -75,14 +77,36 @@ pub(crate) fn finding(finding_id: &str, state: State, changed_at: i64) -> Findin
     }
 }
 
+/// What was measured in the minute `number` since the epoch.
+pub(crate) fn sample(number: u32) -> Sample {
+    let micros = |micros| Duration::from_micros(micros);
+    Sample {
+        at: Timestamp::default().plus(Duration::from_secs(60) * number),
+        span: Duration::from_secs(60),
+        entries: 6000,
+        entries_shed: 1,
+        requests_shed: 2,
+        entries_early: 3,
+        entries_late: 4,
+        duplicates: 5,
+        findings_observed: 6,
+        lag: Some([micros(700_000), micros(800_000)]),
+        answer: Some([micros(900), micros(1001)]),
+    }
+}
+
 /// A database in memory that holds `findings`, to be looked at.
 pub(crate) fn archive_of(findings: Vec<FindingRow>) -> Archive {
-    let mut store = Store::open(None, Limits::default()).expect("memory");
-    let commit = Commit {
+    archive_with(&Commit {
         findings,
         ..Commit::default()
-    };
-    store.commit(&commit).expect("there is room");
+    })
+}
+
+/// A database in memory that holds what `commit` has, to be looked at.
+pub(crate) fn archive_with(commit: &Commit) -> Archive {
+    let mut store = Store::open(None, Limits::default()).expect("memory");
+    store.commit(commit).expect("there is room");
     Archive::open(reader(&store)).expect("a thread")
 }
 

@@ -25,6 +25,8 @@ const PROBLEMS_MAX: usize = 1000;
 pub struct LoadOptions {
     /// Where they are to run.
     pub environment: Environment,
+    /// Whether rules of the last file stand in for those of the same id in others: for who tries a change.
+    pub last_stands_in: bool,
 }
 
 impl LoadOptions {
@@ -36,6 +38,7 @@ impl LoadOptions {
                 "" => Environment::Unnamed,
                 name => Environment::Named(name.to_owned()),
             },
+            last_stands_in: false,
         }
     }
 }
@@ -160,6 +163,9 @@ pub fn load(sources: &[SourceText], options: &LoadOptions) -> Loaded {
         );
         drafts.truncate(RULES_MAX);
     }
+    if options.last_stands_in {
+        stand_in(&mut drafts, sources.len().saturating_sub(1));
+    }
     replace_extended(&mut drafts);
     let mut by_id = check_ids(&drafts, &mut faults);
     add_named(&mut drafts, &mut by_id, sources.len(), &mut patterns);
@@ -260,6 +266,13 @@ fn taxonomy_of(
     Arc::new(taxonomy)
 }
 
+/// Takes out the rules of other files whose ids `last` has too.
+fn stand_in(drafts: &mut Vec<(usize, Draft)>, last: usize) {
+    let of_last = drafts.iter().filter(|(file, _)| *file == last);
+    let ids: HashSet<String> = of_last.map(|(_, draft)| draft.rule.id.clone()).collect();
+    drafts.retain(|(file, draft)| *file == last || !ids.contains(&draft.rule.id));
+}
+
 /// Takes out shipped rules in whose place others stand.
 fn replace_extended(drafts: &mut Vec<(usize, Draft)>) {
     let replaced: HashSet<String> = drafts
@@ -354,7 +367,7 @@ fn check_ids(drafts: &[(usize, Draft)], faults: &mut Faults) -> HashMap<String, 
         if id.is_empty() {
             continue;
         }
-        if id.starts_with(own::PREFIX) {
+        if id.starts_with(own::OWN_PREFIX) {
             let message = format!("`{id}` is the name of a finding about trommel itself");
             let fault = Fault::new(Code::DuplicateId, draft.id_span.clone(), message);
             faults.add(

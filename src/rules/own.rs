@@ -40,7 +40,13 @@ pub const DISK_FULL: &str = "trommel_disk_full";
 pub const DETAIL: &str = "detail";
 
 /// What ids of rules about trommel itself begin with; no rule in a file may have such an id.
-pub(super) const PREFIX: &str = "trommel_";
+pub const OWN_PREFIX: &str = "trommel_";
+
+/// Whether a rule of that id is about trommel itself.
+#[must_use]
+pub fn is_own(id: &str) -> bool {
+    id.starts_with(OWN_PREFIX)
+}
 
 /// How long after the last time that something happened its finding is over.
 const QUIET: Duration = Duration::from_secs(600);
@@ -165,7 +171,7 @@ fn happens(id: &str, name: &str, description: &str, summary: &str, detailed: boo
 fn nothing() -> Match {
     Match {
         fields: vec![FieldTest {
-            name: PREFIX.to_owned(),
+            name: OWN_PREFIX.to_owned(),
             accepts: Vec::new(),
         }],
         ..Match::default()

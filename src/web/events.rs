@@ -1,4 +1,4 @@
-//! Word to open pages that a finding has changed, as server-sent events.
+//! Word to open pages that a finding has changed, or how things stand, as server-sent events.
 //!
 //! Source: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
 
@@ -14,6 +14,8 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::Admin;
+use crate::owner::Standing;
+use crate::reload::Status;
 
 /// Least time between two words to one page: whoever watches costs little, however much happens.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -24,25 +26,66 @@ const RETRY: Duration = Duration::from_secs(2);
 
 /// `GET /events`.
 pub(super) async fn events(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
-    Sse::new(words(admin.changed.clone()))
-        .keep_alive(KeepAlive::new().interval(STILL_HERE).text("still here"))
+    let news = News {
+        findings: admin.changed.clone(),
+        standing: admin.standing.clone(),
+        files: admin.status.clone(),
+    };
+    Sse::new(words(news)).keep_alive(KeepAlive::new().interval(STILL_HERE).text("still here"))
 }
 
-/// Says `changed` when `changed` says so, until its sender is gone.
-fn words(changed: watch::Receiver<()>) -> impl Stream<Item = Result<Event, Infallible>> {
-    unfold((changed, true), async |(mut changed, first)| {
+/// What pages are told of.
+struct News {
+    /// Findings.
+    findings: watch::Receiver<()>,
+    /// How things stand, once a minute at least, for what was measured.
+    standing: watch::Receiver<Standing>,
+    /// Rules and settings.
+    files: watch::Receiver<Status>,
+}
+
+impl News {
+    /// What is new: `findings`, or only the `state`. `None` once there is nobody left to tell of findings.
+    async fn next(&mut self) -> Option<&'static str> {
+        let data = tokio::select! {
+            changed = self.findings.changed() => changed.ok().map(|()| "findings")?,
+            () = change(&mut self.standing) => "state",
+            () = change(&mut self.files) => "state",
+        };
+        sleep(PAUSE).await;
+        // Findings are on every page that has the state.
+        let findings = self.findings.has_changed().unwrap_or(false);
+        self.mark_known();
+        Some(if findings { "findings" } else { data })
+    }
+
+    fn mark_known(&mut self) {
+        self.findings.mark_unchanged();
+        self.standing.mark_unchanged();
+        self.files.mark_unchanged();
+    }
+}
+
+/// Returns when there is something new; never, once there is nobody left to tell it.
+async fn change<T>(of: &mut watch::Receiver<T>) {
+    if of.changed().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// Says `changed` when there are news, until the sender of findings is gone.
+fn words(news: News) -> impl Stream<Item = Result<Event, Infallible>> {
+    unfold((news, true), async |(mut news, first)| {
         if first {
             // What was before is on the page.
-            changed.mark_unchanged();
-            return Some((Ok(Event::default().retry(RETRY)), (changed, false)));
+            news.mark_known();
+            return Some((Ok(Event::default().retry(RETRY)), (news, false)));
         }
-        changed.changed().await.ok()?;
-        sleep(PAUSE).await;
-        changed.mark_unchanged();
+        let data = news.next().await?;
         // A browser tells of no event without data.
         Some((
-            Ok(Event::default().event("changed").data("findings")),
-            (changed, false),
+            Ok(Event::default().event("changed").data(data)),
+            (news, false),
         ))
     })
 }
@@ -52,15 +95,21 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
+    use crate::time::Timestamp;
 
     #[tokio::test(start_paused = true)]
     async fn many_changes_at_once_are_one_word_and_silence_is_broken() {
-        let (sender, changed) = watch::channel(());
+        let (sender, findings) = watch::channel(());
+        let (stands, standing) = watch::channel(Standing::of_start(Timestamp(0)));
+        let files = watch::channel(Status::loaded(Timestamp(0))).1;
+        let news = News {
+            findings,
+            standing,
+            files,
+        };
         sender.send_replace(());
         let keep_alive = KeepAlive::new().interval(STILL_HERE).text("still here");
-        let answer = Sse::new(words(changed))
-            .keep_alive(keep_alive)
-            .into_response();
+        let answer = Sse::new(words(news)).keep_alive(keep_alive).into_response();
         let mut body = answer.into_body();
         let mut next = async || {
             let frame = body.frame().await?.expect("infallible");
@@ -80,6 +129,18 @@ mod tests {
             Some("event: changed\ndata: findings\n\n")
         );
         assert_eq!(next().await.as_deref(), Some(": still here\n\n"));
+        stands.send_modify(|_| {});
+        assert_eq!(
+            next().await.as_deref(),
+            Some("event: changed\ndata: state\n\n")
+        );
+        stands.send_modify(|_| {});
+        sender.send_replace(());
+        assert_eq!(
+            next().await.as_deref(),
+            Some("event: changed\ndata: findings\n\n"),
+            "one word for both"
+        );
         drop(sender);
         assert_eq!(next().await, None);
     }

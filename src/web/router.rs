@@ -203,11 +203,18 @@ async fn front(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response 
          /metrics             measurements for Prometheus\n\
          /livez               200 while the process runs\n\
          /readyz              200 until it is told to stop\n\
+         /api/v1/status       how it stands: open findings, tee, NATS, rules, disk\n\
          /api/v1/findings     findings, newest change first\n\
          /api/v1/findings/ID  one of them with its timeline\n\
+         /api/v1/history      what was measured, minute by minute, for a day\n\
          /api/v1/rules        rules in use, and what newer ones were refused for\n\
+         /api/v1/rules/ID     one of them: what is written, and what its examples say\n\
+         /api/v1/check        POST says what a change of rules would do\n\
          /api/v1/silences     what is silent; POST makes a silence, DELETE of one ends it\n\
          /api/v1/audit        who changed what, the newest first\n\
+         /api/v1/lines        lines that came lately\n\
+         /api/v1/explain      POST says which rules match lines, and why others do not\n\
+         /api/v1/backtest     POST says what a changed rule would have opened\n\
          /api/v1/config       what newer settings were refused for, and which want a restart\n\
          {DESCRIPTION} all of the API, and what its parameters are\n\
          /-/reload            POST reads rules and settings anew\n",
@@ -221,13 +228,16 @@ async fn front(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response 
 mod tests {
     use axum::http::Request;
     use expect_test::{Expect, expect};
+    use tokio::sync::watch;
     use tower::ServiceExt;
 
     use super::*;
     use crate::finding::State as Stage;
-    use crate::record::FindingRow;
-    use crate::record::testing::finding;
-    use crate::rules::Severity;
+    use crate::owner::{Connection, Standing};
+    use crate::record::testing::{archive_with, finding, sample};
+    use crate::record::{Commit, FindingRow, Sample};
+    use crate::rules::{Severity, TEE_SILENT};
+    use crate::time::Timestamp;
 
     /// Two findings that are open, one that is over.
     fn rows() -> Vec<FindingRow> {
@@ -280,21 +290,28 @@ mod tests {
             "GET",
             "/",
             expect![[r#"
-            200 text/plain; charset=utf-8
-            trommel 0.1.0: ready, 0 rules
+                200 text/plain; charset=utf-8
+                trommel 0.1.0: ready, 0 rules
 
-            /metrics             measurements for Prometheus
-            /livez               200 while the process runs
-            /readyz              200 until it is told to stop
-            /api/v1/findings     findings, newest change first
-            /api/v1/findings/ID  one of them with its timeline
-            /api/v1/rules        rules in use, and what newer ones were refused for
-            /api/v1/silences     what is silent; POST makes a silence, DELETE of one ends it
-            /api/v1/audit        who changed what, the newest first
-            /api/v1/config       what newer settings were refused for, and which want a restart
-            /api/v1/openapi.json all of the API, and what its parameters are
-            /-/reload            POST reads rules and settings anew
-        "#]],
+                /metrics             measurements for Prometheus
+                /livez               200 while the process runs
+                /readyz              200 until it is told to stop
+                /api/v1/status       how it stands: open findings, tee, NATS, rules, disk
+                /api/v1/findings     findings, newest change first
+                /api/v1/findings/ID  one of them with its timeline
+                /api/v1/history      what was measured, minute by minute, for a day
+                /api/v1/rules        rules in use, and what newer ones were refused for
+                /api/v1/rules/ID     one of them: what is written, and what its examples say
+                /api/v1/check        POST says what a change of rules would do
+                /api/v1/silences     what is silent; POST makes a silence, DELETE of one ends it
+                /api/v1/audit        who changed what, the newest first
+                /api/v1/lines        lines that came lately
+                /api/v1/explain      POST says which rules match lines, and why others do not
+                /api/v1/backtest     POST says what a changed rule would have opened
+                /api/v1/config       what newer settings were refused for, and which want a restart
+                /api/v1/openapi.json all of the API, and what its parameters are
+                /-/reload            POST reads rules and settings anew
+            "#]],
         );
         check(
             "GET",
@@ -548,6 +565,101 @@ mod tests {
             400 application/json
             {"error":"duplicate field `state`"}
         "#]],
+        );
+    }
+
+    #[tokio::test]
+    async fn the_status_says_what_is_open_and_what_stands_in_the_way() {
+        let ask = async |rows: Vec<FindingRow>, standing: Standing| {
+            let routes = Admin {
+                standing: watch::channel(standing).1,
+                ..Admin::without_rules(rows, true)
+            }
+            .routes();
+            let request = Request::builder().uri("/api/v1/status").body(Body::empty());
+            let response = routes.oneshot(request.expect("valid")).await;
+            let body = response.expect("infallible").into_body();
+            let body = to_bytes(body, usize::MAX).await.expect("in memory");
+            serde_json::from_slice::<serde_json::Value>(&body).expect("JSON")
+        };
+        let start = Standing::of_start(Timestamp(0));
+        let status = ask(rows(), start.clone()).await;
+        let open = serde_json::json!({"critical": 1, "warning": 1, "info": 0, "about_trommel": 0});
+        assert_eq!(status["open"], open);
+        assert_eq!(status["tee"]["complete"], true);
+        assert_eq!(status["tee"]["last_push_at"], serde_json::Value::Null);
+        assert_eq!(status["nats"], serde_json::Value::Null);
+        assert_eq!(status["rules"]["count"], 0);
+        assert_eq!(status["started_at"], "1970-01-01T00:00:00Z");
+
+        let mut silent = finding("000000000000000d", Stage::Open, 9_000_000_000);
+        silent.rule = TEE_SILENT.to_owned();
+        silent.body = r#"{"observed_at":"1970-01-01T00:00:09Z"}"#.to_owned();
+        let standing = Standing {
+            pushed_at: Some(Timestamp(4_000_000_000)),
+            commit_error: Some("full".to_owned()),
+            nats: Some(Connection {
+                connected: false,
+                since: Some(Timestamp(5_000_000_000)),
+                acked_at: None,
+                trouble: Some("refused".to_owned()),
+            }),
+            ..start
+        };
+        let status = ask(vec![silent], standing).await;
+        let tee = serde_json::json!({
+            "complete": false, "blind": "nothing_comes", "blind_since": "1970-01-01T00:00:04Z",
+            "finding_id": "000000000000000d", "last_push_at": "1970-01-01T00:00:04Z",
+        });
+        assert_eq!(status["tee"], tee);
+        assert_eq!(status["open"]["about_trommel"], 1);
+        assert_eq!(status["nats"]["since"], "1970-01-01T00:00:05Z");
+        assert_eq!(status["nats"]["trouble"], "refused");
+        assert_eq!(status["disk"]["commit_error"], "full");
+    }
+
+    #[tokio::test]
+    async fn minutes_are_told_from_any_of_them_on() {
+        let quiet = Sample {
+            lag: None,
+            answer: None,
+            ..sample(2)
+        };
+        let commit = Commit {
+            samples: vec![sample(1), quiet],
+            ..Commit::default()
+        };
+        let routes = Admin {
+            archive: archive_with(&commit),
+            ..Admin::without_rules(Vec::new(), true)
+        }
+        .routes();
+        let ask = async |path: &str| {
+            let request = Request::builder().uri(path).body(Body::empty());
+            let request = request.expect("valid");
+            let response = routes.clone().oneshot(request).await.expect("infallible");
+            let body = to_bytes(response.into_body(), usize::MAX).await;
+            String::from_utf8(body.expect("in memory").to_vec()).expect("text")
+        };
+        let counts = r#""seconds":60.0,"entries":6000,"entries_shed":1,"requests_shed":2,"entries_early":3,"entries_late":4,"duplicates":5,"findings_observed":6"#;
+        let first = format!(
+            r#"{{"from":"1970-01-01T00:00:00Z","to":"1970-01-01T00:01:00Z",{counts},"event_lag_seconds":{{"p50":0.7,"p99":0.8}},"answer_seconds":{{"p50":0.0009,"p99":0.001001}}}}"#
+        );
+        let second = format!(
+            r#"{{"from":"1970-01-01T00:01:00Z","to":"1970-01-01T00:02:00Z",{counts},"event_lag_seconds":null,"answer_seconds":null}}"#
+        );
+        assert_eq!(
+            ask("/api/v1/history").await,
+            format!(r#"{{"samples":[{first},{second}]}}"#)
+        );
+        assert_eq!(
+            ask("/api/v1/history?since=1970-01-01T00:01:30Z").await,
+            format!(r#"{{"samples":[{second}]}}"#)
+        );
+        assert!(
+            ask("/api/v1/history?until=x")
+                .await
+                .contains("unknown field `until`")
         );
     }
 

@@ -161,7 +161,7 @@ fn mistakes_in_a_file_are_found() {
             Err(error) => assert!(error.contains(told), "{to}: {error}"),
         }
     }
-    let twice = good.clone() + &good;
+    let twice = good.clone() + good.as_str();
     let error = AlloyFile::read(&[("alloy", &twice)]).expect_err("names are of one thing");
     assert!(error.contains("is there twice"), "{error}");
 }

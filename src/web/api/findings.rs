@@ -56,9 +56,10 @@ pub(in crate::web) struct FindingsQuery {
     limit: Option<NonZeroU16>,
 }
 
-fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
+/// Reads a time as RFC 3339 has it.
+pub(super) fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
     let text = String::deserialize(from)?;
-    let time = text.parse().map_err(|_| {
+    let time = Timestamp::nearest(&text).map_err(|_| {
         de::Error::custom(format!(
             "`{text}` is no time, expected one such as 2026-11-29T12:00:00Z"
         ))
@@ -97,6 +98,7 @@ impl FindingsQuery {
             domain: self.domain,
             incident_type: self.incident_type,
             rule: self.rule,
+            own: None,
             text: self.text,
             since: self.since,
             until: self.until,

@@ -4,45 +4,59 @@
 //! comes from a log is text: `maud` escapes it, and the policy that goes along lets no other script run.
 
 mod audit;
+mod change;
 mod finding;
 mod findings;
 mod layout;
 mod overview;
 mod parts;
+mod plot;
+mod rule;
 mod rules;
 mod silences;
 #[cfg(test)]
 mod tests;
+mod trying;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, RawQuery, State as Shared};
+use axum::extract::{DefaultBodyLimit, Path, RawQuery, State as Shared};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use maud::Markup;
+use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::Admin;
 use super::answer::{Id, Refusal, read_query};
+use super::api::rule::{detail, tests_of};
 use super::api::{
-    AuditQuery, EndQuery, FindingsQuery, NewSilence, audit_page, end_silence, page_of, silence,
-    told,
+    AuditQuery, EndQuery, FindingsQuery, NewSilence, Survey, activity, audit_page, end_silence,
+    page_of, silence, told,
 };
 use super::form::Form;
+use super::trying::BODY_BYTES_MAX;
 use super::visitor::Visitor;
 use crate::finding::{Finding, State};
 use crate::record::{FindingFilter, FindingRow};
+use crate::rules::Severity;
+use crate::time::Timestamp;
+
+use overview::Seen;
 
 /// Most findings that a page shows at once.
 const SHOWN_MAX: usize = 100;
+/// Findings that are over on the first page.
+const OVER_MAX: usize = 5;
 
 /// Where the page of one finding is, before its id.
 const FINDING: &str = "/findings/";
 
 /// Where silences are.
 const SILENCES: &str = "/silences";
+/// Size of a form with rules and lines: each of its bytes may be written as three.
+const FORM_BYTES_MAX: usize = 3 * BODY_BYTES_MAX + 1024;
 
 /// All pages but the first, which shares its path with the list of paths.
 pub(super) fn router() -> Router<Arc<Admin>> {
@@ -50,9 +64,16 @@ pub(super) fn router() -> Router<Arc<Admin>> {
         .route("/findings", get(list))
         .route("/findings/{id}", get(one))
         .route("/rules", get(rules))
+        .route("/rules/{id}", get(rule).post(change::post))
         .route("/audit", get(read_audit))
         .route(SILENCES, get(list_silences).post(make_silence))
         .route("/silences/{id}/end", post(end_one))
+        .route(
+            "/try",
+            get(trying::get)
+                .post(trying::post)
+                .layer(DefaultBodyLimit::max(FORM_BYTES_MAX)),
+        )
 }
 
 /// No script but ours, nothing from elsewhere, and in nobody's frame. `data:` is the empty icon.
@@ -65,7 +86,7 @@ fn answer(admin: &Admin, page: Result<Markup, Refusal>) -> Response {
         Ok(page) => (StatusCode::OK, page),
         Err(Refusal { status, why }) => (
             status,
-            layout::page(admin, "Not to be shown", None, &parts::notice(&why)),
+            layout::page(admin, "Not to be shown", None, &refused(&why)),
         ),
     };
     let mut response = (status, Html(page.into_string())).into_response();
@@ -80,6 +101,10 @@ fn answer(admin: &Admin, page: Result<Markup, Refusal>) -> Response {
         HeaderValue::from_static("same-origin"),
     );
     response
+}
+
+fn refused(why: &str) -> Markup {
+    html! { h1 { "Not to be shown" } (parts::notice(why)) }
 }
 
 pub(super) async fn overview(Shared(admin): Shared<Arc<Admin>>) -> Response {
@@ -101,8 +126,61 @@ async fn one(
     answer(&admin, page)
 }
 
-async fn rules(Shared(admin): Shared<Arc<Admin>>) -> Response {
-    answer(&admin, Ok(rules::page(&admin)))
+async fn rules(Shared(admin): Shared<Arc<Admin>>, RawQuery(query): RawQuery) -> Response {
+    let page = match read_query(&filled_in(&query.unwrap_or_default()).1) {
+        Ok(query) => Ok(rules::page(&admin, &query, activity(&admin).await)),
+        Err(refusal) => Err(refusal),
+    };
+    answer(&admin, page)
+}
+
+async fn rule(
+    Shared(admin): Shared<Arc<Admin>>,
+    visitor: Visitor,
+    Path(Id { id }): Path<Id>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let tests = query.is_some_and(|query| query == "tests=run");
+    let page = rule_page(&admin, &visitor, id, tests, None).await;
+    answer(&admin, page)
+}
+
+/// The page of the rule `id`, with its tests run if `tests`, and with what came of a change that was sent.
+async fn rule_page(
+    admin: &Admin,
+    visitor: &Visitor,
+    id: String,
+    tests: bool,
+    answered: Option<&change::Answered>,
+) -> Result<Markup, Refusal> {
+    let detail = detail(admin, id).await?;
+    let filter = |state, limit| FindingFilter {
+        state: Some(state),
+        rule: Some(detail.id.clone()),
+        limit,
+        ..FindingFilter::default()
+    };
+    let (open, over) = (filter(State::Open, SHOWN_MAX), filter(State::Recovered, 5));
+    let found = admin
+        .archive
+        .ask(move |reader| Ok((reader.findings(&open)?, reader.findings(&over)?)))
+        .await?;
+    let findings = rule::Found {
+        open: readable(found.0),
+        over: readable(found.1),
+    };
+    let tests = match tests {
+        true => Some(tests_of(admin, detail.id.clone()).await?),
+        false => None,
+    };
+    Ok(rule::page(
+        admin,
+        visitor,
+        &detail,
+        &findings,
+        tests.as_ref(),
+        answered,
+    ))
 }
 
 /// What `/silences` begins with.
@@ -190,19 +268,36 @@ fn filled_in(query: &str) -> (Vec<(String, String)>, String) {
 }
 
 async fn read_overview(admin: &Admin) -> Result<Markup, Refusal> {
-    let filter = FindingFilter {
-        state: Some(State::Open),
-        limit: SHOWN_MAX + 1,
-        ..FindingFilter::default()
+    let now = Timestamp::wall_clock();
+    let (survey, (open, over, samples)) = Survey::with(admin, move |reader| {
+        let others = FindingFilter {
+            own: Some(false),
+            ..FindingFilter::default()
+        };
+        let mut open = Vec::new();
+        for severity in Severity::ALL.into_iter().rev() {
+            open.extend(reader.findings(&FindingFilter {
+                state: Some(State::Open),
+                severity: Some(severity),
+                limit: SHOWN_MAX - open.len(),
+                ..others.clone()
+            })?);
+        }
+        let over = reader.findings(&FindingFilter {
+            state: Some(State::Recovered),
+            limit: OVER_MAX,
+            ..others
+        })?;
+        Ok((open, over, reader.samples(Some(now.minus(plot::SPAN)))?))
+    })
+    .await?;
+    let seen = Seen {
+        open: readable(open),
+        over: readable(over),
+        samples,
+        now,
     };
-    let open = found(admin, filter).await?;
-    let filter = FindingFilter {
-        state: Some(State::Recovered),
-        limit: 5,
-        ..FindingFilter::default()
-    };
-    let over = found(admin, filter).await?;
-    Ok(overview::page(admin, open, &over))
+    Ok(overview::page(admin, &survey, &seen))
 }
 
 async fn read_list(admin: &Admin, query: &str) -> Result<Markup, Refusal> {
@@ -243,14 +338,6 @@ async fn read_one(admin: &Admin, visitor: &Visitor, id: String) -> Result<Markup
         &timeline,
         &silence,
     ))
-}
-
-async fn found(admin: &Admin, filter: FindingFilter) -> Result<Vec<Shown>, Refusal> {
-    let rows = admin
-        .archive
-        .ask(move |reader| reader.findings(&filter))
-        .await?;
-    Ok(readable(rows))
 }
 
 /// A finding in a list.

@@ -35,6 +35,27 @@ pub(super) fn lasted(from: Timestamp, to: Timestamp) -> String {
     format_duration(Duration::from_secs(to.since(from).as_secs()))
 }
 
+/// A size in words.
+pub(super) fn bytes(bytes: u64) -> String {
+    match bytes {
+        ..1024 => format!("{bytes} B"),
+        ..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        ..1_073_741_824 => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+        _ => format!("{:.1} GiB", bytes as f64 / 1_073_741_824.0),
+    }
+}
+
+/// A number with three digits or so.
+pub(super) fn figure(number: f64) -> String {
+    match number {
+        ..1e4 if number.fract() == 0.0 => format!("{number}"),
+        ..100.0 => format!("{number:.1}"),
+        ..1e4 => format!("{number:.0}"),
+        ..1e7 => format!("{:.1}k", number / 1e3),
+        _ => format!("{:.1}M", number / 1e6),
+    }
+}
+
 /// Why a revision was made, in words.
 pub(super) fn reason(reason: Reason) -> &'static str {
     match reason {

@@ -29,12 +29,17 @@ fn stored(change: impl FnOnce(&mut serde_json::Value)) -> FindingRow {
 
 /// Status and text of the page at `path` of a trommel that has `rows`.
 async fn shown(rows: Vec<FindingRow>, path: &str) -> (u16, String) {
+    shown_of(Admin::without_rules(rows, true), path).await
+}
+
+/// Status and text of the page at `path` of `admin`.
+async fn shown_of(admin: Admin, path: &str) -> (u16, String) {
     let request = Request::builder()
         .uri(path)
         .header(header::ACCEPT, "text/html,*/*;q=0.8")
         .body(Body::empty())
         .expect("valid");
-    let routes = Admin::without_rules(rows, true).routes();
+    let routes = admin.routes();
     let response = routes.oneshot(request).await.expect("infallible");
     let (parts, body) = response.into_parts();
     assert_eq!(parts.headers[header::CONTENT_SECURITY_POLICY], POLICY);
@@ -55,7 +60,7 @@ async fn the_answer_comes_first_and_trommel_itself_is_apart() {
     let (status, page) = shown(vec![], "/").await;
     assert_eq!((status, heading(&page)), (200, "Nothing is wrong"));
     assert!(
-        page.contains("Everything that is pushed is looked at."),
+        page.contains("The tee is complete: everything that is pushed is looked at"),
         "{page}"
     );
 
@@ -74,9 +79,20 @@ async fn the_answer_comes_first_and_trommel_itself_is_apart() {
     let (_, page) = shown(vec![stored(|_| {}), own, critical], "/").await;
     assert_eq!(heading(&page), "1 critical, 1 warning open");
     assert!(
-        page.contains("Not everything is seen: nothing received since 14:02"),
+        page.contains(
+            r#"Blind since <time datetime="2026-09-21T13:22:00Z" title="2026-09-21T13:22:00Z">2026-09-21 13:22:00 UTC</time>: <a href="/findings/00000000000000ff">nothing received since 14:02</a>"#
+        ),
         "{page}"
     );
+    for part in [
+        "The last hours",
+        "Entries a second: unknown",
+        "How it stands",
+        "none wait",
+        "not asked for",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
     assert!(page.contains("<h2>Trommel itself</h2>"), "{page}");
 }
 
@@ -154,4 +170,28 @@ async fn one_finding_tells_all_there_is() {
     let (status, page) = shown(vec![row], "/findings/0").await;
     assert_eq!(status, 404);
     assert!(page.contains("no finding `0`"), "{page}");
+}
+
+#[tokio::test]
+async fn a_rule_has_a_page_with_what_is_written_and_what_each_key_means() {
+    let (status, page) = shown_of(Admin::with_shipped_rules(), "/rules/tls_x509").await;
+    assert_eq!(status, 200);
+    for text in [
+        "<span class=\"value\">tls_x509</span>",
+        "href=\"#key-incident_type\"",
+        "id=\"key-incident_type\"",
+        "(ships with trommel)",
+        "✓ as it should",
+        "Run the tests that name it",
+        "/findings?rule=tls_x509",
+        "name=\"threshold\"",
+    ] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    let (status, page) = shown_of(Admin::with_shipped_rules(), "/rules/trommel_overloaded").await;
+    assert_eq!(status, 200);
+    assert!(page.contains("Trommel finds this about itself"), "{page}");
+    let (status, page) = shown_of(Admin::with_shipped_rules(), "/rules/tls_x508").await;
+    assert_eq!(status, 404);
+    assert!(page.contains("did you mean `tls_x509`?"), "{page}");
 }

@@ -66,5 +66,5 @@ fn as_rule(text: &str) -> String {
     };
     text.lines()
         .map(indented)
-        .fold(head.to_owned(), |all, line| all + &line)
+        .fold(head.to_owned(), |all, line| all + line.as_str())
 }

@@ -67,7 +67,7 @@ impl Block {
     /// `loki.write.trommel`
     pub(crate) fn id(&self) -> String {
         let label = self.label.iter().map(|label| format!(".{label}"));
-        self.name.clone() + &label.collect::<String>()
+        self.name.clone() + label.collect::<String>().as_str()
     }
 
     pub(crate) fn get(&self, attribute: &str) -> Option<&Value> {
@@ -630,7 +630,7 @@ impl<'a> Reader<'a> {
             return Ok(first);
         }
         match (first, self.value()?) {
-            (Value::Text(one), Value::Text(other)) => Ok(Value::Text(one + &other)),
+            (Value::Text(one), Value::Text(other)) => Ok(Value::Text(one + other.as_str())),
             (Value::Text(_) | Value::Computed, Value::Text(_) | Value::Computed) => {
                 Ok(Value::Computed)
             }

@@ -38,7 +38,9 @@ impl Exporter {
                         body.len()
                     );
                     // Prometheus asks again if it does not get it.
-                    let _ = reader.get_mut().write_all((head + &body).as_bytes());
+                    let _ = reader
+                        .get_mut()
+                        .write_all((head + body.as_str()).as_bytes());
                 }
             }
         });

@@ -42,6 +42,11 @@ impl Follower {
         })
     }
 
+    /// What it has complained of.
+    pub(crate) fn errors(&self) -> String {
+        self.stderr.text()
+    }
+
     /// Waits until what it told last of each component is that.
     #[track_caller]
     pub(crate) fn wait_for(&self, name: &str, expected: &[(&str, &str)]) {

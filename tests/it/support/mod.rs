@@ -4,6 +4,7 @@
 
 pub(crate) mod alloy;
 pub(crate) mod alloy_file;
+pub(crate) mod browser;
 pub(crate) mod event;
 pub(crate) mod exporter;
 pub(crate) mod follower;
@@ -15,8 +16,10 @@ pub(crate) mod nats;
 pub(crate) mod page;
 pub(crate) mod program;
 pub(crate) mod proxy;
+pub(crate) mod scene;
 pub(crate) mod scratch;
 pub(crate) mod server;
+pub(crate) mod shop;
 pub(crate) mod tls;
 pub(crate) mod trommel;
 pub(crate) mod wait;

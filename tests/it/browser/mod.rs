@@ -1,0 +1,7 @@
+//! The page as people see it: in Chromium, with findings that come about while they look.
+
+mod access;
+mod hostile;
+mod lists;
+mod live;
+mod reading;
