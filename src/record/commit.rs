@@ -11,6 +11,7 @@ use crate::audit::Entry;
 use crate::detect::{KeyName, TapeCount, Taped};
 use crate::finding::{Kind, State};
 use crate::rules::{Severity, is_own};
+use crate::silence::Silence;
 use crate::time::Timestamp;
 
 /// What a group of batches changed. Applied whole or not at all; within a list, later entries win.
@@ -32,6 +33,8 @@ pub struct Commit {
     pub forget_findings_before: Option<Timestamp>,
     /// What people did.
     pub audit: Vec<Entry>,
+    /// Silences by id; `None` forgets one.
+    pub silences: Vec<(String, Option<Silence>)>,
     /// What people did before this is forgotten.
     pub forget_audit_before: Option<Timestamp>,
     /// Matched entries to be recorded.
@@ -58,6 +61,7 @@ impl Commit {
             && self.messages.is_empty()
             && self.findings.is_empty()
             && self.audit.is_empty()
+            && self.silences.is_empty()
             && self.forget_audit_before.is_none()
             && self.taped.is_empty()
             && self.tape_counts.is_empty()
@@ -87,6 +91,8 @@ impl Commit {
         self.forget_matches_before = self.forget_matches_before.max(later.forget_matches_before);
         self.messages.extend(later.messages);
         self.audit.extend(later.audit);
+        self.silences.extend(later.silences);
+        keep_last(&mut self.silences, |(name, _)| name.clone());
         self.forget_audit_before = self.forget_audit_before.max(later.forget_audit_before);
         self.sent.extend(later.sent);
         self.samples.extend(later.samples);

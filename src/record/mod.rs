@@ -32,6 +32,7 @@ mod outbox;
 mod reader;
 mod samples;
 mod sieve;
+mod silences;
 mod store;
 mod tape;
 #[cfg(test)]

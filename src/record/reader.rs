@@ -18,10 +18,11 @@ use tracing::error;
 use super::audit::{self, AuditFilter, AuditRow};
 use super::commit::{FindingFilter, FindingRow, KindRow, OpenCounts, Told};
 use super::error::StoreError;
-use super::history;
 use super::samples::{self, Sample};
 use super::tape::{self, Activity, Coverage};
+use super::{history, silences};
 use crate::detect::Taped;
+use crate::silence::Silence;
 use crate::time::Timestamp;
 
 /// Questions that wait for the one before them.
@@ -164,6 +165,14 @@ impl Reader {
     /// As [`findings`](Self::findings).
     pub fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRow>, StoreError> {
         self.read(|connection| audit::read(connection, filter))
+    }
+
+    /// All silences: those that go on, and those that ended not long ago; the one that ends last first.
+    ///
+    /// # Errors
+    /// As [`findings`](Self::findings).
+    pub fn silences(&self) -> Result<Vec<Silence>, StoreError> {
+        self.read(silences::read)
     }
 
     /// What `query` reads of the database.

@@ -211,6 +211,7 @@ async fn front(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response 
          /api/v1/rules        rules in use, and what newer ones were refused for\n\
          /api/v1/rules/ID     one of them: what is written, and what its examples say\n\
          /api/v1/check        POST says what a change of rules would do\n\
+         /api/v1/silences     what is silent; POST makes a silence, DELETE of one ends it\n\
          /api/v1/audit        who changed what, the newest first\n\
          /api/v1/lines        lines that came lately\n\
          /api/v1/explain      POST says which rules match lines, and why others do not\n\
@@ -304,6 +305,7 @@ mod tests {
                 /api/v1/rules        rules in use, and what newer ones were refused for
                 /api/v1/rules/ID     one of them: what is written, and what its examples say
                 /api/v1/check        POST says what a change of rules would do
+                /api/v1/silences     what is silent; POST makes a silence, DELETE of one ends it
                 /api/v1/audit        who changed what, the newest first
                 /api/v1/lines        lines that came lately
                 /api/v1/explain      POST says which rules match lines, and why others do not

@@ -23,7 +23,7 @@ pub(super) struct One {
     pub(super) marks: Vec<Vec<Range<usize>>>,
 }
 
-pub(super) fn page(admin: &Admin, one: &One) -> Markup {
+pub(super) fn page(admin: &Admin, one: &One, silence: &Markup) -> Markup {
     let One {
         finding, timeline, ..
     } = one;
@@ -59,6 +59,7 @@ pub(super) fn page(admin: &Admin, one: &One) -> Markup {
         (facts(finding))
         (policy(&finding.policy))
         (beside(finding))
+        (silence)
     };
     layout::page(admin, &plain(&finding.summary), Some("/findings"), &content)
 }

@@ -14,6 +14,7 @@ mod parts;
 mod plot;
 mod rule;
 mod rules;
+mod silences;
 #[cfg(test)]
 mod tests;
 mod trying;
@@ -23,14 +24,19 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, State as Shared};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
 use maud::{Markup, html};
+use serde::Deserialize;
 
 use super::Admin;
 use super::answer::{Id, Refusal, read_query};
 use super::api::rule::{detail, tests_of};
-use super::api::{AuditQuery, FindingsQuery, Survey, activity, audit_page, page_of, told};
+use super::api::{
+    AuditQuery, EndQuery, FindingsQuery, NewSilence, Survey, activity, audit_page, end_silence,
+    page_of, silence, told,
+};
+use super::form::Form;
 use super::marks::marks;
 use super::trying::BODY_BYTES_MAX;
 use super::visitor::Visitor;
@@ -51,6 +57,8 @@ const OVER_MAX: usize = 5;
 /// Where the page of one finding is, before its id.
 const FINDING: &str = "/findings/";
 
+/// Where silences are.
+const SILENCES: &str = "/silences";
 /// Size of a form with rules and lines: each of its bytes may be written as three.
 const FORM_BYTES_MAX: usize = 3 * BODY_BYTES_MAX + 1024;
 
@@ -62,6 +70,8 @@ pub(super) fn router() -> Router<Arc<Admin>> {
         .route("/rules", get(rules))
         .route("/rules/{id}", get(rule).post(change::post))
         .route("/audit", get(read_audit))
+        .route(SILENCES, get(list_silences).post(make_silence))
+        .route("/silences/{id}/end", post(end_one))
         .route(
             "/try",
             get(trying::get)
@@ -111,8 +121,12 @@ async fn list(Shared(admin): Shared<Arc<Admin>>, RawQuery(query): RawQuery) -> R
     answer(&admin, page)
 }
 
-async fn one(Shared(admin): Shared<Arc<Admin>>, Path(Id { id }): Path<Id>) -> Response {
-    let page = read_one(&admin, id).await;
+async fn one(
+    Shared(admin): Shared<Arc<Admin>>,
+    visitor: Visitor,
+    Path(Id { id }): Path<Id>,
+) -> Response {
+    let page = read_one(&admin, &visitor, id).await;
     answer(&admin, page)
 }
 
@@ -171,6 +185,66 @@ async fn rule_page(
         tests.as_ref(),
         answered,
     ))
+}
+
+/// What `/silences` begins with.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SilencesQuery {
+    rule: Option<String>,
+}
+
+async fn list_silences(
+    Shared(admin): Shared<Arc<Admin>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let page = async {
+        let asked: SilencesQuery = read_query(&query.unwrap_or_default())?;
+        let silences = admin.archive.ask(|reader| reader.silences()).await?;
+        let rule = asked.rule.as_deref();
+        Ok(silences::page(&admin, &visitor, &silences, rule))
+    };
+    let page = page.await;
+    answer(&admin, page)
+}
+
+/// After a form the browser is led to what came of it, so that to load the page again does nothing again.
+fn led(admin: &Admin, to: Result<String, Refusal>) -> Response {
+    match to {
+        Ok(to) => Redirect::to(&to).into_response(),
+        Err(refusal) => answer(admin, Err(refusal)),
+    }
+}
+
+async fn make_silence(
+    Shared(admin): Shared<Arc<Admin>>,
+    form: Result<Form<NewSilence>, Refusal>,
+) -> Response {
+    let made = async {
+        let Form { author, given } = form?;
+        let made = silence(&admin, &author, given).await?;
+        Ok(match made.scope.finding {
+            Some(finding) => format!("{FINDING}{finding}#silence"),
+            None => format!("{SILENCES}#{}", made.id),
+        })
+    };
+    let made = made.await;
+    led(&admin, made)
+}
+
+async fn end_one(
+    Shared(admin): Shared<Arc<Admin>>,
+    Path(Id { id }): Path<Id>,
+    form: Result<Form<EndQuery>, Refusal>,
+) -> Response {
+    let ended = async {
+        let Form { author, given } = form?;
+        end_silence(&admin, &author, id, given.reason).await?;
+        Ok(SILENCES.to_owned())
+    };
+    let ended = ended.await;
+    led(&admin, ended)
 }
 
 async fn read_audit(Shared(admin): Shared<Arc<Admin>>, RawQuery(query): RawQuery) -> Response {
@@ -260,7 +334,7 @@ fn in_utc(text: &str) -> String {
     }
 }
 
-async fn read_one(admin: &Admin, id: String) -> Result<Markup, Refusal> {
+async fn read_one(admin: &Admin, visitor: &Visitor, id: String) -> Result<Markup, Refusal> {
     let told = told(admin, id).await?;
     let timeline: Vec<_> = told
         .outlines
@@ -274,6 +348,8 @@ async fn read_one(admin: &Admin, id: String) -> Result<Markup, Refusal> {
             "finding {id} was stored by another version of trommel: {error}"
         ))
     })?;
+    let silences = admin.archive.ask(|reader| reader.silences()).await?;
+    let silence = silences::of_finding(visitor, &finding, &silences, (admin.clock)());
     let marks = marks(&admin.rules.borrow().clone(), &finding);
     let one = One {
         finding,
@@ -281,7 +357,7 @@ async fn read_one(admin: &Admin, id: String) -> Result<Markup, Refusal> {
         timeline,
         marks,
     };
-    Ok(finding::page(admin, &one))
+    Ok(finding::page(admin, &one, &silence))
 }
 
 /// A finding in a list.
