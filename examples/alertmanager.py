@@ -16,7 +16,7 @@ import logging
 import urllib.error
 import urllib.request
 
-from findings import Findings, connect
+from findings import Findings, add_arguments, connect
 
 log = logging.getLogger("alertmanager")
 
@@ -122,14 +122,13 @@ def now(plus=0):
 
 
 async def run(arguments):
-    connection = await connect(arguments.nats, arguments.credentials)
+    connection = await connect(arguments)
     await Bridge(arguments.alertmanager, arguments.interval).run(connection)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--nats", default="nats://127.0.0.1:4222", help="URL of the server")
-    parser.add_argument("--credentials", help="file of NATS credentials")
+    add_arguments(parser)
     parser.add_argument("--alertmanager", default="http://127.0.0.1:9093", help="URL of Alertmanager")
     parser.add_argument("--interval", type=float, default=60, help="seconds after which open ones are sent again")
     logging.basicConfig(level=logging.INFO)

@@ -9,6 +9,7 @@ import asyncio
 import datetime
 import json
 import logging
+import ssl
 
 import nats
 import nats.errors
@@ -23,11 +24,27 @@ RETRY_SECONDS = 1.0
 OPEN_AT_MOST = datetime.timedelta(hours=25)
 
 
-async def connect(url, credentials=None):
+def add_arguments(parser):
+    """How a program gets to the server: its address, one way to log in, and whom it believes."""
+    parser.add_argument("--nats", default="nats://127.0.0.1:4222", help="URL of the server; tls:// where it has TLS")
+    parser.add_argument("--credentials", help="file of NATS credentials")
+    parser.add_argument("--user", help="user of the server, with --password-file")
+    parser.add_argument("--password-file", help="file that holds the user's password and nothing else")
+    parser.add_argument("--ca-file", help="authority that has signed the server's certificate, as PEM; without it those that the system trusts")
+
+
+async def connect(arguments):
     """Connects, and stays connected whatever happens to the server."""
+    password = None
+    if arguments.password_file:
+        with open(arguments.password_file, encoding="utf-8") as file:
+            password = file.read().strip()
     return await nats.connect(
-        url,
-        user_credentials=credentials,
+        arguments.nats,
+        user=arguments.user,
+        password=password,
+        user_credentials=arguments.credentials,
+        tls=ssl.create_default_context(cafile=arguments.ca_file) if arguments.ca_file else None,
         max_reconnect_attempts=-1,
         reconnect_time_wait=RETRY_SECONDS,
         error_cb=_log_error,

@@ -13,7 +13,7 @@ import asyncio
 import json
 import logging
 
-from findings import Findings, connect
+from findings import Findings, add_arguments, connect
 
 
 def told(event):
@@ -39,7 +39,7 @@ def say(what):
 
 
 async def run(arguments):
-    connection = await connect(arguments.nats, arguments.credentials)
+    connection = await connect(arguments)
     findings = Findings(arguments.stream, arguments.subjects)
     if arguments.once:
         reading = asyncio.create_task(drain(findings, connection))
@@ -61,8 +61,7 @@ async def drain(findings, connection):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--nats", default="nats://127.0.0.1:4222", help="URL of the server")
-    parser.add_argument("--credentials", help="file of NATS credentials")
+    add_arguments(parser)
     parser.add_argument("--stream", default="OPS_FINDINGS")
     parser.add_argument("--subjects", default="ops.findings.>", help="which findings: ops.findings.<domain>.<incident type>.>")
     parser.add_argument("--once", action="store_true", help="print what is open now, and end")

@@ -33,6 +33,15 @@ struct Arguments {
     /// File of NATS credentials.
     #[arg(long)]
     credentials: Option<PathBuf>,
+    /// User of the server, with --password-file.
+    #[arg(long, requires = "password_file")]
+    user: Option<String>,
+    /// File that holds the user's password and nothing else.
+    #[arg(long)]
+    password_file: Option<PathBuf>,
+    /// Authority that has signed the server's certificate, as PEM; without it those that the system trusts.
+    #[arg(long)]
+    ca_file: Option<PathBuf>,
     /// Print what is open now, and end.
     #[arg(long)]
     once: bool,
@@ -43,6 +52,9 @@ async fn main() -> anyhow::Result<()> {
     let Arguments {
         nats,
         credentials,
+        user,
+        password_file,
+        ca_file,
         once,
     } = Arguments::parse();
     let mut options = ConnectOptions::new()
@@ -50,6 +62,13 @@ async fn main() -> anyhow::Result<()> {
         .event_callback(|event| async move { eprintln!("nats: {event}") });
     if let Some(file) = credentials {
         options = options.credentials_file(file).await?;
+    }
+    if let (Some(user), Some(file)) = (user, password_file) {
+        let password = std::fs::read_to_string(file)?;
+        options = options.user_and_password(user, password.trim().to_owned());
+    }
+    if let Some(file) = ca_file {
+        options = options.add_root_certificates(file);
     }
     if let (Some(user), Some(password)) = (nats.username(), nats.password()) {
         options = options.user_and_password(user.to_owned(), password.to_owned());

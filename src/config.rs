@@ -50,6 +50,8 @@ pub struct Config {
     pub data: Option<PathBuf>,
     /// Rule files and directories.
     pub rules: Vec<PathBuf>,
+    /// The directory among them whose files the page may change.
+    pub rules_writable: Option<PathBuf>,
     /// Whether the shipped rules are used.
     pub builtin: bool,
     /// Cluster, environment, instance and Grafana: what all messages have in common.
@@ -70,6 +72,10 @@ pub struct Config {
     pub history_bytes_max: u64,
     /// How long findings that are over are kept.
     pub history_max_age: Duration,
+    /// Size of recorded matches; 0 records none.
+    pub matches_bytes_max: u64,
+    /// Whether a few recent lines of each stream are kept in memory.
+    pub recent_lines: bool,
     /// How long pushes are answered after SIGTERM.
     pub shutdown_delay: Duration,
     /// What is redacted beside the built-in patterns.
@@ -99,6 +105,8 @@ impl Config {
     pub const CLUSTER: &str = "default";
     /// One trommel in a cluster needs no name.
     pub const INSTANCE: &str = "default";
+    /// Who writes a rule wants lines to try it on.
+    pub const RECENT_LINES: bool = true;
     /// Long enough for Kubernetes to tell every node that the pod takes no more; Alloy's next attempt then goes elsewhere.
     pub const SHUTDOWN_DELAY: Duration = Duration::from_secs(5);
     /// A change is seen twice before it is taken, so this puts it into use within two seconds, and reads a usual rule directory in
@@ -163,6 +171,7 @@ impl Config {
             push: check.access("push", raw.push),
             admin,
             data: raw.data,
+            rules_writable: check.rules_writable(raw.rules_writable, raw.rules.as_deref()),
             rules: raw.rules.unwrap_or_default(),
             builtin: raw.builtin.unwrap_or(Self::BUILTIN),
             origin: Origin {
@@ -194,6 +203,13 @@ impl Config {
                 record::Limits::HISTORY_MAX_AGE,
                 3_600_000..=10 * 365 * 24 * 3_600_000,
             ),
+            matches_bytes_max: check.size(
+                "matches_bytes_max",
+                raw.matches_bytes_max,
+                record::Limits::MATCHES_BYTES_MAX,
+                0..=1 << 30,
+            ),
+            recent_lines: raw.recent_lines.unwrap_or(Self::RECENT_LINES),
             shutdown_delay: check.span(
                 "shutdown_delay",
                 raw.shutdown_delay,

@@ -32,10 +32,11 @@ use tokio::sync::mpsc;
 use crate::batch::Batch;
 use crate::hit::{Generation, Scanned};
 use crate::push::{Inspect, Server};
+use crate::recent::{self, Recent};
 use crate::scan::{Scanner, Scratch};
 use crate::selected::Selected;
 use crate::telemetry;
-use crate::time::WallClock;
+use crate::time::{Timestamp, WallClock};
 
 /// What the push server inspects with, held by the one task that changes it.
 pub struct Inspection {
@@ -46,10 +47,16 @@ pub struct Inspection {
 }
 
 impl Inspection {
-    /// Begins with `scanner`, and keeps in `selected` which streams there are, by `clock`.
+    /// Begins with `scanner`, and keeps in `selected` which streams there are, and in `recent` a few of their lines, by `clock`.
     #[must_use]
-    pub fn new(scanner: Scanner, selected: Arc<Mutex<Selected>>, clock: WallClock) -> Self {
+    pub fn new(
+        scanner: Scanner,
+        selected: Arc<Mutex<Selected>>,
+        recent: Option<Arc<Recent>>,
+        clock: WallClock,
+    ) -> Self {
         let current = Arc::new(Looker {
+            recent,
             scanner,
             generation: Generation::default(),
             scratches: Mutex::default(),
@@ -78,6 +85,7 @@ impl Inspection {
             generation: self.current.generation.next(),
             scratches: Mutex::default(),
             selected: Arc::clone(&self.current.selected),
+            recent: self.current.recent.clone(),
             clock: Arc::clone(&self.current.clock),
         });
         let generation = next.generation;
@@ -147,15 +155,31 @@ impl Inspect for Inspector {
 struct Looker {
     scanner: Scanner,
     generation: Generation,
-    scratches: Mutex<Vec<Scratch>>,
+    scratches: Mutex<Vec<Worker>>,
+    recent: Option<Arc<Recent>>,
     selected: Arc<Mutex<Selected>>,
     clock: WallClock,
 }
 
+/// What a worker brings to each batch.
+struct Worker {
+    scratch: Scratch,
+    /// When it last took a sample of recent lines.
+    sampled: Timestamp,
+}
+
+impl Default for Worker {
+    fn default() -> Self {
+        Self {
+            scratch: Scratch::default(),
+            sampled: Timestamp::MIN,
+        }
+    }
+}
+
 impl Looker {
     /// Keeps in mind which streams there are.
-    fn see(&self, batch: &Batch, entries: &Range<usize>) {
-        let now = (self.clock)();
+    fn see(&self, batch: &Batch, entries: &Range<usize>, now: Timestamp) {
         let mut selected = self.selected.lock().unwrap_or_else(PoisonError::into_inner);
         for part in &batch.streams {
             if !part.entries_within(entries).is_empty()
@@ -166,7 +190,26 @@ impl Looker {
         }
     }
 
-    fn scratches(&self) -> MutexGuard<'_, Vec<Scratch>> {
+    /// Keeps a few lines, if it is time to.
+    fn keep_some(
+        &self,
+        batch: &Batch,
+        entries: &Range<usize>,
+        now: Timestamp,
+        worker: &mut Worker,
+    ) {
+        let Some(recent) = &self.recent else {
+            return;
+        };
+        if now.since(worker.sampled) >= recent::EVERY {
+            worker.sampled = now;
+            recent.sample(batch, entries, |labels| {
+                self.scanner.leaves_out_stream(labels)
+            });
+        }
+    }
+
+    fn scratches(&self) -> MutexGuard<'_, Vec<Worker>> {
         self.scratches
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -179,17 +222,19 @@ impl Inspect for Looker {
     }
 
     fn inspect(&self, batch: &Batch, entries: Range<usize>, out: &mut Scanned) {
-        self.see(batch, &entries);
+        let now = (self.clock)();
+        self.see(batch, &entries, now);
         // As many as there are workers: each takes one and brings it back.
-        let mut scratch = self.scratches().pop().unwrap_or_default();
+        let mut worker = self.scratches().pop().unwrap_or_default();
+        self.keep_some(batch, &entries, now, &mut worker);
+        let scratch = &mut worker.scratch;
         self.scanner
             .note_oldest(batch, entries.clone(), &mut out.progress.oldest);
-        self.scanner
-            .scan(batch, entries, &mut scratch, &mut out.hits);
+        self.scanner.scan(batch, entries, scratch, &mut out.hits);
         scratch.take_candidates(|rule, candidates| {
             let id = self.scanner.rules().rule(rule).id.clone();
             metrics::counter!(telemetry::RULE_CANDIDATES_TOTAL, "rule" => id).increment(candidates);
         });
-        self.scratches().push(scratch);
+        self.scratches().push(worker);
     }
 }

@@ -20,6 +20,8 @@
 //! and settings under both while they work, [`service`] joins the rooms, [`cli`] starts it. [`playback`] is the same
 //! life without a shell: entries that are at hand in, messages out. `replay` feeds it from files, [`rule_test`] from a test's
 //! lines. [`access`] decides who may come in; what they do there goes by way of [`acts`] to the owner, which writes it down as [`audit`] has it. [`explain`] tells why a rule does or does not fire, [`selected`] which rules have no stream to read.
+//! [`trial`] tries rules beside those that are live, on lines that [`recent`] keeps and matches that [`record`] does.
+//! [`rule_check`] looks at rules before they run, and [`workshop`] changes the files of those that do.
 //!
 //! # What is absent, and why
 //!
@@ -44,8 +46,10 @@ pub mod owner;
 pub mod playback;
 pub mod publish;
 pub mod push;
+pub mod recent;
 pub mod record;
 pub mod reload;
+pub mod rule_check;
 pub mod rule_test;
 pub mod rules;
 pub mod scan;
@@ -53,4 +57,6 @@ pub mod selected;
 pub mod service;
 pub mod telemetry;
 pub mod time;
+pub mod trial;
 pub mod web;
+pub mod workshop;

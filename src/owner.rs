@@ -19,7 +19,9 @@ use crate::finding::{Finding, Kind, Message, MessageSettings, Origin, Outline, R
 use crate::hit::{Generation, Scanned};
 use crate::publish::{OutboxRequest, Pending, Recalled, Status};
 use crate::push::{Pressure, Submission};
-use crate::record::{Commit, FindingRow, NewMessage, OutboxRow, SAMPLES_MAX, Store, StoreError};
+use crate::record::{
+    Commit, FindingRow, Limits, NewMessage, OutboxRow, SAMPLES_MAX, Store, StoreError,
+};
 use crate::rules::RuleSet;
 use crate::telemetry as names;
 use crate::time::{Timestamp, WallClock};
@@ -61,6 +63,8 @@ const HELD_AUDIT_MAX: usize = 256;
 const AUDIT_MAX_AGE: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Rows of identities held likewise. What is beyond is forgotten: a repeat after a restart may then count again.
 const HELD_IDENTITIES_MAX: usize = 4096;
+/// Recorded matches held likewise, and their counts. What is beyond is forgotten, the oldest first.
+const HELD_MATCHES_MAX: usize = 512;
 
 /// The detector and the database, and what is between them and the rest of the process.
 pub struct Owner {
@@ -448,6 +452,7 @@ impl Owner {
         if now.since(self.looked_back) >= LOOK_BACK_EVERY {
             self.waiting.forget_findings_before = Some(self.store.remembers_from(now));
             self.waiting.forget_audit_before = Some(now.minus(AUDIT_MAX_AGE));
+            self.waiting.forget_matches_before = Some(now.minus(Limits::MATCHES_MAX_AGE));
             self.looked_back = now;
         }
         self.last_tick = now;
@@ -511,6 +516,7 @@ impl Owner {
                 histogram!(names::COMMIT_SECONDS).record(started.elapsed().as_secs_f64());
                 counter!(names::FINDINGS_FORGOTTEN_TOTAL).increment(outcome.findings_forgotten);
                 counter!(names::AUDIT_FORGOTTEN_TOTAL).increment(outcome.audit_forgotten);
+                counter!(names::MATCHES_FORGOTTEN_TOTAL).increment(outcome.matches_forgotten);
                 if outcome.dropped.total() > 0 {
                     counter!(names::OUTBOX_DROPPED_TOTAL).increment(outcome.dropped.total());
                     self.ourselves.note_dropped(outcome.dropped);
@@ -590,6 +596,8 @@ impl Owner {
                 .map(row)
                 .collect(),
             forget_identities_before: changes.forget_identities_before,
+            taped: changes.taped,
+            tape_counts: changes.tape_counts,
             state: changes
                 .state
                 .into_iter()
@@ -608,6 +616,8 @@ impl Owner {
                 .increment(1);
             self.meter.observed += u64::from(kind == Kind::Observed);
         }
+        let left_out = changes.tape_counts.iter().map(|count| count.left_out).sum();
+        counter!(names::MATCHES_UNRECORDED_TOTAL).increment(left_out);
         let tally = self.detector.take_tally();
         self.ourselves.note(&tally);
         self.meter.note(&tally);
@@ -647,6 +657,7 @@ impl Owner {
             gauge!(names::OUTBOX_MESSAGES).set(sizes.outbox_messages as f64);
             gauge!(names::OUTBOX_BYTES).set(sizes.outbox_bytes as f64);
             gauge!(names::HISTORY_BYTES).set(sizes.history_bytes as f64);
+            gauge!(names::MATCHES_BYTES).set(sizes.matches_bytes as f64);
             gauge!(names::DATABASE_BYTES).set(sizes.database_bytes as f64);
         }
     }
@@ -664,6 +675,11 @@ fn bound(waiting: &mut Commit) -> u64 {
     forget_oldest(&mut waiting.findings, HELD_ENDED_FINDINGS_MAX, |row| {
         row.state == State::Recovered
     });
+    let beyond = waiting.taped.len().saturating_sub(HELD_MATCHES_MAX);
+    counter!(names::MATCHES_FORGOTTEN_TOTAL).increment(beyond as u64);
+    waiting.taped.drain(..beyond);
+    let beyond = waiting.tape_counts.len().saturating_sub(HELD_MATCHES_MAX);
+    waiting.tape_counts.drain(..beyond);
     let beyond = waiting.samples.len().saturating_sub(SAMPLES_MAX);
     waiting.samples.drain(..beyond);
     let beyond = waiting.messages.len().saturating_sub(HELD_MESSAGES_MAX);
@@ -732,7 +748,6 @@ mod tests {
     use crate::detect::{KeyName, Settings};
     use crate::finding::Redactor;
     use crate::hit::{Hit, Parts, Progress, Role, RuleIndex};
-    use crate::record::Limits;
     use crate::rules::{Match, OVERLOADED, Rule};
 
     pub(super) const START: i64 = 1_790_000_000_000_000_000;
@@ -928,6 +943,25 @@ mod tests {
             let _ = stop.send(true);
         };
         tokio::join!(owner.drive(inbox), asks);
+    }
+
+    #[test]
+    fn what_is_matched_is_recorded_with_the_commit_of_its_request() {
+        let (pressure, nanos) = (Arc::new(Pressure::default()), Arc::new(AtomicI64::new(0)));
+        let store = Store::open(None, Limits::default()).expect("memory is there");
+        let (mut owner, ..) = owner_of(store, settings(), rules(&["a"]), &pressure, &nanos);
+        owner.detector.record_matches();
+        owner.apply_scanned(scanned(0), Timestamp(START));
+        assert!(owner.commit());
+        let tape = crate::record::testing::reader(&owner.store);
+        let matches = tape.matches(Some("a"), Timestamp(0), 9).expect("sound");
+        assert_eq!(matches.len(), 1);
+        assert_eq!(
+            (matches[0].at, &*matches[0].line),
+            (Timestamp(START), "a line")
+        );
+        let coverage = tape.coverage("a", Timestamp(0)).expect("sound");
+        assert_eq!((coverage.matches, coverage.recorded), (1, 1));
     }
 
     #[test]

@@ -26,16 +26,19 @@ use crate::publish::{
     recall_and_publish_to_nats,
 };
 use crate::push::{ENTRY_BYTES, Limits, Phase, Pressure, Server};
+use crate::recent::Recent;
 use crate::record::{self, Archive, Store, StoreError};
 use crate::reload::{
-    Beginning, Reached, Reloader, Reloads, Status as ReloadStatus, detect_settings, redactor,
-    reloads,
+    Beginning, Reached, Reloader, Reloads, RuleSources, Status as ReloadStatus, detect_settings,
+    redactor, reloads,
 };
 use crate::scan::Scanner;
 use crate::selected::Selected;
 use crate::telemetry::{self, Telemetry};
 use crate::time::WallClock;
-use crate::web::{self, Admin};
+use crate::trial::Terms;
+use crate::web::{self, Admin, Trying};
+use crate::workshop::Workshop;
 
 /// Most scanned requests that wait for the owner. They hold hits, not blocks; what does not fit is shed at the deadline.
 const SUBMISSIONS_MAX: usize = 256;
@@ -129,20 +132,28 @@ impl Service {
             Some(_) => config.history_bytes_max,
             None => (config.history_bytes_max).min(record::Limits::HISTORY_BYTES_MAX_IN_MEMORY),
         };
+        let matches_bytes_max = match config.data {
+            Some(_) => config.matches_bytes_max,
+            None => (config.matches_bytes_max).min(record::Limits::MATCHES_BYTES_MAX_IN_MEMORY),
+        };
         let store = Store::open(
             config.data.as_deref(),
             record::Limits {
                 outbox_bytes_max: config.outbox_bytes_max,
                 history_bytes_max,
                 history_max_age: config.history_max_age,
+                matches_bytes_max,
                 ..record::Limits::default()
             },
         )?;
-        let detector = Detector::new(
+        let mut detector = Detector::new(
             detect_settings(&config),
             redactor(&config),
             Arc::clone(&rules),
         );
+        if matches_bytes_max > 0 {
+            detector.record_matches();
+        }
         let pressure = Arc::new(Pressure::default());
         let (newest_sender, newest) = watch::channel(0);
         let (changed_sender, changed) = watch::channel(());
@@ -198,7 +209,13 @@ impl Service {
         let (stop_web, web_stop) = watch::channel(false);
         let (rules_sender, rules_in_use) = watch::channel(Arc::clone(&rules));
         let (status_sender, status) = watch::channel(ReloadStatus::loaded(clock()));
+        let (terms_sender, terms) = watch::channel(Arc::new(Terms::of(&config)));
+        let recent = config.recent_lines.then(|| {
+            let bytes_max = count(config.memory.recent());
+            Arc::new(Recent::new(bytes_max, redactor(&config)))
+        });
         let (reloads, reload_inbox) = reloads();
+        let (sources_sender, sources) = watch::channel(RuleSources::of(&config));
         let mut beside = JoinSet::new();
         beside.spawn(web::serve(
             admin_listener,
@@ -206,6 +223,7 @@ impl Service {
                 telemetry: telemetry.clone(),
                 archive,
                 changed,
+                workshop: Workshop::new(sources, rules_in_use.clone()),
                 standing,
                 rules: rules_in_use,
                 unselected,
@@ -213,6 +231,7 @@ impl Service {
                 reloads: reloads.clone(),
                 acts,
                 ready: readiness,
+                trying: Trying::new(terms, recent.clone(), Arc::clone(&clock)),
             }),
             Arc::clone(&admin_gate),
             web_stop,
@@ -225,7 +244,12 @@ impl Service {
             unselected_sender,
         ));
 
-        let inspection = Inspection::new(scanner, Arc::clone(&selected), Arc::clone(&clock));
+        let inspection = Inspection::new(
+            scanner,
+            Arc::clone(&selected),
+            recent.clone(),
+            Arc::clone(&clock),
+        );
         let server = Server::new(
             push_limits(&config.limits, config.memory),
             inspection.inspector(),
@@ -242,7 +266,10 @@ impl Service {
             owner: changes,
             selected,
             rules: rules_sender,
+            sources: sources_sender,
             status: status_sender,
+            terms: terms_sender,
+            recent,
             telemetry,
             clock,
         };

@@ -6,6 +6,7 @@
 //! Logs go to stderr: text on a terminal, one JSON object per line otherwise. They carry fields, and never a line
 //! or a label value of a user's log above `debug`.
 
+use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -154,6 +155,9 @@ metrics! {
     HISTORY_BYTES = "trommel_history_bytes", Gauge, [], "Size of findings and their timelines in the database.";
     FINDINGS_FORGOTTEN_TOTAL = "trommel_findings_forgotten_total", Counter, [], "Findings that were over and are no longer shown, because of history_max_age or history_bytes_max.";
     AUDIT_FORGOTTEN_TOTAL = "trommel_audit_forgotten_total", Counter, [], "Entries of what people did that are no longer shown: older than a year, or beyond 10 000 entries or 4 MiB.";
+    MATCHES_BYTES = "trommel_matches_bytes", Gauge, [], "Size of recorded matches and their counts in the database.";
+    MATCHES_FORGOTTEN_TOTAL = "trommel_matches_forgotten_total", Counter, [], "Recorded matches that were forgotten before three days because of matches_bytes_max, or while the disk took nothing.";
+    MATCHES_UNRECORDED_TOTAL = "trommel_matches_unrecorded_total", Counter, [], "Matches that were counted but not recorded: beyond 60 of a rule and minute, or of a sensitive namespace.";
     DATABASE_BYTES = "trommel_database_bytes", Gauge, [], "Size of the database and its log.";
     OUTBOX_MESSAGES = "trommel_outbox_messages", Gauge, [], "Messages that wait for their ack.";
     OUTBOX_BYTES = "trommel_outbox_bytes", Gauge, [], "Bytes of the messages that wait for their ack.";
@@ -191,6 +195,20 @@ impl Telemetry {
             );
         }
         text
+    }
+
+    /// The counters called `names` that count by rule, since the start: each by the rule's id. As costly as [`render`](Self::render).
+    #[must_use]
+    pub fn by_rule<const N: usize>(&self, names: [&str; N]) -> [HashMap<String, u64>; N] {
+        let text = self.handle.render();
+        names.map(|name| {
+            let counted = text.lines().filter_map(|line| {
+                let labels = line.strip_prefix(name)?.strip_prefix("{rule=\"")?;
+                let (rule, count) = labels.split_once("\"} ")?;
+                Some((rule.to_owned(), count.parse().ok()?))
+            });
+            counted.collect()
+        })
     }
 
     /// From now on rules with that hash, hex digits, are in use.

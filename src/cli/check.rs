@@ -6,12 +6,11 @@ use clap::{Args, ValueEnum};
 
 use super::output::{Output, counted, visible, write_table};
 use super::{Exit, compile};
-use crate::batch::{Labels, Stream};
+use crate::rule_check;
 use crate::rules::{
-    self, Code, Condition, Example, FilesRead, Level, LoadOptions, Loaded, Problem, Rule, RuleSet,
-    SourceText, explain, report,
+    Code, Condition, FilesRead, Level, LoadOptions, Loaded, Problem, Rule, explain, report,
 };
-use crate::scan::{Cost, Line, Scanner, matches, matching_rules};
+use crate::scan::{Cost, Scanner};
 
 /// Compile rules, lint them, and try their example lines
 ///
@@ -130,7 +129,11 @@ pub(super) fn run(
     } = compile::read(&arguments.paths);
     let unreadable = |problem: &Problem| problem.code == Code::Unreadable;
     let could_not_run = unread.iter().any(unreadable);
-    let (set, found) = check(&sources);
+    let Loaded {
+        set,
+        problems: found,
+        ..
+    } = rule_check::check(&sources, &LoadOptions::default());
     let problems: Vec<Problem> = unread
         .into_iter()
         .chain(found)
@@ -196,45 +199,6 @@ fn explanation(explain: Explain) -> String {
             all.join("\n\n")
         }
     }
-}
-
-/// Loads rules and tries their example lines: the set, if it is valid, and everything wrong with it.
-fn check(sources: &[SourceText]) -> (Option<RuleSet>, Vec<Problem>) {
-    let Loaded {
-        set,
-        mut problems,
-        examples,
-        sharing,
-        ..
-    } = rules::load(sources, &LoadOptions::default());
-    if let Some(set) = &set {
-        problems.extend(failures(set, &examples));
-        let lines = examples.iter().map(|example| &*example.line);
-        let matching = matching_rules(set, lines);
-        problems.extend(sharing.problems(set, &examples, &matching));
-        let file = |problem: &Problem| {
-            sources
-                .iter()
-                .position(|source| source.name == problem.file)
-        };
-        problems.sort_by_cached_key(|problem| (file(problem), problem.span.start));
-    }
-    (set, problems)
-}
-
-/// The example lines that a rule does not treat as it says. They have no labels, so only the `match` is tried.
-pub(super) fn failures<'a>(
-    rules: &'a RuleSet,
-    examples: &'a [Example],
-) -> impl Iterator<Item = Problem> + 'a {
-    let stream = Stream::new("".into(), Labels::default());
-    let fails = move |example: &&Example| {
-        let line = Line::new(&stream, example.line.as_bytes());
-        rules
-            .find(&example.rule)
-            .is_some_and(|(_, rule)| matches(rules, rule, &line).is_some() != example.must_match)
-    };
-    examples.iter().filter(fails).map(Example::problem)
 }
 
 /// `problem`, as an error if `deny` names it.

@@ -219,30 +219,5 @@ impl<O: Output> Writer<'_, O> {
     }
 }
 
-/// Why the rule does not read the line.
-fn unread(report: &Report<'_>) -> Vec<String> {
-    let explained = &report.explained;
-    let selector = explained.unselected.iter().map(|(matcher, value)| {
-        let is = if value.is_empty() {
-            "missing".to_owned()
-        } else {
-            format!("`{value}`")
-        };
-        format!("selector: {} is {is}, {matcher} is wanted", matcher.name)
-    });
-    let unless = explained
-        .unless
-        .map(|unless| format!("selector: `unless` leaves the stream out: {unless}"));
-    let excluded = explained
-        .excluded
-        .map(|exclusion| format!("left out for all rules by `exclude`: {exclusion}"));
-    selector.chain(unless).chain(excluded).collect()
-}
-
-/// The column of the byte `at`, in characters from 1.
-fn column(line: &[u8], at: usize) -> usize {
-    String::from_utf8_lossy(&line[..at]).chars().count() + 1
-}
-
 #[cfg(test)]
 mod tests;

@@ -9,10 +9,8 @@ use serde::Serialize;
 
 use super::output::{Output, visible, write_table};
 use super::{Exit, compile};
-use crate::rules::{
-    ActionClass, IncidentType, LoadOptions, Loaded, Permission, Policy, Profile, Rule, RuleSet,
-    Severity, Source, Statement, Taxonomy,
-};
+use crate::rule_check::{Decided, profile};
+use crate::rules::{IncidentType, LoadOptions, Loaded, RuleSet, Severity, Source, Taxonomy};
 
 /// Show what may be done about an incident type, by whom, and where each part comes from
 ///
@@ -148,22 +146,6 @@ struct Part<T> {
     source: String,
 }
 
-/// Actions by what they need.
-#[derive(Serialize)]
-struct Decided {
-    automatic: Vec<Decision>,
-    approval: Vec<Decision>,
-    human_only: Vec<Decision>,
-}
-
-#[derive(Serialize)]
-struct Decision {
-    class: ActionClass,
-    action: String,
-    from: String,
-    source: String,
-}
-
 impl<'a> Shown<'a> {
     fn new(known: &'a IncidentType, environment: Option<&'a str>, set: &RuleSet) -> Self {
         let part = |source: &Source| {
@@ -247,10 +229,10 @@ impl<'a> Shown<'a> {
         ];
         write_table(out, ["PART", "VALUE", "FROM", "WRITTEN AT"], &rows)?;
         writeln!(out)?;
-        self.policy.text(out)?;
+        write_decided(&self.policy, out)?;
         for (rule, decided) in &self.rules {
             writeln!(out, "\nfor findings of the rule {rule}:")?;
-            decided.text(out)?;
+            write_decided(decided, out)?;
         }
         writeln!(
             out,
@@ -260,65 +242,28 @@ impl<'a> Shown<'a> {
     }
 }
 
-impl Decided {
-    fn new(policy: &Policy) -> Self {
-        let of = |permission| {
-            let decisions = policy.decisions.iter();
-            decisions
-                .filter(|decision| decision.permission == permission)
-                .map(Decision::new)
-                .collect()
-        };
-        Self {
-            automatic: of(Permission::Automatic),
-            approval: of(Permission::Approval),
-            human_only: of(Permission::HumanOnly),
-        }
-    }
-
-    fn text(&self, out: &mut impl Write) -> io::Result<()> {
-        let groups = [
-            ("automatic", &self.automatic),
-            ("approval", &self.approval),
-            ("humans only", &self.human_only),
-        ];
-        let rows: Vec<_> = groups
-            .into_iter()
-            .flat_map(|(needs, decisions)| {
-                decisions.iter().map(move |decision| {
-                    [
-                        needs.to_owned(),
-                        decision.class.to_string(),
-                        visible(&decision.action),
-                        decision.from.clone(),
-                        visible(&decision.source),
-                    ]
-                })
+fn write_decided(decided: &Decided, out: &mut impl Write) -> io::Result<()> {
+    let groups = [
+        ("automatic", &decided.automatic),
+        ("approval", &decided.approval),
+        ("humans only", &decided.human_only),
+    ];
+    let rows: Vec<_> = groups
+        .into_iter()
+        .flat_map(|(needs, decisions)| {
+            decisions.iter().map(move |decision| {
+                [
+                    needs.to_owned(),
+                    decision.class.to_string(),
+                    visible(&decision.action),
+                    decision.from.clone(),
+                    visible(&decision.source),
+                ]
             })
-            .collect();
-        let heading = ["NEEDS", "CLASS", "ACTION", "FROM", "WRITTEN AT"];
-        write_table(out, heading, &rows)
-    }
-}
-
-impl Decision {
-    fn new(statement: &Statement) -> Self {
-        Self {
-            class: statement.action.class,
-            action: statement.action.name.clone(),
-            from: statement.origin.to_string(),
-            source: place(&statement.source),
-        }
-    }
-}
-
-/// A rule's `actions`.
-fn profile(rule: &Rule) -> Option<Profile> {
-    Some(Profile {
-        classes: rule.actions.clone()?,
-        rule: rule.id.clone(),
-        source: rule.source.clone(),
-    })
+        })
+        .collect();
+    let heading = ["NEEDS", "CLASS", "ACTION", "FROM", "WRITTEN AT"];
+    write_table(out, heading, &rows)
 }
 
 fn place(source: &Source) -> String {

@@ -10,9 +10,10 @@ use anyhow::Context;
 use clap::Args;
 
 use self::junit::{Case, Cases};
+use super::Exit;
 use super::output::{Output, counted, visible};
-use super::{Exit, check};
 use crate::config::{Config, RawConfig};
+use crate::rule_check;
 use crate::rule_test::{DiffLine, Side, Suite};
 use crate::rules::test_file::{Change, Test, update};
 use crate::rules::{self, Exclusion, FilesRead, Level, Problem, SourceText, report};
@@ -319,7 +320,7 @@ impl<O: Output, D: Output> Tester<'_, O, D> {
         if new.is_empty() {
             return Ok(());
         }
-        let failures: Vec<Problem> = check::failures(set, &new).collect();
+        let failures: Vec<Problem> = rule_check::failures(set, &new).collect();
         self.tally.examples += new.len();
         self.tally.examples_failed += failures.len();
         let name = "rules match the lines of their `catches`, and none of their `passes`";

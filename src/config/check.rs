@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::path::{Component, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,6 +110,33 @@ impl Check {
             Config::RELOAD_INTERVAL,
             50..=3_600_000,
         )
+    }
+
+    /// A directory of `rules`, or one below: what is written elsewhere would never be read.
+    pub(super) fn rules_writable(
+        &mut self,
+        value: Option<PathBuf>,
+        rules: Option<&[PathBuf]>,
+    ) -> Option<PathBuf> {
+        let directory = value?;
+        let is_plain = |part: Component<'_>| match part {
+            Component::Normal(name) => !name.to_string_lossy().starts_with('.'),
+            _ => false,
+        };
+        let is_read = rules.unwrap_or_default().iter().any(|path| {
+            let below = directory.strip_prefix(path);
+            below.is_ok_and(|below| below.components().all(is_plain))
+        });
+        if !is_read {
+            self.wrong(
+                "rules_writable",
+                format!(
+                    "`{}` is neither a directory of `rules` nor below one, so what is written there would not be read",
+                    directory.display()
+                ),
+            );
+        }
+        Some(directory)
     }
 
     /// A name that can stand in a subject, a path and a message as it is. Only one with an empty default may be empty.

@@ -44,7 +44,12 @@ impl Memory {
 
     /// Buffers that are kept for the next requests, those of bodies and those of decoded requests together.
     pub const fn kept(self) -> u64 {
-        self.rest() / 7
+        self.rest() / 8
+    }
+
+    /// Recent lines of streams.
+    pub const fn recent(self) -> u64 {
+        self.rest() / 64
     }
 
     /// Connections, by what is read ahead on each, in tens.
@@ -85,18 +90,17 @@ impl Memory {
             ),
             ("detect.keys_bytes_max", detect.keys_bytes_max),
         ];
-        let together = parts
-            .iter()
-            .fold(Self::OWN + self.kept(), |sum, (_, bytes)| {
-                sum.saturating_add(*bytes)
-            });
+        let together = parts.iter().fold(
+            Self::OWN + self.kept() + self.recent(),
+            |sum, (_, bytes)| sum.saturating_add(*bytes),
+        );
         let parts = parts
             .map(|(key, bytes)| format!("{key} {}", in_mib(bytes)))
             .join(", ");
         (together > self.0).then(|| {
             format!(
-                "{} is less than the {} that are allowed together: trommel itself {}, buffers {}, {parts}; raise it, or lower one of these",
-                Size(self.0), in_mib(together), in_mib(Self::OWN), in_mib(self.kept())
+                "{} is less than the {} that are allowed together: trommel itself {}, buffers {}, recent lines {}, {parts}; raise it, or lower one of these",
+                Size(self.0), in_mib(together), in_mib(Self::OWN), in_mib(self.kept()), in_mib(self.recent())
             )
         })
     }
@@ -127,6 +131,7 @@ mod tests {
             assert_eq!(memory.overdrawn(&config.limits, &config.detect), None);
             let shares = memory.in_flight()
                 + memory.kept()
+                + memory.recent()
                 + memory.connections() * Memory::CONNECTION
                 + memory.streams() * Memory::STREAM
                 + memory.identities() * Memory::IDENTITY

@@ -43,6 +43,8 @@ pub struct RawConfig {
     pub data: Option<PathBuf>,
     /// Rule files, and directories that are searched for them.
     pub rules: Option<Vec<PathBuf>>,
+    /// Directory of rule files that may be changed on the page: one of `rules`, or below one. Without it the page hands out patches.
+    pub rules_writable: Option<PathBuf>,
     /// Whether the rules that ship with trommel are used beside those of `rules`.
     #[schemars(extend("default" = Config::BUILTIN))]
     pub builtin: Option<bool>,
@@ -77,6 +79,12 @@ pub struct RawConfig {
     /// How long findings that are over are kept.
     #[schemars(extend("default" = Span(record::Limits::HISTORY_MAX_AGE)))]
     pub history_max_age: Option<Span>,
+    /// Size of recorded matches, which rules are tried on before they are changed; at most 1MiB where there is no `data`. Beyond it the rule that has most loses its oldest. `0` records none.
+    #[schemars(extend("default" = Size(record::Limits::MATCHES_BYTES_MAX)))]
+    pub matches_bytes_max: Option<Size>,
+    /// Whether the last ten lines of each stream are kept in memory, within a share of `memory` (1MiB of 96), to try rules on; never those of `evidence.sensitive_namespaces`.
+    #[schemars(extend("default" = Config::RECENT_LINES))]
+    pub recent_lines: Option<bool>,
     /// How long pushes are still answered after SIGTERM, while `/ready` already says no. Then trommel stops, which takes up to 13s more.
     #[schemars(extend("default" = Span(Config::SHUTDOWN_DELAY)))]
     pub shutdown_delay: Option<Span>,

@@ -172,6 +172,7 @@ fn the_table_holds_every_key() {
         listen TROMMEL_LISTEN 127.0.0.1:3101
         log.format TROMMEL_LOG_FORMAT auto
         log.level TROMMEL_LOG info
+        matches_bytes_max TROMMEL_MATCHES_BYTES_MAX 8MiB
         memory TROMMEL_MEMORY 96MiB
         nats.ca_file TROMMEL_NATS_CA_FILE -
         nats.cert_file TROMMEL_NATS_CERT_FILE -
@@ -193,8 +194,10 @@ fn the_table_holds_every_key() {
         push.password_file TROMMEL_PUSH_PASSWORD_FILE -
         push.token_files TROMMEL_PUSH_TOKEN_FILES -
         push.username TROMMEL_PUSH_USERNAME -
+        recent_lines TROMMEL_RECENT_LINES true
         reload_interval TROMMEL_RELOAD_INTERVAL 500ms
         rules TROMMEL_RULES -
+        rules_writable TROMMEL_RULES_WRITABLE -
         shutdown_delay TROMMEL_SHUTDOWN_DELAY 5s
         stdout TROMMEL_STDOUT -
     "#]].assert_eq(&table);
@@ -252,7 +255,7 @@ fn what_is_allowed_together_fits_into_memory() {
         "limits: {in_flight_bytes_max: 64MiB, connections_max: 2000}\n",
         &[],
         expect![
-            "memory: 96MiB is less than the 163MiB that are allowed together: trommel itself 28MiB, buffers 10MiB, limits.in_flight_bytes_max 64MiB, limits.connections_max 32MiB, limits.streams_max 10MiB, detect.identities_max 7MiB, detect.keys_bytes_max 13MiB; raise it, or lower one of these"
+            "memory: 96MiB is less than the 162MiB that are allowed together: trommel itself 28MiB, buffers 9MiB, recent lines 2MiB, limits.in_flight_bytes_max 64MiB, limits.connections_max 32MiB, limits.streams_max 10MiB, detect.identities_max 7MiB, detect.keys_bytes_max 13MiB; raise it, or lower one of these"
         ],
     );
 }
@@ -270,7 +273,7 @@ fn what_is_no_setting_is_refused_with_its_place() {
         "cluster: a\nclustr: b\n",
         &[],
         expect![
-            "trommel.yaml:2:1: unknown field `clustr`, expected one of listen, admin_listen, push, admin, insecure_admin, data, rules, builtin, environment, cluster, instance, nats, stdout, memory, detect, limits, outbox_bytes_max, history_bytes_max, history_max_age, shutdown_delay, evidence, exclude, grafana, log, reload_interval"
+            "trommel.yaml:2:1: unknown field `clustr`, expected one of listen, admin_listen, push, admin, insecure_admin, data, rules, rules_writable, builtin, environment, cluster, instance, nats, stdout, memory, detect, limits, outbox_bytes_max, history_bytes_max, history_max_age, matches_bytes_max, recent_lines, shutdown_delay, evidence, exclude, grafana, log, reload_interval"
         ],
     );
     refused(
@@ -424,6 +427,7 @@ admin: {cert_file: /b.crt, key_file: /b.key, client_ca_file: /ca.crt, token_file
 insecure_admin: false
 data: /var/lib/trommel
 rules: [a.yaml, b]
+rules_writable: b
 builtin: true
 environment: staging
 cluster: a
@@ -446,6 +450,8 @@ limits:
 outbox_bytes_max: 64MiB
 history_bytes_max: 1MiB
 history_max_age: 1h
+matches_bytes_max: 1MiB
+recent_lines: false
 shutdown_delay: 5s
 evidence: {redact: [pin], sensitive_namespaces: [vault]}
 exclude: [app=loki]
@@ -629,4 +635,30 @@ fn nats_is_logged_in_to_in_one_way_and_by_files() {
     let nats = config.nats.expect("given");
     assert_eq!(nats.login, Login::Nkey("n".into()));
     assert_eq!(nats.tls.authorities, Some("ca".into()));
+}
+
+#[test]
+fn rule_files_can_be_changed_only_where_they_are_read() {
+    let check = |writable: &str| {
+        let raw = RawConfig {
+            rules: Some(vec!["/etc/rules".into(), "mine".into()]),
+            rules_writable: Some(writable.into()),
+            ..RawConfig::default()
+        };
+        Config::check(raw).map(|config| config.rules_writable)
+    };
+    for inside in ["/etc/rules", "/etc/rules/a/b", "mine"] {
+        let writable = check(inside).expect("it is read");
+        assert_eq!(writable, Some(PathBuf::from(inside)));
+    }
+    for outside in [
+        "/etc",
+        "/etc/rules2",
+        "/etc/rules/../other",
+        "/etc/rules/.hidden",
+        "",
+    ] {
+        let wrong = check(outside).expect_err("it is not read").to_string();
+        assert!(wrong.starts_with("rules_writable: `"), "{outside}: {wrong}");
+    }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::coverage::Clock;
 use super::identities::Identity;
 use super::lifecycle::KeyState;
+use super::tape::{TapeCount, Taped};
 use crate::batch::EntryId;
 use crate::finding::Finding;
 use crate::hit::Key;
@@ -41,6 +42,10 @@ pub struct Changes {
     pub ended: Vec<Finding>,
     /// Findings that others have told of and that go on here. For the record only.
     pub recalled: Vec<Finding>,
+    /// Matched entries to be recorded, where they are.
+    pub taped: Vec<Taped>,
+    /// How many matches there were, by rule and minute, where they are recorded.
+    pub tape_counts: Vec<TapeCount>,
 }
 
 impl Changes {
@@ -61,6 +66,8 @@ impl Changes {
         self.findings.extend(later.findings);
         self.ended.extend(later.ended);
         self.recalled.extend(later.recalled);
+        self.taped.extend(later.taped);
+        self.tape_counts.extend(later.tape_counts);
         self.forget_identities_before = later
             .forget_identities_before
             .or(self.forget_identities_before);

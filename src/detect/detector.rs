@@ -15,6 +15,7 @@ use super::report::OWN_TENANT;
 use super::settings::{OpenKind, Settings, Sizes, Tally};
 use super::shield::shield;
 use super::step::{Context, Group, Told};
+use super::tape::Tape;
 use crate::batch::StreamId;
 use crate::finding::Redactor;
 use crate::hit::{Hit, Key, Progress, Role, RuleIndex, Scanned};
@@ -55,6 +56,7 @@ pub struct Detector {
     changed_clocks: BTreeSet<Arc<str>>,
     pub(super) changes: Changes,
     pub(super) tally: Tally,
+    tape: Option<Tape>,
 }
 
 /// When streams spoke in the batch at hand: times in order.
@@ -87,6 +89,7 @@ impl Detector {
             changed_clocks: BTreeSet::new(),
             changes: Changes::default(),
             tally: Tally::default(),
+            tape: None,
             rules,
         }
     }
@@ -95,6 +98,11 @@ impl Detector {
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
         self.redactor.redact(text.as_bytes(), &[])
+    }
+
+    /// From now on what is matched is recorded too: [`Changes::taped`].
+    pub fn record_matches(&mut self) {
+        self.tape = Some(Tape::default());
     }
 
     /// The rules it applies.
@@ -243,6 +251,9 @@ impl Detector {
             if let Some(Tenant { clock, .. }) = self.tenants.get(&tenant) {
                 self.changes.save_clock(&tenant, clock);
             }
+        }
+        if let Some(tape) = &mut self.tape {
+            (self.changes.taped, self.changes.tape_counts) = tape.take();
         }
         std::mem::take(&mut self.changes)
     }
@@ -399,6 +410,10 @@ impl Detector {
         }
         if hit.at.since(now) > FUTURE_MAX {
             hit.at = now;
+        }
+        if let Some(tape) = &mut self.tape {
+            let rule = self.rules.rule(hit.rule);
+            tape.see(hit, &state.name, rule, tenant, &self.redactor);
         }
         true
     }

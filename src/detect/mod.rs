@@ -10,7 +10,7 @@
 //! - `detector`: all keys of all rules, in order, within bounds.
 //! - `reload`: what a new rule set keeps, and what a restart brings back.
 //! - `patterns`: templates of lines, found without being told.
-//! - `changes`: what has to be stored and sent.
+//! - `changes`: what has to be stored and sent. `tape`: which matches are kept for trying rules.
 
 mod changes;
 mod condition;
@@ -29,12 +29,14 @@ mod room;
 mod settings;
 mod shield;
 mod step;
+mod tape;
 
 pub use changes::{Changes, KeyName, RestoreError, Saved};
 pub use detector::Detector;
 pub use patterns::{Learned, TemplateId, Templates};
 pub use report::OWN_TENANT;
 pub use settings::{OpenKind, Settings, Sizes, Tally};
+pub use tape::{ENTRIES_MAX as TAPE_ENTRIES_MAX, TapeCount, TapeRole, Taped, minute_of};
 
 #[cfg(test)]
 mod tests;

@@ -4,13 +4,9 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::batch::Labels;
 use crate::finding::Redactor;
 use crate::hit::Hit;
 use crate::rules::Rule;
-
-/// The labels that name an entry's namespace: Alloy's and Promtail's, and what OpenTelemetry's become in Loki.
-const NAMESPACE_LABELS: [&str; 3] = ["namespace", "k8s_namespace_name", "kubernetes_namespace"];
 
 /// Replaces secrets among the values that a rule took from the entry; of a sensitive namespace's, everything but labels.
 ///
@@ -18,7 +14,7 @@ const NAMESPACE_LABELS: [&str; 3] = ["namespace", "k8s_namespace_name", "kuberne
 /// redacted when it is stored or told: most are replaced before that. Deterministic, so that a recovery finds its key.
 pub(super) fn shield(hit: &mut Hit, rule: &Rule, redactor: &Redactor) {
     let labels = Arc::clone(&hit.labels);
-    if is_sensitive(&labels, redactor) {
+    if redactor.hides(&labels) {
         replace_key(hit, rule, |name, value| match labels.get(name) {
             Some(label) if label == value => redactor.redact(value.as_bytes(), &[]),
             _ => hidden(value),
@@ -60,13 +56,6 @@ pub(super) fn shield(hit: &mut Hit, rule: &Rule, redactor: &Redactor) {
     }
 }
 
-fn is_sensitive(labels: &Labels, redactor: &Redactor) -> bool {
-    NAMESPACE_LABELS
-        .iter()
-        .filter_map(|name| labels.get(name))
-        .any(|namespace| redactor.is_sensitive(namespace))
-}
-
 fn replace_key(hit: &mut Hit, rule: &Rule, replacement: impl Fn(&str, &str) -> String) {
     let named = rule.by.iter().zip(hit.key.iter());
     let key: Vec<Box<str>> = named
@@ -95,7 +84,7 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{EntryId, StreamId};
+    use crate::batch::{EntryId, Labels, StreamId};
     use crate::hit::{Parts, Role, RuleIndex};
     use crate::rules::Match;
     use crate::time::Timestamp;

@@ -5,7 +5,7 @@
 //!
 //! - `standing`: how far a key has come towards the condition.
 //! - `miss`: why a line that comes near is no match.
-//! - `tally`: what all lines come to, and the answer.
+//! - `tally`: what all lines come to, and the answer. `told`: what programs are told of a line.
 //!
 //! What opens and closes findings is the detector's to decide: whoever shows all this runs one beside it, and tells its findings.
 //! Pure: no I/O, no clock.
@@ -13,6 +13,7 @@
 mod miss;
 mod standing;
 mod tally;
+mod told;
 
 use std::collections::HashSet;
 
@@ -27,6 +28,7 @@ use crate::time::Timestamp;
 pub use miss::{Miss, Nearness, comes_near, field_wanted, item_wanted, part_name};
 pub use standing::{Newness, Standing};
 pub use tally::{Misses, Tally};
+pub use told::{FieldTold, ItemTold, PartTold, Told, column, unread};
 
 /// Explains a log to a rule, line by line.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::samples::Sample;
 use crate::audit::Entry;
-use crate::detect::KeyName;
+use crate::detect::{KeyName, TapeCount, Taped};
 use crate::finding::{Kind, State};
 use crate::rules::{Severity, is_own};
 use crate::time::Timestamp;
@@ -33,6 +33,12 @@ pub struct Commit {
     pub audit: Vec<Entry>,
     /// What people did before this is forgotten.
     pub forget_audit_before: Option<Timestamp>,
+    /// Matched entries to be recorded.
+    pub taped: Vec<Taped>,
+    /// How many matches there were, by rule and minute, to be added to what is there.
+    pub tape_counts: Vec<TapeCount>,
+    /// Matches of minutes before this are forgotten.
+    pub forget_matches_before: Option<Timestamp>,
     /// Places in the outbox whose acks are back. One that is no longer there is fine.
     pub sent: Vec<i64>,
     /// What was measured, a minute each, in order of time.
@@ -52,6 +58,9 @@ impl Commit {
             && self.findings.is_empty()
             && self.audit.is_empty()
             && self.forget_audit_before.is_none()
+            && self.taped.is_empty()
+            && self.tape_counts.is_empty()
+            && self.forget_matches_before.is_none()
             && self.sent.is_empty()
             && self.samples.is_empty()
     }
@@ -72,6 +81,9 @@ impl Commit {
         self.forget_findings_before = self
             .forget_findings_before
             .max(later.forget_findings_before);
+        self.taped.extend(later.taped);
+        self.tape_counts.extend(later.tape_counts);
+        self.forget_matches_before = self.forget_matches_before.max(later.forget_matches_before);
         self.messages.extend(later.messages);
         self.audit.extend(later.audit);
         self.forget_audit_before = self.forget_audit_before.max(later.forget_audit_before);
@@ -309,6 +321,8 @@ pub struct CommitOutcome {
     pub findings_forgotten: u64,
     /// Entries of what people did that are forgotten, by age or for want of room.
     pub audit_forgotten: u64,
+    /// Recorded matches that are forgotten because their bound was reached.
+    pub matches_forgotten: u64,
     /// Place of the newest message ever put into the outbox; 0 before the first.
     pub last_seq: i64,
 }
@@ -355,6 +369,8 @@ pub struct Limits {
     /// Bytes of identities. Beyond it the rows committed first go: only an entry with a time far in the future
     /// keeps rows from being forgotten long before.
     pub identities_bytes_max: u64,
+    /// Bytes of recorded matches and their counts. Beyond it the rule that has most loses its oldest.
+    pub matches_bytes_max: u64,
 }
 
 impl Limits {
@@ -366,6 +382,12 @@ impl Limits {
     pub const HISTORY_MAX_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
     /// The most where all of it is in memory.
     pub const HISTORY_BYTES_MAX_IN_MEMORY: u64 = 2 << 20;
+    /// Some twelve thousand matches, or a day of a rule that matches all the time.
+    pub const MATCHES_BYTES_MAX: u64 = 8 << 20;
+    /// The most where all of it is in memory.
+    pub const MATCHES_BYTES_MAX_IN_MEMORY: u64 = 1 << 20;
+    /// Over a weekend: who changes a rule on Monday sees what it would have done since Friday.
+    pub const MATCHES_MAX_AGE: Duration = Duration::from_secs(3 * 24 * 3600);
     /// Four million identities of 16 bytes.
     pub const IDENTITIES_BYTES_MAX: u64 = 64 << 20;
 }
@@ -377,6 +399,7 @@ impl Default for Limits {
             history_bytes_max: Self::HISTORY_BYTES_MAX,
             history_max_age: Self::HISTORY_MAX_AGE,
             identities_bytes_max: Self::IDENTITIES_BYTES_MAX,
+            matches_bytes_max: Self::MATCHES_BYTES_MAX,
         }
     }
 }
@@ -390,6 +413,8 @@ pub struct Sizes {
     pub outbox_bytes: u64,
     /// Bytes of findings and their timelines, as counted for [`Limits::history_bytes_max`].
     pub history_bytes: u64,
+    /// Bytes of recorded matches, as counted for [`Limits::matches_bytes_max`].
+    pub matches_bytes: u64,
     /// Bytes on disk (or in memory) of the database and its write-ahead log.
     pub database_bytes: u64,
 }

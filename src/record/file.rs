@@ -112,6 +112,24 @@ CREATE TABLE audit (
     bytes INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE silences (id TEXT NOT NULL UNIQUE, value TEXT NOT NULL) STRICT;
+CREATE TABLE matches (
+    rule TEXT NOT NULL,
+    minute INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    role TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    labels TEXT NOT NULL,
+    line TEXT NOT NULL,
+    entry INTEGER NOT NULL
+) STRICT;
+CREATE INDEX matches_minute ON matches (rule, minute);
+CREATE TABLE match_counts (
+    rule TEXT NOT NULL,
+    minute INTEGER NOT NULL,
+    matches INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (rule, minute)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// An open database and what belongs to it. Fields drop in this order: the connection before the lock.
@@ -421,7 +439,7 @@ mod tests {
         let connection = Connection::open(dir.path().join(FILE)).expect("ours");
         connection
             .execute_batch(
-                "DROP TABLE samples; DROP TABLE audit; DROP TABLE silences; DROP TABLE revisions; ALTER TABLE findings DROP COLUMN bytes; PRAGMA user_version = 1;",
+                "DROP TABLE samples; DROP TABLE audit; DROP TABLE silences; DROP TABLE matches; DROP TABLE match_counts; DROP TABLE revisions; ALTER TABLE findings DROP COLUMN bytes; PRAGMA user_version = 1;",
             )
             .expect("ours");
         drop(connection);
@@ -450,7 +468,9 @@ mod tests {
         drop(store);
         let connection = Connection::open(dir.path().join(FILE)).expect("ours");
         connection
-            .execute_batch("DROP TABLE samples; DROP TABLE audit; DROP TABLE silences; PRAGMA user_version = 2;")
+            .execute_batch(
+                "DROP TABLE samples; DROP TABLE audit; DROP TABLE silences; DROP TABLE matches; DROP TABLE match_counts; PRAGMA user_version = 2;",
+            )
             .expect("ours");
         drop(connection);
 

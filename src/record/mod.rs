@@ -32,6 +32,7 @@ mod outbox;
 mod reader;
 mod samples;
 mod store;
+mod tape;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -44,3 +45,4 @@ pub use error::StoreError;
 pub use reader::{Archive, ArchiveError, Reader};
 pub use samples::{SAMPLES_MAX, Sample};
 pub use store::Store;
+pub use tape::{Activity, Coverage};

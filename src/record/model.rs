@@ -66,6 +66,7 @@ const LIMITS: Limits = Limits {
     history_bytes_max: 8 * 4,
     history_max_age: std::time::Duration::from_secs(9),
     identities_bytes_max: 1 << 20,
+    matches_bytes_max: 1 << 20,
 };
 
 impl Model {

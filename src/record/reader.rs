@@ -3,6 +3,7 @@
 //! In WAL mode a reader sees the last commit and holds up none, so however long somebody searches, pushes are answered.
 //! In memory a commit waits for the question under way; there little is kept to search through.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +20,8 @@ use super::commit::{FindingFilter, FindingRow, OpenCounts, Told};
 use super::error::StoreError;
 use super::history;
 use super::samples::{self, Sample};
+use super::tape::{self, Activity, Coverage};
+use crate::detect::Taped;
 use crate::time::Timestamp;
 
 /// Questions that wait for the one before them.
@@ -108,6 +111,35 @@ impl Reader {
         self.read(|connection| history::open(connection, &unsaved))
     }
 
+    /// Recorded matches since `since`, in order of time: of one rule, or of all; at most `limit`, the newest.
+    ///
+    /// # Errors
+    /// As [`findings`](Self::findings).
+    pub fn matches(
+        &self,
+        rule: Option<&str>,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Taped>, StoreError> {
+        self.read(|connection| tape::read(connection, rule, since, limit))
+    }
+
+    /// How much of what the rule matched since `since` is recorded.
+    ///
+    /// # Errors
+    /// As [`findings`](Self::findings).
+    pub fn coverage(&self, rule: &str, since: Timestamp) -> Result<Coverage, StoreError> {
+        self.read(|connection| tape::coverage(connection, rule, since))
+    }
+
+    /// What rules have done since `since`, by id; of one that did nothing, nothing.
+    ///
+    /// # Errors
+    /// As [`findings`](Self::findings).
+    pub fn activity(&self, since: Timestamp) -> Result<BTreeMap<String, Activity>, StoreError> {
+        self.read(|connection| tape::activity(connection, since))
+    }
+
     /// What was measured, oldest first: all that is kept, or what ended at `since` or later.
     ///
     /// # Errors
@@ -125,7 +157,7 @@ impl Reader {
     }
 
     /// What `query` reads of the database.
-    fn read<T>(
+    pub(super) fn read<T>(
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {

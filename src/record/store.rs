@@ -16,6 +16,7 @@ use super::history;
 use super::outbox::{self, Waiting};
 use super::reader::Reader;
 use super::samples;
+use super::tape;
 use crate::time::Timestamp;
 
 /// The database, with one owner.
@@ -38,6 +39,7 @@ struct Totals {
     waiting: Waiting,
     identities_bytes: u64,
     history_bytes: u64,
+    matches_bytes: u64,
 }
 
 impl Store {
@@ -158,6 +160,7 @@ impl Store {
             outbox_messages: self.totals.waiting.messages,
             outbox_bytes: self.totals.waiting.bytes,
             history_bytes: self.totals.history_bytes,
+            matches_bytes: self.totals.matches_bytes,
             database_bytes: self.opened.bytes().map_err(|error| self.error(error))?,
         })
     }
@@ -177,6 +180,7 @@ impl Totals {
                 |row| row.get::<_, i64>(0).map(i64::unsigned_abs),
             )?,
             history_bytes: history::bytes(connection)?,
+            matches_bytes: tape::bytes(connection)?,
         })
     }
 }
@@ -248,6 +252,12 @@ fn apply(
         commit,
         limits.history_bytes_max,
         &mut totals.history_bytes,
+    )?;
+    outcome.matches_forgotten = tape::write(
+        &transaction,
+        commit,
+        limits.matches_bytes_max,
+        &mut totals.matches_bytes,
     )?;
     samples::write(&transaction, &commit.samples)?;
     outcome.audit_forgotten =

@@ -41,11 +41,13 @@ use crate::finding::Redactor;
 use crate::inspector::Inspection;
 use crate::owner::{Change, TakeOver};
 use crate::push::Server;
+use crate::recent::Recent;
 use crate::rules::{CONFIG_INVALID, RULES_INVALID, RuleSet};
 use crate::scan::Scanner;
 use crate::selected::Selected;
 use crate::telemetry::{self, Telemetry};
 use crate::time::{Timestamp, WallClock};
+use crate::trial::Terms;
 
 use settings::Next;
 use settle::Settle;
@@ -165,8 +167,14 @@ pub struct Reached {
     pub selected: Arc<Mutex<Selected>>,
     /// The rules in use, those about trommel itself included.
     pub rules: watch::Sender<Arc<RuleSet>>,
+    /// Where rules come from.
+    pub sources: watch::Sender<RuleSources>,
     /// How things stand.
     pub status: watch::Sender<Status>,
+    /// What rules are tried with.
+    pub terms: watch::Sender<Arc<Terms>>,
+    /// Recent lines, where they are kept.
+    pub recent: Option<Arc<Recent>>,
     /// What is measured.
     pub telemetry: Telemetry,
     /// The wall clock.
@@ -347,6 +355,14 @@ impl Reloader {
     /// Settings that change are in use from here on; those that others have to be told of are told with the rules: then true.
     fn take_settings(&mut self, next: &Next, asked: bool) -> bool {
         self.config = next.config.clone();
+        self.reached
+            .terms
+            .send_replace(Arc::new(Terms::of(&self.config)));
+        if let Some(recent) = &self.reached.recent {
+            recent.set_redactor(redactor(&self.config));
+        }
+        let sources = RuleSources::of(&self.config);
+        self.reached.sources.send_replace(sources);
         for Changed { text, .. } in &next.now {
             info!("{text}");
         }

@@ -11,7 +11,7 @@ use crate::config::{Changed, Config, ConfigError, Log, Written};
 use crate::finding::Origin;
 
 /// Settings that change while trommel runs; a name that ends with a dot means all below it. All others take effect after a restart.
-pub const LIVE: [&str; 9] = [
+pub const LIVE: [&str; 10] = [
     "builtin",
     "detect.",
     "evidence.redact",
@@ -21,6 +21,7 @@ pub const LIVE: [&str; 9] = [
     "log.level",
     "reload_interval",
     "rules",
+    "rules_writable",
 ];
 
 /// The settings file, with what else the settings are made of.
@@ -108,6 +109,7 @@ impl Next {
             after_restart: later.filter(|changed| !is_live(changed)).collect(),
             config: Config {
                 rules: written.rules,
+                rules_writable: written.rules_writable,
                 builtin: written.builtin,
                 detect: written.detect,
                 redact: written.redact,

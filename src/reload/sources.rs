@@ -1,6 +1,6 @@
 //! The rule files of a running trommel: read as a whole, known by their content, and loaded.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::Xxh3;
 
@@ -15,6 +15,7 @@ const TOLD_MAX: usize = 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleSources {
     paths: Vec<PathBuf>,
+    writable: Option<PathBuf>,
     builtin: bool,
     environment: String,
 }
@@ -44,9 +45,28 @@ impl RuleSources {
     pub fn of(config: &Config) -> Self {
         Self {
             paths: config.rules.clone(),
+            writable: config.rules_writable.clone(),
             builtin: config.builtin,
             environment: config.origin.environment.clone(),
         }
+    }
+
+    /// Files and directories that rules are read from, beside those that ship.
+    #[must_use]
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.paths
+    }
+
+    /// The directory among them whose files may be changed.
+    #[must_use]
+    pub fn writable(&self) -> Option<&Path> {
+        self.writable.as_deref()
+    }
+
+    /// Name of the environment; empty for none.
+    #[must_use]
+    pub fn environment(&self) -> &str {
+        &self.environment
     }
 
     /// Reads every file. Blocks while it reads.
@@ -85,11 +105,39 @@ impl RuleFiles {
         self.digest
     }
 
+    /// What the file that is called `name` holds.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        let file = self.read.sources.iter().find(|file| file.name == name)?;
+        Some(&file.text)
+    }
+
+    /// As [`load`](Self::load), with the rules of `text`, which stand in for those of the same id.
+    #[must_use]
+    pub fn load_with(mut self, text: SourceText) -> LoadedRules {
+        self.read.sources.push(text);
+        let options = LoadOptions {
+            last_stands_in: true,
+            ..LoadOptions::of_instance(&self.environment)
+        };
+        self.load_by(&options)
+    }
+
+    /// The files themselves.
+    #[must_use]
+    pub fn into_read(self) -> FilesRead {
+        self.read
+    }
+
     /// Makes a rule set of them, or says what is wrong. As costly as [`rules::load`].
     #[must_use]
     pub fn load(self) -> LoadedRules {
         let options = LoadOptions::of_instance(&self.environment);
-        let loaded = rules::load(&self.read.sources, &options);
+        self.load_by(&options)
+    }
+
+    fn load_by(self, options: &LoadOptions) -> LoadedRules {
+        let loaded = rules::load(&self.read.sources, options);
         let all_read = self.read.problems.is_empty();
         let mut problems = self.read.problems;
         problems.extend(loaded.problems);

@@ -25,6 +25,8 @@ const PROBLEMS_MAX: usize = 1000;
 pub struct LoadOptions {
     /// Where they are to run.
     pub environment: Environment,
+    /// Whether rules of the last file stand in for those of the same id in others: for who tries a change.
+    pub last_stands_in: bool,
 }
 
 impl LoadOptions {
@@ -36,6 +38,7 @@ impl LoadOptions {
                 "" => Environment::Unnamed,
                 name => Environment::Named(name.to_owned()),
             },
+            last_stands_in: false,
         }
     }
 }
@@ -160,6 +163,9 @@ pub fn load(sources: &[SourceText], options: &LoadOptions) -> Loaded {
         );
         drafts.truncate(RULES_MAX);
     }
+    if options.last_stands_in {
+        stand_in(&mut drafts, sources.len().saturating_sub(1));
+    }
     replace_extended(&mut drafts);
     let mut by_id = check_ids(&drafts, &mut faults);
     add_named(&mut drafts, &mut by_id, sources.len(), &mut patterns);
@@ -258,6 +264,13 @@ fn taxonomy_of(
         faults.add(types[part].0, fault);
     });
     Arc::new(taxonomy)
+}
+
+/// Takes out the rules of other files whose ids `last` has too.
+fn stand_in(drafts: &mut Vec<(usize, Draft)>, last: usize) {
+    let of_last = drafts.iter().filter(|(file, _)| *file == last);
+    let ids: HashSet<String> = of_last.map(|(_, draft)| draft.rule.id.clone()).collect();
+    drafts.retain(|(file, draft)| *file == last || !ids.contains(&draft.rule.id));
 }
 
 /// Takes out shipped rules in whose place others stand.

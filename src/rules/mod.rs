@@ -8,12 +8,14 @@
 //! ```
 //!
 //! `keys` is the one table of the language: it drives reading, suggestions and the JSON Schema. `report` shows problems.
+//! `edit` changes files and leaves the rest of them as it is.
 //! `taxonomy` is what kinds of incidents there are, and who may do what about them; `shipped` is what rules may extend.
 //! Nothing here executes, fetches or templates anything that a rule says.
 
 mod code;
 mod condition;
 mod derived;
+pub mod edit;
 mod exclusion;
 pub mod explain;
 mod files;

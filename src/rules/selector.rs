@@ -111,6 +111,17 @@ impl Selector {
         self.0.iter().all(|matcher| matcher.holds(labels))
     }
 
+    /// Reads a selector as rules have it: as Loki does, with braces and quotes optional.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what to write instead.
+    pub fn read(text: &str) -> Result<Self, String> {
+        Self::parse(text).map_err(|fault| match fault.help {
+            Some(help) => format!("{}; {help}", fault.message),
+            None => fault.message,
+        })
+    }
+
     /// Reads a selector as Loki does, with braces and quotes optional; faults point into `text`.
     pub(super) fn parse(text: &str) -> Result<Self, Fault> {
         let mut scan = Scan { text, at: 0 };

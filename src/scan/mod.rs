@@ -14,6 +14,7 @@ mod derived;
 mod examples;
 mod explain;
 mod fields;
+mod grams;
 mod hits;
 mod level;
 mod line;

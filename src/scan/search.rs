@@ -3,8 +3,7 @@
 //! If every literal has at least `m` bytes, then of any `m - 3` neighbouring positions at which its first `m` bytes hold
 //! a 4-gram, exactly one is a multiple of the stride `m - 3`. So it is enough to look at one 4-gram every `m - 3` bytes,
 //! provided that the table knows of each literal a 4-gram for each remainder that its offset can leave. Nothing is missed; what is
-//! found is compared with the literals that put it there. Which of the offsets with one remainder it is is free to choose,
-//! so each literal is entered where ordinary logs, and the other literals, are least like it.
+//! found is compared with the literals that put it there. Which of the offsets with one remainder it is is free to choose: see `grams`.
 //!
 //! The gram chooses a word of the table and the byte behind it one of the word's bits, so that the same look asks about a byte more, if
 //! the literal has one. With hundreds of literals much ordinary text has one of their 4-grams. Where all are long enough, 6-grams are
@@ -18,8 +17,8 @@
 
 use rustc_hash::FxHashMap;
 
+use super::grams::{self, Around};
 use super::literals::{LONG, LONGER, Literal, SHORT};
-use super::ordinary;
 
 /// A table of literals, and the stride with which a block is sampled for them.
 #[derive(Debug)]
@@ -133,12 +132,10 @@ const fn run_bytes(stride: usize) -> usize {
 const LOADED: usize = 8;
 
 /// From so many literals on, 6-grams make up for their narrower stride, if the shortest literal has [`LONGER`] bytes: 1.2 MB of
-/// ordinary log takes 95 µs for 10 literals with 4-grams and 103 with 6-grams, for 200 it is 132 and 133, for 2 900 460 and 200.
-/// With 12 bytes and a stride of 7 it is 215: fewer offsets are left to choose from, so more of the text is like the literals. Nor do
-/// tables half or twice as large help, or none of the wider grams (AMD Zen 5, 2026-11-29). What is left for the 2 863 literals of the
-/// rules that ship, 320 µs where 10 take 136, is 175 for the first look at each sample, 45 for the second at the 4 % that pass, and 100
-/// for the 1 % that are looked up. To look all slots up before the first place, and all places before the first literal, saves
-/// nothing (Zen 4).
+/// ordinary log takes 95 µs for 10 literals with 4-grams and 103 with 6-grams, for 200 it is 132 and 133, for 2 900 460 and 200 (AMD
+/// Zen 5, 2026-11-29). What is left for the 2 900 literals of the rules that ship, 315 µs where 15 take 155, is 195 for the first look
+/// at each sample, 65 for the second at 3 %, and 50 for the 0.7 % that are looked up, most of which have what is looked for (Zen 4). To look
+/// all slots up before the first place, and all places before the first literal, saves nothing. See docs/performance.md for the rest.
 const SIX_GRAMS_FROM: usize = 200;
 
 impl Search {
@@ -155,24 +152,22 @@ impl Search {
         let has_wider = shortest >= gram + 4;
         let checked = shortest.min(LOADED);
 
-        // Those with the least choice first.
-        let mut order: Vec<usize> = (0..literals.len()).collect();
-        order.sort_by_key(|&literal| literals[literal].bytes.len());
         let mut by_gram: FxHashMap<u64, Vec<Place>> = FxHashMap::default();
         let mut grams = Vec::new();
         let mut wider = Vec::new();
-        for literal in order {
+        let chosen = grams::chosen(literals, gram, stride).into_iter();
+        for (literal, chosen) in chosen.enumerate() {
             let bytes = &literals[literal].bytes;
-            for offset in best_offsets(bytes, gram, stride, &by_gram) {
+            for (offset, around) in chosen {
+                let end = offset + gram;
+                let its_gram = &bytes[offset..end];
                 let place = Place::new(literal, bytes, offset, checked);
-                let its_gram = &bytes[offset..offset + gram];
                 by_gram.entry(number(its_gram)).or_default().push(place);
-                grams.push(Entry::of(its_gram, bytes.get(offset + gram)));
+                grams.push(Entry::of(its_gram, bytes.get(end)));
                 if has_wider {
-                    let behind = bytes.get(offset..offset + gram + 2);
-                    wider.push(match behind {
-                        Some(behind) => Entry::hashed(number(behind), BEHIND),
-                        None => Entry::hashed(number(&bytes[offset - 2..offset + gram]), BEFORE),
+                    wider.push(match around {
+                        Around::Behind => Entry::hashed(number(&bytes[offset..end + 2]), BEHIND),
+                        Around::Before => Entry::hashed(number(&bytes[offset - 2..end]), BEFORE),
                     });
                 }
             }
@@ -190,8 +185,8 @@ impl Search {
             gram,
             stride,
             checked,
-            grams: Filter::of(&grams),
-            wider: has_wider.then(|| Filter::of(&wider)),
+            grams: Filter::of(grams, GRAMS_SMALL_MAX),
+            wider: has_wider.then(|| Filter::of(wider, WIDER_SMALL_MAX)),
             slots: vec![Slot::default(); 1 << slot_bits].into(),
             slot_shift: u32::BITS - slot_bits,
             places: Box::default(),
@@ -349,11 +344,13 @@ enum Filter {
     Large(Box<[u32; 1 << 15]>),
 }
 
-/// From so many entries on a large filter lets enough less pass to be worth its slower cache.
-const LARGE_FROM: usize = 4096;
+/// How many grams a small filter is for: with more, a large one lets enough less pass to be worth its slower cache.
+const GRAMS_SMALL_MAX: usize = 4096;
+/// The same of the wider ones, which are asked about a fortieth of the samples: what they let pass by chance hardly counts.
+const WIDER_SMALL_MAX: usize = 16_384;
 
 /// What is put into a [`Filter`].
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
     /// Its upper bits are the place of the word, however many there are.
     hash: u64,
@@ -381,11 +378,14 @@ impl Entry {
 }
 
 impl Filter {
-    fn of(entries: &[Entry]) -> Self {
-        if entries.len() < LARGE_FROM {
-            Self::Small(table(entries))
+    /// A small one for up to `small_max` different entries.
+    fn of(mut entries: Vec<Entry>, small_max: usize) -> Self {
+        entries.sort_unstable();
+        entries.dedup();
+        if entries.len() <= small_max {
+            Self::Small(table(&entries))
         } else {
-            Self::Large(table(entries))
+            Self::Large(table(&entries))
         }
     }
 
@@ -483,7 +483,7 @@ const SLOT: u64 = 0xA24B_AED4_963E_E407;
 
 /// Up to eight bytes as one number, with ASCII letters in either case alike. Some other bytes fall together too, which costs a
 /// comparison and no match.
-fn number(bytes: &[u8]) -> u64 {
+pub(super) fn number(bytes: &[u8]) -> u64 {
     let mut loaded = [0; LOADED];
     loaded[..bytes.len()].copy_from_slice(bytes);
     let unused = u64::BITS - 8 * bytes.len() as u32;
@@ -508,34 +508,6 @@ fn load(text: &[u8]) -> u64 {
 #[inline(always)]
 fn kept<const GRAM: usize, const MORE: usize>(eight: u64) -> u64 {
     eight & (u64::MAX >> (u64::BITS as usize - 8 * (GRAM + MORE)))
-}
-
-/// What it costs that no byte is behind a gram, in the unit of [`best_offsets`]: such a one sets all bits of its word. With 16 and not
-/// 1, of ordinary text a third less passes by chance (2 863 literals, 2026-11-29).
-const LAST: usize = 16;
-
-/// Which grams of a literal to enter, one for each remainder of its offset by `stride`: those that ordinary logs and the table so far
-/// have least.
-fn best_offsets(
-    bytes: &[u8],
-    gram: usize,
-    stride: usize,
-    by_gram: &FxHashMap<u64, Vec<Place>>,
-) -> Vec<usize> {
-    let cost = |offset: &usize| {
-        let shared = by_gram.get(&number(&bytes[*offset..offset + gram]));
-        // The page is too short to have seen every gram of six bytes; what it has least of one it has at most of the whole.
-        let with_behind = &bytes[*offset..bytes.len().min(offset + gram + 1)];
-        let rarest = with_behind.windows(4).map(ordinary::occurrences).min();
-        let is_last = with_behind.len() == gram;
-        4 * rarest.unwrap_or(0) + shared.map_or(0, Vec::len) + LAST * usize::from(is_last)
-    };
-    let of_remainder = |remainder| {
-        (remainder..=bytes.len() - gram)
-            .step_by(stride)
-            .min_by_key(cost)
-    };
-    (0..stride).filter_map(of_remainder).collect()
 }
 
 #[cfg(test)]

@@ -1,16 +1,19 @@
 //! How requests are read and refused.
 
+use std::time::Duration;
+
 use aide::openapi::{Operation, ParameterSchemaOrContent, Response as Described};
 use aide::{OperationInput, OperationOutput, generate::GenContext};
 use axum::Json;
-use axum::extract::FromRequestParts;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use crate::acts::ActError;
 use crate::record::ArchiveError;
@@ -85,6 +88,15 @@ impl From<QueryRejection> for Refusal {
     }
 }
 
+impl From<JsonRejection> for Refusal {
+    fn from(rejection: JsonRejection) -> Self {
+        Self {
+            status: rejection.status(),
+            why: rejection.body_text(),
+        }
+    }
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         (self.status, Json(Failure { error: self.why })).into_response()
@@ -144,6 +156,40 @@ impl<T: JsonSchema> OperationInput for Query<T> {
                 schema.json_schema.remove("default");
             }
         }
+    }
+}
+
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a request that changes nothing brings along, as JSON.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T> Body<T> {
+    fn too_slow() -> Refusal {
+        Refusal {
+            status: StatusCode::REQUEST_TIMEOUT,
+            why: format!(
+                "the body took longer than {} s to arrive",
+                BODY_TIMEOUT.as_secs()
+            ),
+        }
+    }
+}
+
+impl<S: Sync + Send, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        let read = timeout(BODY_TIMEOUT, Json::from_request(request, state)).await;
+        let Json(body) = read.map_err(|_| Self::too_slow())??;
+        Ok(Self(body))
+    }
+}
+
+impl<T: JsonSchema> OperationInput for Body<T> {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        Json::<T>::operation_input(ctx, operation);
     }
 }
 

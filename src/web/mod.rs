@@ -12,6 +12,7 @@ mod events;
 mod form;
 mod page;
 mod router;
+mod trying;
 #[allow(dead_code, reason = "pages with forms come next")]
 mod visitor;
 
@@ -40,8 +41,10 @@ use crate::record::Archive;
 use crate::reload::{Reloads, Status};
 use crate::rules::RuleSet;
 use crate::telemetry::{CONNECTIONS_REFUSED_TOTAL, Telemetry};
+use crate::workshop::Workshop;
 
 pub use api::{openapi, rule_list};
+pub use trying::Trying;
 
 /// Connections served at once: a few scrapers, probes, and people with pages that keep themselves up to date. Further ones are closed at
 /// once and counted.
@@ -68,6 +71,8 @@ pub struct Admin {
     pub standing: watch::Receiver<Standing>,
     /// The rules in use.
     pub rules: watch::Receiver<Arc<RuleSet>>,
+    /// Where rule files are looked at and changed.
+    pub workshop: Workshop,
     /// Ids of rules whose selector has matched no stream for a day.
     pub unselected: watch::Receiver<Vec<String>>,
     /// How things stand with rules and settings.
@@ -78,6 +83,8 @@ pub struct Admin {
     pub acts: Acts,
     /// Whether the push port is answered. NATS has no part in it: without NATS pushes are taken all the same.
     pub ready: watch::Receiver<bool>,
+    /// What rules are tried with.
+    pub trying: Trying,
 }
 
 /// Answers on `listener` until `stop` is true or its sender is gone; then ends open connections within five seconds.
@@ -206,11 +213,23 @@ mod tests {
                 changed: watch::channel(()).1,
                 standing: watch::channel(Standing::of_start(Timestamp(0))).1,
                 rules: watch::channel(Arc::new(RuleSet::default())).1,
+                workshop: Workshop::empty(),
                 unselected: watch::channel(Vec::new()).1,
                 status: watch::channel(Status::loaded(Timestamp(0))).1,
                 reloads: reloads().0,
                 acts: acts().0,
                 ready: watch::channel(ready).1,
+                trying: Trying::without_rules(),
+            }
+        }
+
+        /// Of a trommel with the rules that ship, which has found nothing.
+        pub(super) fn with_shipped_rules() -> Self {
+            let workshop = Workshop::of_paths(Vec::new(), None);
+            Self {
+                rules: workshop.in_use(),
+                workshop,
+                ..Self::without_rules(Vec::new(), true)
             }
         }
 

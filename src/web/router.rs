@@ -208,7 +208,12 @@ async fn front(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response 
          /api/v1/findings/ID  one of them with its timeline\n\
          /api/v1/history      what was measured, minute by minute, for a day\n\
          /api/v1/rules        rules in use, and what newer ones were refused for\n\
+         /api/v1/rules/ID     one of them: what is written, and what its examples say\n\
+         /api/v1/check        POST says what a change of rules would do\n\
          /api/v1/audit        who changed what, the newest first\n\
+         /api/v1/lines        lines that came lately\n\
+         /api/v1/explain      POST says which rules match lines, and why others do not\n\
+         /api/v1/backtest     POST says what a changed rule would have opened\n\
          /api/v1/config       what newer settings were refused for, and which want a restart\n\
          {DESCRIPTION} all of the API, and what its parameters are\n\
          /-/reload            POST reads rules and settings anew\n",
@@ -284,22 +289,27 @@ mod tests {
             "GET",
             "/",
             expect![[r#"
-            200 text/plain; charset=utf-8
-            trommel 0.1.0: ready, 0 rules
+                200 text/plain; charset=utf-8
+                trommel 0.1.0: ready, 0 rules
 
-            /metrics             measurements for Prometheus
-            /livez               200 while the process runs
-            /readyz              200 until it is told to stop
-            /api/v1/status       how it stands: open findings, tee, NATS, rules, disk
-            /api/v1/findings     findings, newest change first
-            /api/v1/findings/ID  one of them with its timeline
-            /api/v1/history      what was measured, minute by minute, for a day
-            /api/v1/rules        rules in use, and what newer ones were refused for
-            /api/v1/audit        who changed what, the newest first
-            /api/v1/config       what newer settings were refused for, and which want a restart
-            /api/v1/openapi.json all of the API, and what its parameters are
-            /-/reload            POST reads rules and settings anew
-        "#]],
+                /metrics             measurements for Prometheus
+                /livez               200 while the process runs
+                /readyz              200 until it is told to stop
+                /api/v1/status       how it stands: open findings, tee, NATS, rules, disk
+                /api/v1/findings     findings, newest change first
+                /api/v1/findings/ID  one of them with its timeline
+                /api/v1/history      what was measured, minute by minute, for a day
+                /api/v1/rules        rules in use, and what newer ones were refused for
+                /api/v1/rules/ID     one of them: what is written, and what its examples say
+                /api/v1/check        POST says what a change of rules would do
+                /api/v1/audit        who changed what, the newest first
+                /api/v1/lines        lines that came lately
+                /api/v1/explain      POST says which rules match lines, and why others do not
+                /api/v1/backtest     POST says what a changed rule would have opened
+                /api/v1/config       what newer settings were refused for, and which want a restart
+                /api/v1/openapi.json all of the API, and what its parameters are
+                /-/reload            POST reads rules and settings anew
+            "#]],
         );
         check(
             "GET",

@@ -1,12 +1,11 @@
 //! The consumers in `examples/`: they know what is open, whatever is restarted, and hand it on.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::support::event::Event;
-use crate::support::follower::{Follower, example, python};
+use crate::support::follower::{Follower, example, python, rust_robot};
 use crate::support::incident::{Incident, RULES};
 use crate::support::nats::{NatsServer, events};
 use crate::support::page::{read, root};
@@ -22,10 +21,7 @@ type Robot = Box<dyn Fn(&str) -> Command>;
 /// Each program that is a robot, as a command that wants the server's URL.
 fn robots() -> Vec<(&'static str, Robot)> {
     let mut robots: Vec<(&str, Robot)> = Vec::new();
-    // Cargo builds it with all tests, and not with this one alone: then `cargo build --example robot` does.
-    let rust = PathBuf::from(env!("CARGO_BIN_EXE_trommel"));
-    let rust = rust.with_file_name("examples").join("robot");
-    if let Some(rust) = program::installed("cargo build --example robot", rust) {
+    if let Some(rust) = rust_robot() {
         let robot = move |url: &str| {
             let mut command = Command::new(&rust);
             command.args(["--nats", url]);
@@ -152,7 +148,10 @@ fn a_robot_needs_no_more_permissions_than_its_page_says() {
     for (name, robot) in robots() {
         let follower = Follower::start(robot(&url));
         follower.wait_for(name, &[("backend", "open")]);
-        let told = program::succeed(robot(&url).arg("--once"), "");
+        // The password from a file, as a Secret is mounted.
+        let mut once = robot(&nats.url());
+        once.args(["--once", "--user", "robot", "--password-file"]);
+        let told = program::succeed(once.arg(&password), "");
         assert_eq!(told.lines().count(), 1, "{name}: {told}");
     }
 }
@@ -188,7 +187,7 @@ fn a_finding_is_an_alert_until_it_recovers() {
     };
     let first = bridge("1");
     trommel.push(&incident.failures("backend"));
-    let alert = wait::until("one alert", || one_of(alerts(&alertmanager)?, "backend"));
+    let alert = wait::until("one alert", || one_of(alertmanager.alerts()?, "backend"));
     let event = trommel_event(&nats, "backend");
     let labels = &alert["labels"];
     for (name, value) in [
@@ -219,7 +218,7 @@ fn a_finding_is_an_alert_until_it_recovers() {
     let second = bridge("1");
     let ends = |alert: &Value| alert["endsAt"].as_str().expect("a time").to_owned();
     wait::until("the alert to be sent again", || {
-        let again = one_of(alerts(&alertmanager)?, "backend")?;
+        let again = one_of(alertmanager.alerts()?, "backend")?;
         assert_eq!(again["fingerprint"], alert["fingerprint"]);
         (ends(&again) > ends(&alert)).then_some(())
     });
@@ -227,23 +226,23 @@ fn a_finding_is_an_alert_until_it_recovers() {
     alertmanager.stop();
     alertmanager.start();
     wait::until("the alert in a new Alertmanager", || {
-        one_of(alerts(&alertmanager)?, "backend")
+        one_of(alertmanager.alerts()?, "backend")
     });
     second.kill();
 
     // One whose alerts would stay for half an hour: nothing but the recovery ends it.
     let third = bridge("600");
     let before = ends(&wait::until("the alert", || {
-        one_of(alerts(&alertmanager)?, "backend")
+        one_of(alertmanager.alerts()?, "backend")
     }));
     wait::until("the alert to stay for longer", || {
-        let now = ends(&one_of(alerts(&alertmanager)?, "backend")?);
+        let now = ends(&one_of(alertmanager.alerts()?, "backend")?);
         let minutes = |time: &str| time[14..16].parse::<i32>().expect("RFC 3339");
         ((minutes(&now) - minutes(&before)).rem_euclid(60) > 20).then_some(())
     });
     trommel.push(&incident.quiet("backend"));
     wait::until("no alert", || {
-        alerts(&alertmanager)?.is_empty().then_some(())
+        alertmanager.alerts()?.is_empty().then_some(())
     });
     third.kill();
 }
@@ -308,13 +307,6 @@ fn messages_become_detection_findings_of_ocsf() {
     let evidences = observed["evidences"].as_array().expect("a list");
     let lines: Vec<_> = evidences.iter().map(|one| one["data"].clone()).collect();
     assert_eq!(Value::Array(lines), quoted);
-}
-
-fn alerts(alertmanager: &Server) -> Option<Vec<Value>> {
-    alertmanager
-        .json("/api/v2/alerts?active=true")?
-        .as_array()
-        .cloned()
 }
 
 /// The only alert, if it is about `component`.

@@ -32,6 +32,7 @@ mod readme;
 mod reload;
 mod replay;
 mod restart;
+mod rule_changes;
 mod sample;
 mod semantics;
 mod start_errors;

@@ -1,23 +1,15 @@
-//! The whole story: a sender with Alloy's settings, trommel, NATS, a robot, Alertmanager, and Prometheus that looks on.
+//! The whole story on a laptop: a sender with Alloy's settings, trommel, NATS, a robot, Alertmanager, and Prometheus that looks on.
 //!
 //! Every file that is read here is one that ships; [`ALLOY`] and what follows it are the places to name others.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use serde_json::Value;
-
 use crate::support::alloy_file::AlloyFile;
-use crate::support::exporter::{Exporter, alloys_metrics};
 use crate::support::follower::{Follower, example, python};
-use crate::support::loki::{self, Entry};
-use crate::support::loki_write::{LokiWrite, Target};
 use crate::support::nats::NatsServer;
 use crate::support::page::read;
 use crate::support::proxy::Proxy;
 use crate::support::server::Server;
-use crate::support::trommel::{Setup, Trommel};
+use crate::support::shop::Shop;
+use crate::support::trommel::Setup;
 use crate::support::wait;
 
 /// How Alloy sends.
@@ -56,7 +48,9 @@ fn a_failure_reaches_robot_and_people_and_its_end_does_too_while_loki_and_alerts
         .with_settings(&settings)
         .start();
     let loki = Proxy::start(None, []);
-    let shop = Shop::open(&loki, &trommel);
+    let alloy = AlloyFile::read(&[(ALLOY, &read(ALLOY))]).unwrap_or_else(|error| panic!("{error}"));
+    let failure = "ERROR auth: LDAP Result Code 200 \"Network Error\"";
+    let shop = Shop::open(&alloy, &loki, trommel.push_address(), failure);
     let metrics = shop.metrics();
     let scraped = replaced(
         PROMETHEUS,
@@ -89,7 +83,7 @@ fn a_failure_reaches_robot_and_people_and_its_end_does_too_while_loki_and_alerts
     let opened = wait::until("the robot to know", || told("open"));
     assert_eq!(opened["severity"], "critical");
     assert_eq!(opened["certain"], true);
-    let alert = wait::until("people to know", || alerts(&alertmanager)?.pop());
+    let alert = wait::until("people to know", || alertmanager.alerts()?.pop());
     assert_eq!(alert["labels"]["finding_id"], opened["finding_id"]);
     assert_eq!(alert["labels"]["cluster"], "laptop");
     assert_eq!(alert["receivers"][0]["name"], "on-call", "it is critical");
@@ -104,7 +98,7 @@ fn a_failure_reaches_robot_and_people_and_its_end_does_too_while_loki_and_alerts
     let over = wait::until("the robot to know of the end", || told("recovered"));
     assert_eq!(over["finding_id"], opened["finding_id"]);
     wait::until("people to know of the end", || {
-        alerts(&alertmanager)?.is_empty().then_some(())
+        alertmanager.alerts()?.is_empty().then_some(())
     });
 
     // All rules were evaluated, on all that there is, and none had anything to say.
@@ -157,97 +151,4 @@ fn replaced(path: &str, names: &[(&str, &str)]) -> String {
         text = text.replace(name, here);
     }
     text
-}
-
-fn alerts(alertmanager: &Server) -> Option<Vec<Value>> {
-    alertmanager
-        .json("/api/v2/alerts?active=true")?
-        .as_array()
-        .cloned()
-}
-
-/// An application that logs, and the sender that hands its lines to Loki and to trommel.
-struct Shop {
-    sender: Arc<LokiWrite>,
-    failing: Arc<AtomicBool>,
-    open: Arc<AtomicBool>,
-    /// Its lines, in order.
-    log: std::thread::JoinHandle<Vec<String>>,
-}
-
-impl Shop {
-    fn open(loki: &Proxy, trommel: &Trommel) -> Self {
-        let file =
-            AlloyFile::read(&[(ALLOY, &read(ALLOY))]).unwrap_or_else(|error| panic!("{error}"));
-        let mut settings = file.settings();
-        settings.batch_wait = Duration::from_millis(100);
-        let targets = [loki.address(), trommel.push_address()].map(Target::new);
-        let sender = Arc::new(LokiWrite::start(&targets, &settings));
-        let (failing, open) = (
-            Arc::new(AtomicBool::new(false)),
-            Arc::new(AtomicBool::new(true)),
-        );
-        let (fails, logs, alloy) = (Arc::clone(&failing), Arc::clone(&open), Arc::clone(&sender));
-        let log = std::thread::spawn(move || {
-            let mut lines = Vec::new();
-            while logs.load(Ordering::Relaxed) {
-                let number = lines.len();
-                let line = match fails.load(Ordering::Relaxed) {
-                    true => {
-                        format!("n={number} ERROR auth: LDAP Result Code 200 \"Network Error\"")
-                    }
-                    false => format!("n={number} INFO http: GET /api/projects 200"),
-                };
-                let wall = SystemTime::now()
-                    .duration_since(UNIX_EPOCH)
-                    .expect("the clock is past 1970");
-                let labels = [("namespace", "shop"), ("app", "backend")];
-                let entry = Entry {
-                    labels: labels
-                        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                        .into(),
-                    at: i64::try_from(wall.as_nanos()).expect("before the year 2262"),
-                    line: line.clone(),
-                };
-                alloy.offer(&Arc::new(entry));
-                lines.push(line);
-                // The pace of the log.
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            lines
-        });
-        Self {
-            sender,
-            failing,
-            open,
-            log,
-        }
-    }
-
-    fn fails(&self, does: bool) {
-        self.failing.store(does, Ordering::Relaxed);
-    }
-
-    fn metrics(&self) -> Exporter {
-        let sender = Arc::clone(&self.sender);
-        Exporter::start(move || alloys_metrics(&sender))
-    }
-
-    /// The lines that it logged, and those that reached Loki, when trommel has its last one too.
-    fn close(self, loki: &Proxy) -> (Vec<String>, Vec<String>) {
-        self.open.store(false, Ordering::Relaxed);
-        let lines = self.log.join().expect("it does not panic");
-        wait::until("everything to be sent", || {
-            (0..2)
-                .all(|place| self.sender.traffic(place).report.sent == lines.len())
-                .then_some(())
-        });
-        let seen = loki.seen();
-        (
-            lines,
-            seen.iter()
-                .flat_map(|request| loki::lines(&request.body))
-                .collect(),
-        )
-    }
 }

@@ -86,7 +86,7 @@ impl Worker {
         let rules: Arc<RuleSet> = Arc::new(rules.expect("the rules that ship are valid"));
         let now = || Timestamp(1_790_000_000_000_000_000);
         let selected = Arc::new(Mutex::new(Selected::new(&rules, now())));
-        let inspection = Inspection::new(Scanner::new(rules), selected, Arc::new(now));
+        let inspection = Inspection::new(Scanner::new(rules), selected, None, Arc::new(now));
         let limits = Limits::default();
         Self {
             tenant: "".into(),

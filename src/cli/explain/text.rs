@@ -6,9 +6,10 @@ use std::ops::Range;
 
 use super::super::input::Recorded;
 use super::super::output::visible;
-use super::{column, unread};
 use crate::batch::trim_line;
-use crate::explain::{Outcome, Report, Tally, comes_near, field_wanted, item_wanted, part_name};
+use crate::explain::{
+    Outcome, Report, Tally, column, comes_near, field_wanted, item_wanted, part_name, unread,
+};
 use crate::finding::{Finding, Kind};
 use crate::hit::Role;
 use crate::rules::{EscalateWhen, Rule};

@@ -18,6 +18,7 @@ mod text;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::batch::Labels;
 use crate::rules::Pattern;
 use secrets::Finder;
 use text::Text;
@@ -54,6 +55,16 @@ impl Redactor {
         self.sensitive.iter().any(|known| known == namespace)
     }
 
+    /// Whether nothing of the lines of a stream with `labels` may be quoted: it is of a sensitive namespace.
+    #[must_use]
+    pub fn hides(&self, labels: &Labels) -> bool {
+        !self.sensitive.is_empty()
+            && NAMESPACE_LABELS
+                .iter()
+                .filter_map(|name| labels.get(name))
+                .any(|namespace| self.is_sensitive(namespace))
+    }
+
     /// `line` without its secrets; matches of `extra` (a rule's own patterns) are replaced too.
     /// Bytes that are no UTF-8 become U+FFFD.
     ///
@@ -81,6 +92,9 @@ impl Redactor {
         replace(&text, secrets)
     }
 }
+
+/// The labels that name an entry's namespace: Alloy's and Promtail's, and what OpenTelemetry's become in Loki.
+const NAMESPACE_LABELS: [&str; 3] = ["namespace", "k8s_namespace_name", "kubernetes_namespace"];
 
 /// What stands for a secret begins so; no kind contains `›`.
 const MARK: &str = "‹redacted:";

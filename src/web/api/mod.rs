@@ -1,25 +1,31 @@
 //! The API: whatever the page shows, for programs; described at [`DESCRIPTION`] by what its handlers take and give.
 
 mod audit;
+pub(super) mod check;
 mod findings;
 mod history;
+pub(super) mod rule;
 mod rules;
 mod status;
+mod trying;
 
 use std::sync::Arc;
 
 use aide::axum::ApiRouter;
-use aide::axum::routing::get_with;
+use aide::axum::routing::{get_with, post_with};
 use aide::openapi::{Info, OpenApi};
 use axum::Json;
+use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 use axum::{Extension, Router};
 
 use super::Admin;
+use super::trying::BODY_BYTES_MAX;
 
 pub(super) use audit::{AuditQuery, audit_page};
 pub(super) use findings::{FindingsQuery, page_of, told};
 pub use rules::rule_list;
+pub(super) use rules::{RuleActivity, activity};
 pub(super) use status::{Blindness, Survey};
 
 /// Where the OpenAPI document is.
@@ -84,6 +90,39 @@ fn routes() -> (Router<Arc<Admin>>, OpenApi) {
             "/api/v1/rules",
             get_with(rules::rules, |it| {
                 it.summary("The rules in use, and what newer ones were refused for")
+            })
+            .post_with(check::post_rule, |it| {
+                it.summary("Adds a rule to a file, where rule files can be changed here")
+            }),
+        )
+        .api_route(
+            "/api/v1/rules/{id}",
+            get_with(rule::one, |it| {
+                it.summary("One rule: what it says, where, and what its examples say")
+            })
+            .put_with(check::put_rule, |it| {
+                it.summary("Changes keys of a rule, where rule files can be changed here")
+            }),
+        )
+        .api_route(
+            "/api/v1/rules/{id}/tests",
+            get_with(rule::tests, |it| {
+                it.summary("Runs the tests beside the rules that name a rule")
+            }),
+        )
+        .api_route(
+            "/api/v1/rule-files/{id}",
+            get_with(check::get_file, |it| it.summary("One rule file"))
+                .put_with(check::put_file, |it| {
+                    it.summary("Changes a rule file, where rule files can be changed here")
+                }),
+        )
+        .api_route(
+            "/api/v1/check",
+            post_with(check::check, |it| {
+                it.summary(
+                    "What is wrong with a change of rules, and what it changes; saves nothing",
+                )
             }),
         )
         .api_route(
@@ -91,6 +130,24 @@ fn routes() -> (Router<Arc<Admin>>, OpenApi) {
             get_with(audit::list, |it| {
                 it.summary("What people changed, the newest first")
             }),
+        )
+        .api_route(
+            "/api/v1/lines",
+            get_with(trying::lines, |it| it.summary("Lines that came lately")),
+        )
+        .api_route(
+            "/api/v1/explain",
+            post_with(trying::explain, |it| {
+                it.summary("Which rules match lines, and why others do not")
+            })
+            .layer(DefaultBodyLimit::max(BODY_BYTES_MAX)),
+        )
+        .api_route(
+            "/api/v1/backtest",
+            post_with(trying::backtest, |it| {
+                it.summary("What a changed rule would have opened over recorded matches")
+            })
+            .layer(DefaultBodyLimit::max(BODY_BYTES_MAX)),
         )
         .api_route(
             "/api/v1/config",

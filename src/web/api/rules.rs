@@ -1,14 +1,18 @@
 //! Rules as the API shows them, and how things stand with them and the settings.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::reload::Standing;
 use crate::rules::{Confidence, Rule, RuleSet, Severity};
+use crate::telemetry::{RULE_CANDIDATES_TOTAL, RULE_MATCHES_TOTAL};
+use crate::time::Timestamp;
 use crate::time::format_duration;
 use crate::web::Admin;
 
@@ -23,7 +27,7 @@ pub struct RuleList {
 
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Rule")]
-struct RuleView {
+pub(in crate::web) struct RuleView {
     id: String,
     name: Option<String>,
     /// What it means, likely causes, first steps.
@@ -31,6 +35,12 @@ struct RuleView {
     owner: Option<String>,
     /// The author's version.
     version: Option<String>,
+    /// Which streams it reads; empty for all.
+    selector: String,
+    /// Which of those it leaves out.
+    unless: Option<String>,
+    /// What kind of rule it is: `threshold`, `absent`, `sequence` and so on.
+    class: &'static str,
     /// In words.
     condition: String,
     /// What there is one finding for each of.
@@ -51,6 +61,70 @@ struct RuleView {
     source: String,
     /// Whether its selector has matched no stream for a day of running.
     unselected: bool,
+    /// What it has done; not there where nothing runs or the database is busy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    activity: Option<RuleActivity>,
+}
+
+/// What a rule has done.
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
+pub(in crate::web) struct RuleActivity {
+    /// Matches of the last day, as far as matches are recorded.
+    pub(in crate::web) matches_day: u64,
+    /// Findings that changed in the last day.
+    pub(in crate::web) findings_day: u64,
+    /// Findings that are open.
+    pub(in crate::web) open: u64,
+    /// The minute of its last match, of those that are recorded.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    #[serde(serialize_with = "time")]
+    pub(in crate::web) last_match: Option<Timestamp>,
+    /// When a finding of its last changed.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    #[serde(serialize_with = "time")]
+    pub(in crate::web) last_finding: Option<Timestamp>,
+    /// What it costs: entries since the start that held a text of its and were looked at closely. Time is not measured for each rule.
+    pub(in crate::web) candidates: u64,
+    /// Those of them that matched and counted.
+    pub(in crate::web) confirmed: u64,
+}
+
+fn time<S: Serializer>(at: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+    at.map(|at| at.to_string()).serialize(to)
+}
+
+/// What the rules have done, by id. Nothing where the database is busy.
+pub(in crate::web) async fn activity(admin: &Admin) -> Option<HashMap<String, RuleActivity>> {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let since = admin.trying.now().minus(DAY);
+    let known = admin
+        .archive
+        .ask(move |reader| reader.activity(since))
+        .await;
+    let counters = [RULE_CANDIDATES_TOTAL, RULE_MATCHES_TOTAL];
+    let [candidates, confirmed] = admin.telemetry.by_rule(counters);
+    let mut rules: HashMap<String, RuleActivity> = known
+        .ok()?
+        .into_iter()
+        .map(|(rule, known)| {
+            let activity = RuleActivity {
+                matches_day: known.matches,
+                findings_day: known.findings,
+                open: known.open,
+                last_match: known.last_match,
+                last_finding: known.last_finding,
+                ..RuleActivity::default()
+            };
+            (rule, activity)
+        })
+        .collect();
+    for (rule, count) in candidates {
+        rules.entry(rule).or_default().candidates = count;
+    }
+    for (rule, count) in confirmed {
+        rules.entry(rule).or_default().confirmed = count;
+    }
+    Some(rules)
 }
 
 /// When files were taken, and what was wrong with newer ones.
@@ -87,9 +161,16 @@ pub(super) struct Rules {
 pub(super) async fn rules(State(admin): State<Arc<Admin>>) -> Json<Rules> {
     let rules = admin.rules.borrow().clone();
     let unselected = admin.unselected.borrow().clone();
+    let activity = activity(&admin).await;
+    let mut list = rule_list(&rules, &unselected);
+    if let Some(mut activity) = activity {
+        for rule in &mut list.rules {
+            rule.activity = Some(activity.remove(&rule.id).unwrap_or_default());
+        }
+    }
     Json(Rules {
         standing: StandingView::from(&admin.status.borrow().rules),
-        list: rule_list(&rules, &unselected),
+        list,
     })
 }
 
@@ -114,12 +195,27 @@ pub(super) async fn config(State(admin): State<Arc<Admin>>) -> Json<ConfigAnswer
 /// What people and programs want to know of the rules in use; `unselected` are the ids of those that had no stream for long.
 #[must_use]
 pub fn rule_list(rules: &RuleSet, unselected: &[String]) -> RuleList {
-    let view = |rule: &Rule| RuleView {
+    RuleList {
+        hash: rules.hash.clone(),
+        rules: rules
+            .rules
+            .iter()
+            .map(|rule| view(rule, unselected.contains(&rule.id)))
+            .collect(),
+    }
+}
+
+/// What there is to know of `rule`; `unselected` tells whether it has had no stream for long.
+pub(in crate::web) fn view(rule: &Rule, unselected: bool) -> RuleView {
+    RuleView {
         id: rule.id.clone(),
         name: rule.name.clone(),
         description: rule.description.clone(),
         owner: rule.owner.clone(),
         version: rule.version.clone(),
+        selector: rule.selector.to_string(),
+        unless: rule.unless.as_ref().map(ToString::to_string),
+        class: rule.condition.class(),
         condition: rule.condition.to_string(),
         by: rule.by.clone(),
         hold: format_duration(rule.hold),
@@ -131,10 +227,7 @@ pub fn rule_list(rules: &RuleSet, unselected: &[String]) -> RuleList {
         runbook: rule.runbook.clone(),
         hash: rule.hash.clone(),
         source: format!("{}:{}", rule.source.file, rule.source.line),
-        unselected: unselected.contains(&rule.id),
-    };
-    RuleList {
-        hash: rules.hash.clone(),
-        rules: rules.rules.iter().map(|rule| view(rule)).collect(),
+        unselected,
+        activity: None,
     }
 }

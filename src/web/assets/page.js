@@ -22,6 +22,8 @@ let again = false;
 
 // What has changed is fetched as a whole page, of which the content is taken: there is no second way to make it.
 async function refresh() {
+  // Something is typed, or was just sent: it stays until its reader goes on.
+  if (document.querySelector("[data-still]")) return;
   if (loading) {
     again = true;
     return;

@@ -6,10 +6,11 @@ use crate::web::Admin;
 use crate::web::assets::{SCRIPT, STYLE};
 
 /// Places in the navigation.
-const PLACES: [(&str, &str); 4] = [
+const PLACES: [(&str, &str); 5] = [
     ("/", "Overview"),
     ("/findings", "Findings"),
     ("/rules", "Rules"),
+    ("/try", "Try"),
     ("/audit", "Audit"),
 ];
 

@@ -4,20 +4,23 @@
 //! comes from a log is text: `maud` escapes it, and the policy that goes along lets no other script run.
 
 mod audit;
+mod change;
 mod finding;
 mod findings;
 mod layout;
 mod overview;
 mod parts;
 mod plot;
+mod rule;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod trying;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, RawQuery, State as Shared};
+use axum::extract::{DefaultBodyLimit, Path, RawQuery, State as Shared};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
@@ -25,7 +28,10 @@ use maud::{Markup, html};
 
 use super::Admin;
 use super::answer::{Id, Refusal, read_query};
-use super::api::{AuditQuery, FindingsQuery, Survey, audit_page, page_of, told};
+use super::api::rule::{detail, tests_of};
+use super::api::{AuditQuery, FindingsQuery, Survey, activity, audit_page, page_of, told};
+use super::trying::BODY_BYTES_MAX;
+use super::visitor::Visitor;
 use crate::finding::{Finding, State};
 use crate::record::{FindingFilter, FindingRow};
 use crate::rules::Severity;
@@ -41,13 +47,23 @@ const OVER_MAX: usize = 5;
 /// Where the page of one finding is, before its id.
 const FINDING: &str = "/findings/";
 
+/// Size of a form with rules and lines: each of its bytes may be written as three.
+const FORM_BYTES_MAX: usize = 3 * BODY_BYTES_MAX + 1024;
+
 /// All pages but the first, which shares its path with the list of paths.
 pub(super) fn router() -> Router<Arc<Admin>> {
     Router::new()
         .route("/findings", get(list))
         .route("/findings/{id}", get(one))
         .route("/rules", get(rules))
+        .route("/rules/{id}", get(rule).post(change::post))
         .route("/audit", get(read_audit))
+        .route(
+            "/try",
+            get(trying::get)
+                .post(trying::post)
+                .layer(DefaultBodyLimit::max(FORM_BYTES_MAX)),
+        )
 }
 
 /// No script but ours, nothing from elsewhere, and in nobody's frame. `data:` is the empty icon.
@@ -96,8 +112,61 @@ async fn one(Shared(admin): Shared<Arc<Admin>>, Path(Id { id }): Path<Id>) -> Re
     answer(&admin, page)
 }
 
-async fn rules(Shared(admin): Shared<Arc<Admin>>) -> Response {
-    answer(&admin, Ok(rules::page(&admin)))
+async fn rules(Shared(admin): Shared<Arc<Admin>>, RawQuery(query): RawQuery) -> Response {
+    let page = match read_query(&filled_in(&query.unwrap_or_default()).1) {
+        Ok(query) => Ok(rules::page(&admin, &query, activity(&admin).await)),
+        Err(refusal) => Err(refusal),
+    };
+    answer(&admin, page)
+}
+
+async fn rule(
+    Shared(admin): Shared<Arc<Admin>>,
+    visitor: Visitor,
+    Path(Id { id }): Path<Id>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let tests = query.is_some_and(|query| query == "tests=run");
+    let page = rule_page(&admin, &visitor, id, tests, None).await;
+    answer(&admin, page)
+}
+
+/// The page of the rule `id`, with its tests run if `tests`, and with what came of a change that was sent.
+async fn rule_page(
+    admin: &Admin,
+    visitor: &Visitor,
+    id: String,
+    tests: bool,
+    answered: Option<&change::Answered>,
+) -> Result<Markup, Refusal> {
+    let detail = detail(admin, id).await?;
+    let filter = |state, limit| FindingFilter {
+        state: Some(state),
+        rule: Some(detail.id.clone()),
+        limit,
+        ..FindingFilter::default()
+    };
+    let (open, over) = (filter(State::Open, SHOWN_MAX), filter(State::Recovered, 5));
+    let found = admin
+        .archive
+        .ask(move |reader| Ok((reader.findings(&open)?, reader.findings(&over)?)))
+        .await?;
+    let findings = rule::Found {
+        open: readable(found.0),
+        over: readable(found.1),
+    };
+    let tests = match tests {
+        true => Some(tests_of(admin, detail.id.clone()).await?),
+        false => None,
+    };
+    Ok(rule::page(
+        admin,
+        visitor,
+        &detail,
+        &findings,
+        tests.as_ref(),
+        answered,
+    ))
 }
 
 async fn read_audit(Shared(admin): Shared<Arc<Admin>>, RawQuery(query): RawQuery) -> Response {

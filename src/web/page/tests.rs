@@ -29,12 +29,17 @@ fn stored(change: impl FnOnce(&mut serde_json::Value)) -> FindingRow {
 
 /// Status and text of the page at `path` of a trommel that has `rows`.
 async fn shown(rows: Vec<FindingRow>, path: &str) -> (u16, String) {
+    shown_of(Admin::without_rules(rows, true), path).await
+}
+
+/// Status and text of the page at `path` of `admin`.
+async fn shown_of(admin: Admin, path: &str) -> (u16, String) {
     let request = Request::builder()
         .uri(path)
         .header(header::ACCEPT, "text/html,*/*;q=0.8")
         .body(Body::empty())
         .expect("valid");
-    let routes = Admin::without_rules(rows, true).routes();
+    let routes = admin.routes();
     let response = routes.oneshot(request).await.expect("infallible");
     let (parts, body) = response.into_parts();
     assert_eq!(parts.headers[header::CONTENT_SECURITY_POLICY], POLICY);
@@ -165,4 +170,28 @@ async fn one_finding_tells_all_there_is() {
     let (status, page) = shown(vec![row], "/findings/0").await;
     assert_eq!(status, 404);
     assert!(page.contains("no finding `0`"), "{page}");
+}
+
+#[tokio::test]
+async fn a_rule_has_a_page_with_what_is_written_and_what_each_key_means() {
+    let (status, page) = shown_of(Admin::with_shipped_rules(), "/rules/tls_x509").await;
+    assert_eq!(status, 200);
+    for text in [
+        "<span class=\"value\">tls_x509</span>",
+        "href=\"#key-incident_type\"",
+        "id=\"key-incident_type\"",
+        "(ships with trommel)",
+        "✓ as it should",
+        "Run the tests that name it",
+        "/findings?rule=tls_x509",
+        "name=\"threshold\"",
+    ] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    let (status, page) = shown_of(Admin::with_shipped_rules(), "/rules/trommel_overloaded").await;
+    assert_eq!(status, 200);
+    assert!(page.contains("Trommel finds this about itself"), "{page}");
+    let (status, page) = shown_of(Admin::with_shipped_rules(), "/rules/tls_x508").await;
+    assert_eq!(status, 404);
+    assert!(page.contains("did you mean `tls_x509`?"), "{page}");
 }

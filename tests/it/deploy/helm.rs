@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde_json::{Map, Value};
 
+use super::kustomize::apart;
 use super::rendered::{Rendered, check_schemas, items, root, text};
 use super::restricted::violations;
 use crate::support::program;
@@ -64,6 +65,19 @@ fn every_values_file_makes_what_kubernetes_takes() {
         all.push(rendered);
     }
     check_schemas(&all);
+}
+
+#[test]
+fn releases_of_one_name_in_two_namespaces_share_nothing_of_the_cluster() {
+    let arguments = ["--set", "serviceMonitor.enabled=true"];
+    let elsewhere = ["--namespace", "elsewhere"];
+    let (Some(here), Some(there)) = (
+        template("monitoring", &arguments),
+        template("elsewhere", &[arguments, elsewhere].concat()),
+    ) else {
+        return;
+    };
+    apart(&here, &there);
 }
 
 #[test]

@@ -1,15 +1,14 @@
 //! The image: its Dockerfile, and the static binary that it is made of in a root directory where there is nothing else.
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use super::nats::{Robot, Secrets, set_up, small};
-use super::rendered::{Rendered, root, text, variables};
+use super::nats::{Robot, set_up, small};
+use super::pod::{Container, Image};
+use super::rendered::{Rendered, root, text};
 use crate::support::http::{Client, Request};
 use crate::support::incident::{Incident, RULES};
 use crate::support::loki::{self, Entry};
@@ -113,202 +112,61 @@ fn the_image_and_the_pod_agree() {
     );
 }
 
-/// The static binary, as `scripts/test` builds it.
-fn binary() -> Option<PathBuf> {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .parent()
-        .expect("it is in the target folder");
-    program::installed(
-        "static binary (cargo build --target x86_64-unknown-linux-musl)",
-        target.join("x86_64-unknown-linux-musl/debug/trommel"),
-    )
-}
-
-/// A container's root, as the demo's manifests make it: the binary, ConfigMaps, Secrets, and /etc/hosts as Kubernetes writes it.
-struct Pod {
-    root: Scratch,
-    arguments: Vec<String>,
-    variables: Vec<(String, String)>,
-    memory_max: u64,
-}
-
-impl Pod {
-    fn new(binary: &Path, secrets: &Secrets, nats: &str) -> Option<Self> {
-        let demo = Rendered::kustomize("deploy/kustomize/overlays/demo")?;
-        let (_, container) = demo.trommel();
-        let root = Scratch::new();
-        for folder in [
-            "etc/trommel/config",
-            "etc/trommel/rules",
-            "etc/trommel/admin",
-            "etc/trommel/nats",
-            "var/lib/trommel",
-        ] {
-            std::fs::create_dir_all(root.path(folder)).expect("the target folder is writable");
-        }
-        std::fs::copy(binary, root.path("trommel")).expect("the binary can be read");
-        root.write("etc/hosts", "127.0.0.1 localhost nats.monitoring.svc\n");
-        let settings = demo
-            .file("trommel-config", "trommel.yaml")
-            .replace("nats://nats.monitoring.svc:4222", nats);
-        root.write("etc/trommel/config/trommel.yaml", settings);
-        root.write(
-            "etc/trommel/rules/rules.yaml",
-            RULES.replace("ldap_timeout_spike", "of_this_test"),
-        );
-        root.write(
-            "etc/trommel/rules/thresholds.yaml",
-            demo.file("trommel-rules", "thresholds.yaml"),
-        );
-        root.write(
-            "etc/trommel/admin/token",
-            secrets.get("trommel-admin", "token"),
-        );
-        root.write(
-            "etc/trommel/nats/password",
-            secrets.get("trommel-nats", "password"),
-        );
-        let mut arguments: Vec<_> = super::rendered::items(&container["args"])
-            .map(|arg| text(arg).to_owned())
-            .collect();
-        // Ports of its own beside other tests.
-        for more in ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"] {
-            arguments.push(more.to_owned());
-        }
-        let limit = text(&container["resources"]["limits"]["memory"]);
-        let mebibytes: u64 = limit
-            .strip_suffix("Mi")
-            .and_then(|number| number.parse().ok())
-            .expect("in MiB");
-        Some(Self {
-            root,
-            arguments,
-            variables: variables(container).into_iter().collect(),
-            memory_max: mebibytes << 20,
-        })
-    }
-
-    /// Starts it with this root directory as `/`; `None`, with a word, where the system does not let us.
-    #[track_caller]
-    fn start(&self) -> Option<Running> {
-        let mut unshare = Command::new("unshare");
-        unshare
-            .args(["--user", "--map-root-user", "--root"])
-            .arg(self.root.path(""))
-            .arg("/trommel");
-        let can = program::run(
-            Command::new("unshare").args(["--user", "--map-root-user", "true"]),
-            "",
-        );
-        if !can.status.success() {
-            eprintln!("skipped: there are no user name spaces here");
-            return None;
-        }
-        let mut child = unshare
-            .args(&self.arguments)
-            .env_clear()
-            .envs(self.variables.clone())
-            .env("TROMMEL_SHUTDOWN_DELAY", "0s")
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("there is an unshare");
-        let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
-        let mut said = Vec::new();
-        let push = loop {
-            let Some(Ok(line)) = lines.next() else {
-                panic!("trommel does not start: {said:#?}");
-            };
-            let fields: Value = serde_json::from_str(&line).unwrap_or_default();
-            said.push(line);
-            if fields["message"] == "listening" {
-                break text(&fields["push"]).parse().expect("an address");
-            }
-        };
-        std::thread::spawn(move || lines.for_each(drop));
-        Some(Running { child, push })
-    }
-}
-
-/// A running one; killed when dropped. `unshare` has become trommel.
-struct Running {
-    child: Child,
-    push: SocketAddr,
-}
-
-impl Running {
-    #[track_caller]
-    fn push(&self, body: Vec<u8>) {
-        let answer =
-            Client::with_timeout(self.push, wait::PATIENCE).send(&Request::push_protobuf(body));
-        assert_eq!(answer.expect("an answer").status, 204);
-    }
-
-    /// The most memory that it has ever had.
-    fn peak_bytes(&self) -> u64 {
-        let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
-            .expect("the kernel tells it");
-        let kibibytes: u64 = line
-            .trim()
-            .trim_end_matches(" kB")
-            .parse()
-            .expect("a number");
-        kibibytes << 10
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 fn the_binary_needs_nothing_else_and_stays_within_its_limit_of_memory() {
-    let Some(binary) = binary() else {
-        return;
-    };
-    let Some((nats, secrets)) = small() else {
+    let (Some(image), Some((nats, secrets))) = (Image::new(), small()) else {
         return;
     };
     set_up(&nats, &secrets);
-    // By a name: that is what static binaries are known to fail at.
-    let url = nats.url().replace("127.0.0.1", "nats.monitoring.svc");
-    let Some(pod) = Pod::new(&binary, &secrets, &url) else {
+    let (Some(demo), Some(cluster)) = (
+        Rendered::kustomize("deploy/kustomize/overlays/demo"),
+        Rendered::kustomize("deploy/nats/overlays/small"),
+    ) else {
         return;
     };
-    let Some(running) = pod.start() else {
+    // NATS by its name: that is what static binaries are known to fail at.
+    let container = Container::trommel(&image, &demo, &secrets)
+        .reaching(&cluster, "nats", nats.address())
+        .with_file(
+            "/etc/trommel/rules/rules.yaml",
+            &RULES.replace("ldap_timeout_spike", "of_this_test"),
+        );
+    let Some(running) = container.start() else {
         return;
     };
+    running.wait_for_log("open findings read back from nats");
+    let idle = [running.resident_bytes(), running.anonymous_bytes()];
     // More than it may take at once, from more senders than there should be; what it cannot take is shed.
     let bodies: Vec<_> = (0..8).map(flood).collect();
     std::thread::scope(|scope| {
         for sender in 0..32 {
             let (running, bodies) = (&running, &bodies);
             scope.spawn(move || {
+                let mut client = Client::with_timeout(running.push_address(), wait::PATIENCE);
                 for number in 0..6 {
-                    running.push(bodies[(sender + number) % bodies.len()].clone());
+                    let body = bodies[(sender + number) % bodies.len()].clone();
+                    let answer = client.send(&Request::push_protobuf(body));
+                    assert_eq!(answer.expect("an answer").status, 204);
                 }
             });
         }
     });
     let peak = running.peak_bytes();
-    assert!(peak > 16 << 20, "{peak} bytes are not what was measured");
-    assert!(
-        peak < pod.memory_max,
-        "{} MiB, and the limit is {} MiB",
-        peak >> 20,
-        pod.memory_max >> 20
+    let [idle, needed] = idle.map(|bytes| bytes >> 20);
+    let after = running.anonymous_bytes() >> 20;
+    let (peak, limit) = (peak >> 20, container.memory_max >> 20);
+    eprintln!(
+        "{idle} MiB when idle, {needed} of them not the binary's file; at most {peak} MiB; {after} of its own afterwards"
     );
-    eprintln!("at most {} MiB", peak >> 20);
+    let requested = container.memory_requested >> 20;
+    assert!(
+        needed < requested,
+        "{needed} MiB when idle, and {requested} MiB are asked for"
+    );
+    assert!(peak > 16, "{peak} MiB are not what was measured");
+    assert!(peak < limit, "{peak} MiB, and the limit is {limit} MiB");
 
-    running.push(loki::protobuf(&Incident::new().failures("backend")));
+    running.push(&Incident::new().failures("backend"));
     let robot = Robot::new(&nats, &secrets);
     wait::until("the finding", || {
         robot
@@ -316,8 +174,9 @@ fn the_binary_needs_nothing_else_and_stays_within_its_limit_of_memory() {
             .starts_with("ops.findings.identity_security.identity_provider_unreachable.")
             .then_some(())
     });
-    // State is on its disk.
-    assert!(pod.root.path("var/lib/trommel/trommel.db").exists());
+    // State is on its disk, and nothing is anywhere else.
+    assert!(container.path("/var/lib/trommel/trommel.db").exists());
+    assert_eq!(container.strays(), Vec::<String>::new());
 }
 
 /// A push of a mebibyte: streams that never come again, and lines that rules look for.

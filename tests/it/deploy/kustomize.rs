@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -136,11 +137,81 @@ fn trommel_has_no_rights_in_the_cluster() {
         for kind in ["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"] {
             for object in rendered.all(kind) {
                 assert_eq!(
-                    object["metadata"]["name"], "alloy-logs",
+                    object["metadata"]["name"], "monitoring.alloy-logs",
                     "{}: {kind}",
                     rendered.name
                 );
             }
+        }
+    }
+}
+
+#[test]
+fn overlays_in_two_namespaces_share_nothing_of_the_cluster() {
+    for overlay in ["demo", "staging"] {
+        let folder = format!("deploy/kustomize/overlays/{overlay}");
+        let Some(here) = Rendered::kustomize(&folder) else {
+            return;
+        };
+        // As its page says: a copy, with another `namespace`.
+        let scratch = Scratch::new();
+        let mut copy = Command::new("cp");
+        copy.arg("-r").arg(root().join(&folder).join("."));
+        program::succeed(copy.arg(scratch.path("")), "");
+        let deploy = from(&scratch.path("")) + "/deploy";
+        let written = std::fs::read_to_string(scratch.path("kustomization.yaml"));
+        let elsewhere = |line: &str| {
+            let line = line.replace("namespace: monitoring", "namespace: elsewhere");
+            match line.trim_start().strip_prefix("- ../../") {
+                Some(rest) => match rest.strip_prefix("../") {
+                    Some(rest) => format!("  - {deploy}/{rest}\n"),
+                    None => format!("  - {deploy}/kustomize/{rest}\n"),
+                },
+                None => line + "\n",
+            }
+        };
+        let changed: String = written
+            .expect("it was copied")
+            .lines()
+            .map(elsewhere)
+            .collect();
+        scratch.write("kustomization.yaml", changed);
+        let there = Rendered::kustomize_at(overlay, &scratch.path("")).expect("there is a kubectl");
+        apart(&here, &there);
+    }
+}
+
+/// Holds two installations in namespaces `monitoring` and `elsewhere` against each other.
+#[track_caller]
+pub(super) fn apart(here: &Rendered, there: &Rendered) {
+    let of_cluster = |rendered: &Rendered| -> BTreeSet<String> {
+        let objects = rendered.objects.iter();
+        objects
+            .filter(|object| object["metadata"]["namespace"].is_null())
+            .map(|object| format!("{} {}", object["kind"], object["metadata"]["name"]))
+            .collect()
+    };
+    let (ours, theirs) = (of_cluster(here), of_cluster(there));
+    assert_eq!((ours.len(), theirs.len()), (2, 2), "{ours:?} {theirs:?}");
+    assert!(ours.is_disjoint(&theirs), "{}: {ours:?}", here.name);
+    for (rendered, namespace) in [(here, "monitoring"), (there, "elsewhere")] {
+        let binding = rendered
+            .all("ClusterRoleBinding")
+            .next()
+            .expect("Alloy has rights");
+        assert_eq!(binding["subjects"][0]["namespace"], namespace);
+        let role = &binding["roleRef"]["name"];
+        assert!(
+            rendered.get("ClusterRole", text(role)).is_some(),
+            "there is no {role}"
+        );
+        let objects = rendered.objects.iter();
+        for object in objects.filter(|object| !object["metadata"]["namespace"].is_null()) {
+            assert_eq!(
+                object["metadata"]["namespace"], namespace,
+                "{}",
+                object["kind"]
+            );
         }
     }
 }

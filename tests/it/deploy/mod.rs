@@ -7,5 +7,7 @@ mod image;
 mod kustomize;
 mod loki;
 mod nats;
+mod pod;
 mod rendered;
 mod restricted;
+mod story;

@@ -1,11 +1,14 @@
 //! `deploy/nats` with a real server: its configuration is valid, everybody may do what they need, and nothing else.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use async_nats::jetstream::{self, consumer, stream};
 use async_nats::{Client, ConnectOptions, Event};
 use futures_util::StreamExt;
+use serde_json::{Value, json};
 
 use super::rendered::{Rendered, root, text};
 use crate::support::incident::{Incident, RULES};
@@ -16,29 +19,67 @@ use crate::support::tls::Authority;
 use crate::support::trommel::{Setup, command};
 use crate::support::wait;
 
-/// The Secrets of `deploy/make-secrets`.
-pub(super) struct Secrets(Rendered);
+/// The Secrets of `deploy/make-secrets`, and certificates.
+pub(super) struct Secrets {
+    made: Rendered,
+    certificates: BTreeMap<String, Value>,
+}
 
 impl Secrets {
     pub(super) fn new() -> Self {
-        let printed = program::succeed(
-            Command::new(root().join("deploy/make-secrets")).arg("elsewhere"),
-            "",
-        );
-        Self(Rendered::read("make-secrets", &printed))
+        Self::make(&[])
+    }
+
+    /// With the authority that signs certificates here.
+    pub(super) fn with_authority(authority: &Authority) -> Self {
+        let scratch = Scratch::new();
+        let file = scratch.write("ca.crt", &authority.pem);
+        Self::make(&[file.as_os_str()])
+    }
+
+    fn make(more: &[&OsStr]) -> Self {
+        let mut command = Command::new(root().join("deploy/make-secrets"));
+        let printed = program::succeed(command.arg("elsewhere").args(more), "");
+        Self {
+            made: Rendered::read("make-secrets", &printed),
+            certificates: BTreeMap::new(),
+        }
+    }
+
+    /// With a Secret as cert-manager keeps it, for a server of these names.
+    pub(super) fn with_certificate(
+        mut self,
+        secret: &str,
+        authority: &Authority,
+        names: &[&str],
+    ) -> Self {
+        let pair = authority.server_called(names);
+        let data =
+            json!({"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": authority.pem});
+        self.certificates.insert(secret.to_owned(), data);
+        self
     }
 
     pub(super) fn get(&self, name: &str, key: &str) -> &str {
-        let secret = self.0.must_get("Secret", name);
+        text(&self.data(name)[key])
+    }
+
+    /// Everything in one.
+    #[track_caller]
+    pub(super) fn data(&self, name: &str) -> &Value {
+        if let Some(data) = self.certificates.get(name) {
+            return data;
+        }
+        let secret = self.made.must_get("Secret", name);
         assert_eq!(secret["metadata"]["namespace"], "elsewhere");
-        text(&secret["stringData"][key])
+        &secret["stringData"]
     }
 }
 
 #[test]
 fn the_secrets_are_those_that_the_overlays_name() {
     let secrets = Secrets::new();
-    super::rendered::check_schemas(std::slice::from_ref(&secrets.0));
+    super::rendered::check_schemas(std::slice::from_ref(&secrets.made));
     let overlays = [
         "deploy/kustomize/overlays/demo",
         "deploy/kustomize/overlays/production",
@@ -56,7 +97,7 @@ fn the_secrets_are_those_that_the_overlays_name() {
                 });
                 for name in named.filter(|name| !name.ends_with("-tls")) {
                     assert!(
-                        secrets.0.get("Secret", name).is_some(),
+                        secrets.made.get("Secret", name).is_some(),
                         "{}: {pod} wants {name}",
                         overlay.name
                     );
@@ -106,26 +147,43 @@ fn the_servers_take_their_configuration() {
 
 /// The one server of the small overlay, as far as it can run on a test's ports and folder, with its Secrets.
 pub(super) fn small() -> Option<(NatsServer, Secrets)> {
-    let rendered = Rendered::kustomize("deploy/nats/overlays/small")?;
     let secrets = Secrets::new();
-    let of_this_pod = |line: &&str| {
+    let server = server("small", &secrets, &Scratch::new())?;
+    Some((server, secrets))
+}
+
+/// A server of an overlay of `deploy/nats`, as far as it can run alone and on a test's ports: with its accounts, and with its TLS where it
+/// has that, whose files are put into `folder`.
+pub(super) fn server(overlay: &str, secrets: &Secrets, folder: &Scratch) -> Option<NatsServer> {
+    let rendered = Rendered::kustomize(&format!("deploy/nats/overlays/{overlay}"))?;
+    let config = rendered.file("nats-config", "nats.conf");
+    let mut kept = String::new();
+    let mut in_cluster = false;
+    for line in config.lines() {
+        in_cluster |= line.starts_with("cluster {");
         let own = ["http:", "pid_file:", "store_dir:"];
-        !own.iter().any(|key| line.trim_start().starts_with(key))
-    };
-    let config: Vec<_> = rendered
-        .file("nats-config", "nats.conf")
-        .lines()
-        .filter(of_this_pod)
-        .collect();
+        if !in_cluster && !own.iter().any(|key| line.trim_start().starts_with(key)) {
+            kept += line;
+            kept.push('\n');
+        }
+        in_cluster &= line != "}";
+    }
+    if kept.contains("tls {") {
+        for file in ["tls.crt", "tls.key"] {
+            folder.write(file, secrets.get("nats-tls", file));
+        }
+    }
     let accounts = rendered.file("nats-config", "accounts.conf").replace(
         "include ./passwords.conf",
         secrets.get("nats-passwords", "passwords.conf"),
     );
-    let config = config
-        .join("\n")
+    let here = folder.path("");
+    let here = here.to_str().expect("a plain name");
+    let config = kept
         .replace("$POD_NAME", "nats-0")
+        .replace("/etc/nats/", here)
         .replace("include ./accounts.conf", &accounts);
-    Some((NatsServer::running_with(&config)?, secrets))
+    NatsServer::running_with(&config)
 }
 
 /// `trommel nats setup` as the overlay's Job runs it; what it prints.
@@ -162,7 +220,9 @@ fn with_these_permissions_streams_are_made_findings_published_and_read_back_and_
     std::fs::create_dir_all(scratch.path("nats")).expect("the target folder is writable");
     std::fs::create_dir_all(scratch.path("admin")).expect("the target folder is writable");
     scratch.write("nats/password", secrets.get("trommel-nats", "password"));
-    scratch.write("admin/token", secrets.get("trommel-admin", "token"));
+    for key in ["token", "password"] {
+        scratch.write(&format!("admin/{key}"), secrets.get("trommel-admin", key));
+    }
     let folder = scratch.path("");
     let folder = folder.to_str().expect("a plain name").trim_end_matches('/');
     let settings = demo

@@ -42,6 +42,11 @@ impl Follower {
         })
     }
 
+    /// What it has complained of.
+    pub(crate) fn errors(&self) -> String {
+        self.stderr.text()
+    }
+
     /// Waits until what it told last of each component is that.
     #[track_caller]
     pub(crate) fn wait_for(&self, name: &str, expected: &[(&str, &str)]) {
@@ -99,4 +104,11 @@ pub(crate) fn example(python: &Path, name: &str, url: &str) -> Command {
         .arg(root().join("examples").join(name))
         .args(["--nats", url]);
     command
+}
+
+/// `examples/robot.rs`. Cargo builds it with all tests, and not with one alone: then `cargo build --example robot` does.
+pub(crate) fn rust_robot() -> Option<PathBuf> {
+    let trommel = PathBuf::from(env!("CARGO_BIN_EXE_trommel"));
+    let robot = trommel.with_file_name("examples").join("robot");
+    program::installed("cargo build --example robot", robot)
 }

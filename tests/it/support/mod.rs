@@ -19,6 +19,7 @@ pub(crate) mod proxy;
 pub(crate) mod scene;
 pub(crate) mod scratch;
 pub(crate) mod server;
+pub(crate) mod shop;
 pub(crate) mod tls;
 pub(crate) mod trommel;
 pub(crate) mod wait;

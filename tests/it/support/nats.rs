@@ -109,6 +109,16 @@ impl NatsServer {
         program::signal(self.child.as_ref().expect("it runs"), "CONT");
     }
 
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.scratch.path("nats.log")).expect("it has begun to log")
+    }
+
+    /// Where it takes connections.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     async fn client(&self) -> async_nats::Client {
         async_nats::connect(self.url())
             .await

@@ -135,6 +135,12 @@ impl Server {
             .flatten()
     }
 
+    /// The alerts that Alertmanager has now; `None` while it does not answer.
+    pub(crate) fn alerts(&self) -> Option<Vec<Value>> {
+        let alerts = self.json("/api/v2/alerts?active=true")?;
+        alerts.as_array().cloned()
+    }
+
     /// What Prometheus answers to a query.
     ///
     /// # Errors

@@ -44,7 +44,17 @@ impl Authority {
 
     /// For a server on the loopback address.
     pub(crate) fn server(&self) -> Pair {
-        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).expect("an address");
+        self.server_called(&[])
+    }
+
+    /// For a server on the loopback address that has these names, too.
+    pub(crate) fn server_called(&self, names: &[&str]) -> Pair {
+        let names = ["127.0.0.1"]
+            .iter()
+            .chain(names)
+            .map(|name| (*name).to_owned());
+        let names: Vec<_> = names.collect();
+        let mut params = CertificateParams::new(names).expect("an address, and names");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.sign(params)
     }

@@ -172,6 +172,8 @@ pub(crate) struct Trommel {
     admin: SocketAddr,
     stdout: Lines,
     stderr: Lines,
+    /// What is shown at its admin port.
+    authorization: Option<String>,
     /// Its files stay as long as it runs, or the setup is there to start another.
     _scratch: Arc<Scratch>,
 }
@@ -179,9 +181,19 @@ pub(crate) struct Trommel {
 impl Trommel {
     #[track_caller]
     fn start(setup: &Setup) -> Self {
-        let mut starting = Starting::spawn(setup);
-        let ports = wait::until("the start-up log to name both ports", || starting.ports());
-        starting.listening_on(ports)
+        Starting::spawn(setup).wait()
+    }
+
+    /// One that `command` becomes, with whatever that says; `files` stay as long as it runs.
+    #[track_caller]
+    pub(crate) fn started_by(command: Command, files: Arc<Scratch>) -> Self {
+        Starting::of(command, true, files).wait()
+    }
+
+    /// Which shows `authorization`, scheme and all, wherever it asks something at the admin port.
+    pub(crate) fn with_authorization(mut self, authorization: &str) -> Self {
+        self.authorization = Some(authorization.to_owned());
+        self
     }
 
     /// Where it takes pushes.
@@ -232,7 +244,11 @@ impl Trommel {
     /// What the admin port answers to a GET of `path`.
     #[track_caller]
     pub(crate) fn admin(&self, path: &str) -> super::http::Answer {
-        self.admin_request(&Request::get(path))
+        let mut request = Request::get(path);
+        if let Some(authorization) = &self.authorization {
+            request = request.with_header("Authorization", authorization);
+        }
+        self.admin_request(&request)
     }
 
     /// What the admin port answers to `request`, which may take its time.
@@ -340,6 +356,12 @@ impl Trommel {
         self.memory("VmRSS:")
     }
 
+    /// Memory that it has now and that is no copy of a file: what the system cannot take away.
+    #[track_caller]
+    pub(crate) fn anonymous_bytes(&self) -> u64 {
+        self.memory("RssAnon:")
+    }
+
     /// The most memory that it has ever had.
     #[track_caller]
     pub(crate) fn peak_bytes(&self) -> u64 {
@@ -392,15 +414,20 @@ impl Starting {
         if setup.gives_memory_back {
             command.env("MALLOC_MMAP_THRESHOLD_", "1048576");
         }
-        let mut child = command
+        command
             .env("TROMMEL_SHUTDOWN_DELAY", &setup.shutdown_delay)
-            .args(&setup.args)
+            .args(&setup.args);
+        Self::of(command, setup.stdout_is_read, Arc::clone(&setup.scratch))
+    }
+
+    fn of(mut command: Command, stdout_is_read: bool, scratch: Arc<Scratch>) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("cargo has built the binary");
-        let stdout: Option<ChildStdout> = match setup.stdout_is_read {
+        let stdout: Option<ChildStdout> = match stdout_is_read {
             true => child.stdout.take(),
             // Stays open with the child.
             false => None,
@@ -413,8 +440,14 @@ impl Starting {
                 None => Lines::collect(std::io::empty()),
             },
             stderr: Lines::collect(stderr),
-            scratch: Arc::clone(&setup.scratch),
+            scratch,
         }
+    }
+
+    #[track_caller]
+    fn wait(mut self) -> Trommel {
+        let ports = wait::until("the start-up log to name both ports", || self.ports());
+        self.listening_on(ports)
     }
 
     /// Where it listens, as soon as it does.
@@ -437,6 +470,7 @@ impl Starting {
             admin,
             stdout: self.stdout,
             stderr: self.stderr,
+            authorization: None,
             _scratch: self.scratch,
         }
     }
