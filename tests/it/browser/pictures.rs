@@ -1,4 +1,4 @@
-//! Pictures of the pages for `docs/`.
+//! Pictures of the pages, of which `docs/images` has some.
 
 use std::fs;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ const SCREENS: [(&str, u32, u64); 2] = [("desktop", 1200, 1100), ("phone", 390, 
 fn pictures_of_the_pages() {
     let browser = Browser::start().expect("scripts/install-test-tools installs Chromium");
     let folder = std::env::var_os("TROMMEL_SCREENSHOTS")
-        .map_or_else(|| root().join("docs/images"), PathBuf::from);
+        .map_or_else(|| root().join("target/screenshots"), PathBuf::from);
     fs::create_dir_all(&folder).expect("the folder can be made");
     let scene = Scene::troubled(&setup());
     browser.live_in("Europe/Berlin", "en-GB");
