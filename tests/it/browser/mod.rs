@@ -4,4 +4,6 @@ mod access;
 mod hostile;
 mod lists;
 mod live;
+mod load;
+mod pictures;
 mod reading;

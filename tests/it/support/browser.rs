@@ -71,7 +71,7 @@ impl Browser {
             rest.split_once('.')?.0.parse::<u16>().ok()
         });
 
-        let mut wanted = DesiredCapabilities::chromium();
+        let mut wanted = DesiredCapabilities::chrome();
         let profile = browser._scratch.path("profile");
         let profile = format!("--user-data-dir={}", profile.display());
         for switch in SWITCHES.into_iter().chain([&*profile]) {
