@@ -990,9 +990,14 @@ mod tests {
             messages: (0..HELD_MESSAGES_MAX + 2)
                 .map(|number| message(number, Some(kinds[usize::from(number > 2)])))
                 .collect(),
+            samples: (0..SAMPLES_MAX as u32 + 2)
+                .map(crate::record::testing::sample)
+                .collect(),
             ..Commit::default()
         };
         assert_eq!(bound(&mut waiting), 2);
+        assert_eq!(waiting.samples.len(), SAMPLES_MAX);
+        assert_eq!(waiting.samples[0], crate::record::testing::sample(2));
         // The first two that are gone have gone; the one between them is there.
         assert_eq!(waiting.keys.len(), HELD_GONE_KEYS_MAX + 1);
         assert_eq!(waiting.keys[0].0, name(1));

@@ -10,6 +10,7 @@ mod redact;
 mod schema;
 mod summary;
 
+pub(crate) use id::shows;
 pub use id::{dedupe_key, finding_id, finding_key};
 pub use message::{CONTENT_TYPE, DATA_SCHEMA, Kind, Message, MessageSettings};
 pub use model::{

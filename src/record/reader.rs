@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use tracing::error;
 
 use super::audit::{self, AuditFilter, AuditRow};
-use super::commit::{FindingFilter, FindingRow, OpenCounts, Told};
+use super::commit::{FindingFilter, FindingRow, KindRow, OpenCounts, Told};
 use super::error::StoreError;
 use super::history;
 use super::samples::{self, Sample};
@@ -28,6 +28,8 @@ use crate::time::Timestamp;
 const QUESTIONS_MAX: usize = 16;
 /// How long a question may wait and be worked on.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// Kinds of findings that are told of. A rule has one, and more only as it changes.
+const KINDS_MAX: u32 = 1000;
 /// Steps of SQLite's machine between looks at the clock: some tenths of a millisecond.
 const STEPS: i32 = 10_000;
 
@@ -67,7 +69,7 @@ impl Reader {
         })
     }
 
-    /// Findings by `filter`, the newest change first.
+    /// Findings by `filter`, the newest change first, each without its outline.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when a row cannot be read; [`StoreError::Sqlite`] when it takes longer than 5 s.
@@ -100,6 +102,14 @@ impl Reader {
                 Some(Told { finding, outlines })
             }
         })
+    }
+
+    /// What there are findings of, in order: at most a thousand kinds.
+    ///
+    /// # Errors
+    /// As [`findings`](Self::findings).
+    pub fn kinds(&self) -> Result<Vec<KindRow>, StoreError> {
+        self.read(|connection| history::kinds(connection, KINDS_MAX))
     }
 
     /// How many findings are open.

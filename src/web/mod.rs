@@ -10,6 +10,7 @@ mod assets;
 mod events;
 #[allow(dead_code, reason = "pages with forms come next")]
 mod form;
+mod marks;
 mod page;
 mod router;
 mod trying;

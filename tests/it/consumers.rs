@@ -1,12 +1,11 @@
 //! The consumers in `examples/`: they know what is open, whatever is restarted, and hand it on.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::support::event::Event;
-use crate::support::follower::{Follower, example, python};
+use crate::support::follower::{Follower, example, python, rust_robot};
 use crate::support::incident::{Incident, RULES};
 use crate::support::nats::{NatsServer, events};
 use crate::support::page::{read, root};
@@ -22,10 +21,7 @@ type Robot = Box<dyn Fn(&str) -> Command>;
 /// Each program that is a robot, as a command that wants the server's URL.
 fn robots() -> Vec<(&'static str, Robot)> {
     let mut robots: Vec<(&str, Robot)> = Vec::new();
-    // Cargo builds it with all tests, and not with this one alone: then `cargo build --example robot` does.
-    let rust = PathBuf::from(env!("CARGO_BIN_EXE_trommel"));
-    let rust = rust.with_file_name("examples").join("robot");
-    if let Some(rust) = program::installed("cargo build --example robot", rust) {
+    if let Some(rust) = rust_robot() {
         let robot = move |url: &str| {
             let mut command = Command::new(&rust);
             command.args(["--nats", url]);

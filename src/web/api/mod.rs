@@ -4,6 +4,7 @@ mod audit;
 pub(super) mod check;
 mod findings;
 mod history;
+mod kinds;
 pub(super) mod rule;
 mod rules;
 mod status;
@@ -84,6 +85,12 @@ fn routes() -> (Router<Arc<Admin>>, OpenApi) {
             "/api/v1/history",
             get_with(history::history, |it| {
                 it.summary("What was measured in each minute of the last day")
+            }),
+        )
+        .api_route(
+            "/api/v1/kinds",
+            get_with(kinds::kinds, |it| {
+                it.summary("What there are findings of: domains, incident types and rules")
             }),
         )
         .api_route(

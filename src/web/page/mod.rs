@@ -5,6 +5,7 @@
 
 mod audit;
 mod change;
+mod course;
 mod finding;
 mod findings;
 mod layout;
@@ -30,6 +31,7 @@ use super::Admin;
 use super::answer::{Id, Refusal, read_query};
 use super::api::rule::{detail, tests_of};
 use super::api::{AuditQuery, FindingsQuery, Survey, activity, audit_page, page_of, told};
+use super::marks::marks;
 use super::trying::BODY_BYTES_MAX;
 use super::visitor::Visitor;
 use crate::finding::{Finding, State};
@@ -37,6 +39,8 @@ use crate::record::{FindingFilter, FindingRow};
 use crate::rules::Severity;
 use crate::time::Timestamp;
 
+use finding::One;
+use findings::List;
 use overview::Seen;
 
 /// Most findings that a page shows at once.
@@ -181,11 +185,14 @@ async fn audit_of(admin: &Admin, query: &str) -> Result<Markup, Refusal> {
     Ok(audit::page(admin, &given, &entries, next))
 }
 
-/// What stands behind the `?` without what was left empty, which a form sends too: as pairs, and as it is written.
+/// What stands behind the `?` as a form sends it, without what was left empty, and with times in UTC: as pairs, and as it is written.
 fn filled_in(query: &str) -> (Vec<(String, String)>, String) {
     let given: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes())
         .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .map(|(name, value)| match &*name {
+            "since" | "until" => (name.into_owned(), in_utc(&value)),
+            _ => (name.into_owned(), value.into_owned()),
+        })
         .collect();
     let query = form_urlencoded::Serializer::new(String::new())
         .extend_pairs(&given)
@@ -232,13 +239,25 @@ async fn read_list(admin: &Admin, query: &str) -> Result<Markup, Refusal> {
     let mut filter = asked.clone().into_filter();
     filter.limit = filter.limit.min(SHOWN_MAX);
     let (rows, next) = page_of(admin, filter).await?;
-    Ok(findings::page(
-        admin,
-        &asked,
-        &given,
-        &readable(rows),
-        next.as_deref(),
-    ))
+    let list = List {
+        asked,
+        given,
+        findings: readable(rows),
+        next,
+        kinds: admin.archive.ask(|reader| reader.kinds()).await?,
+    };
+    Ok(findings::page(admin, &list))
+}
+
+/// A time as a browser's form sends it is without a zone, and without seconds when these are zero.
+fn in_utc(text: &str) -> String {
+    let is_zoned = text.parse::<Timestamp>().is_ok();
+    match text.len() {
+        _ if is_zoned => text.to_owned(),
+        // 2026-11-29T12:00
+        16 => format!("{text}:00Z"),
+        _ => format!("{text}Z"),
+    }
 }
 
 async fn read_one(admin: &Admin, id: String) -> Result<Markup, Refusal> {
@@ -255,7 +274,14 @@ async fn read_one(admin: &Admin, id: String) -> Result<Markup, Refusal> {
             "finding {id} was stored by another version of trommel: {error}"
         ))
     })?;
-    Ok(finding::page(admin, &finding, row.changed_at, &timeline))
+    let marks = marks(&admin.rules.borrow().clone(), &finding);
+    let one = One {
+        finding,
+        changed_at: row.changed_at,
+        timeline,
+        marks,
+    };
+    Ok(finding::page(admin, &one))
 }
 
 /// A finding in a list.

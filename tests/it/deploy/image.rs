@@ -158,6 +158,11 @@ fn the_binary_needs_nothing_else_and_stays_within_its_limit_of_memory() {
     eprintln!(
         "{idle} MiB when idle, {needed} of them not the binary's file; at most {peak} MiB; {after} of its own afterwards"
     );
+    let requested = container.memory_requested >> 20;
+    assert!(
+        needed < requested,
+        "{needed} MiB when idle, and {requested} MiB are asked for"
+    );
     assert!(peak > 16, "{peak} MiB are not what was measured");
     assert!(peak < limit, "{peak} MiB, and the limit is {limit} MiB");
 

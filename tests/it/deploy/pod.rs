@@ -68,6 +68,8 @@ pub(super) struct Container {
     writable: Vec<String>,
     hosts: Vec<String>,
     user: u64,
+    /// Bytes that a node keeps for it.
+    pub(super) memory_requested: u64,
     /// Bytes of its limit.
     pub(super) memory_max: u64,
 }
@@ -118,10 +120,11 @@ impl Container {
             std::fs::copy(&image.binary, &own_binary).expect("the binary can be read");
         }
         let users = [container, pod].map(|one| one["securityContext"]["runAsUser"].as_u64());
-        let limit = text(&container["resources"]["limits"]["memory"]);
-        let mebibytes: Option<u64> = limit
-            .strip_suffix("Mi")
-            .and_then(|number| number.parse().ok());
+        let bytes = |kind: &str| -> u64 {
+            let written = text(&container["resources"][kind]["memory"]);
+            let mebibytes = written.strip_suffix("Mi").expect("in MiB");
+            mebibytes.parse::<u64>().expect("a number") << 20
+        };
         Self {
             root: Arc::new(root),
             words,
@@ -134,7 +137,8 @@ impl Container {
                 .flatten()
                 .next()
                 .expect("its user is named"),
-            memory_max: mebibytes.expect("in MiB") << 20,
+            memory_requested: bytes("requests"),
+            memory_max: bytes("limits"),
         }
     }
 

@@ -11,7 +11,7 @@ use super::nats::{Secrets, server};
 use super::pod::{Container, Image};
 use super::rendered::{Rendered, items, text, variables};
 use crate::support::alloy_file::AlloyFile;
-use crate::support::follower::{Follower, example, python};
+use crate::support::follower::{Follower, example, python, rust_robot};
 use crate::support::http::Request;
 use crate::support::incident::Incident;
 use crate::support::loki;
@@ -83,7 +83,15 @@ impl Nats {
 
     /// A program of `examples/`, with what a consumer has.
     fn consumer(&self, program: &str) -> Option<Command> {
-        let mut command = example(&python()?, program, &self.server.url());
+        let url = self.server.url();
+        let mut command = match program {
+            "robot.rs" => {
+                let mut robot = Command::new(rust_robot()?);
+                robot.args(["--nats", &url]);
+                robot
+            }
+            _ => example(&python()?, program, &url),
+        };
         command.args(["--user", "consumer", "--password-file"]);
         command.arg(self.folder.path("password"));
         command.arg("--ca-file").arg(self.folder.path("ca.crt"));
@@ -318,12 +326,9 @@ fn of_pod(overlay: &Rendered, address: std::net::SocketAddr) -> Value {
         assert_eq!(labels[name], *value, "the pod is another one");
     }
     let endpoint = &monitor["podMetricsEndpoints"][0];
-    let ports = items(&pod["spec"]["containers"]).flat_map(|container| items(&container["ports"]));
-    assert!(
-        ports
-            .into_iter()
-            .any(|port| port["name"] == endpoint["port"])
-    );
+    let mut ports =
+        items(&pod["spec"]["containers"]).flat_map(|container| items(&container["ports"]));
+    assert!(ports.any(|port| port["name"] == endpoint["port"]));
     json!({
         "job_name": labels[text(&monitor["jobLabel"])],
         "metrics_path": endpoint["path"],
@@ -386,7 +391,7 @@ fn productions_trommel_is_ready_by_its_probes_and_takes_pushes_over_tls_from_who
         .send(trommel.push_address(), &push)
         .expect("an answer");
     assert_eq!(taken.status, 204);
-    if let Some(robot) = nats.consumer("robot.py") {
+    if let Some(robot) = nats.consumer("robot.rs") {
         let robot = Follower::start(robot);
         let told = wait::until("the robot to know", || robot.told("robot").pop());
         assert_eq!(told["state"], "open", "{told}");

@@ -105,3 +105,10 @@ pub(crate) fn example(python: &Path, name: &str, url: &str) -> Command {
         .args(["--nats", url]);
     command
 }
+
+/// `examples/robot.rs`. Cargo builds it with all tests, and not with one alone: then `cargo build --example robot` does.
+pub(crate) fn rust_robot() -> Option<PathBuf> {
+    let trommel = PathBuf::from(env!("CARGO_BIN_EXE_trommel"));
+    let robot = trommel.with_file_name("examples").join("robot");
+    program::installed("cargo build --example robot", robot)
+}
