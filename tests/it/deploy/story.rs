@@ -245,7 +245,7 @@ fn in_a_cluster_a_failure_reaches_robot_and_people_and_only_a_trommel_that_is_go
     assert_eq!(entries, sent.len() as f64);
 
     // Nobody did what the accounts forbid, and nothing was written but where it may be.
-    let said = trommel.log() + &nats.server.log() + &robot.errors();
+    let said = [trommel.log(), nats.server.log(), robot.errors()].concat();
     assert!(!said.to_lowercase().contains("violation"), "{said}");
     assert!(container.path("/var/lib/trommel/trommel.db").exists());
     assert_eq!(container.strays(), Vec::<String>::new());
