@@ -58,7 +58,7 @@ async def _log_error(error):
 class Findings:
     """What is known of each finding: its last message, by subject, as `event`, and when the stream got it, as `stored`."""
 
-    def __init__(self, stream="OPS_FINDINGS", subjects="ops.findings.>"):
+    def __init__(self, stream="OPS_FINDINGS", subjects="ops.findings.*.*.*"):
         self.stream, self.subjects = stream, subjects
         self.last = {}
         # Set once everything that was in the stream at the start is known.

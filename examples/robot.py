@@ -63,7 +63,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
     parser.add_argument("--stream", default="OPS_FINDINGS")
-    parser.add_argument("--subjects", default="ops.findings.>", help="which findings: ops.findings.<domain>.<incident type>.>")
+    parser.add_argument("--subjects", default="ops.findings.*.*.*", help="which findings: ops.findings.<domain>.<incident type>.>")
     parser.add_argument("--once", action="store_true", help="print what is open now, and end")
     logging.basicConfig(level=logging.WARNING)
     try:

@@ -100,7 +100,8 @@ async fn read(
         .create_consumer(consumer::pull::Config {
             deliver_policy: consumer::DeliverPolicy::LastPerSubject,
             ack_policy: consumer::AckPolicy::None,
-            filter_subject: "ops.findings.>".to_owned(),
+            // With `>` in place of these came what people did, too.
+            filter_subject: "ops.findings.*.*.*".to_owned(),
             // The server forgets it when nobody asks for a minute.
             inactive_threshold: Duration::from_secs(60),
             ..consumer::pull::Config::default()

@@ -3,6 +3,7 @@
 use tokio::sync::{mpsc, oneshot};
 
 use crate::audit::{Deed, Entry};
+use crate::silence::{Silence, SilenceError, Wanted};
 
 /// Acts that wait for the one before them.
 const ACTS_MAX: usize = 16;
@@ -16,6 +17,24 @@ pub enum Act {
         deed: Deed,
         /// Told when it is on disk; dropped when the disk does not take it.
         done: oneshot::Sender<Entry>,
+    },
+    /// Makes a silence.
+    Silence {
+        /// What is wanted.
+        wanted: Wanted,
+        /// Told when it is on disk, or why it was not made.
+        done: oneshot::Sender<Result<Silence, SilenceError>>,
+    },
+    /// Ends a silence before its time.
+    EndSilence {
+        /// Which one.
+        id: String,
+        /// Who ends it.
+        who: String,
+        /// Why; may be empty.
+        reason: String,
+        /// Told when that is on disk, or why it was not ended.
+        done: oneshot::Sender<Result<Silence, SilenceError>>,
     },
 }
 
@@ -50,6 +69,33 @@ impl Acts {
     /// [`ActError::NotOnDisk`] or [`ActError::Stopping`].
     pub async fn record(&self, deed: Deed) -> Result<Entry, ActError> {
         self.ask(|done| Act::Record { deed, done }).await
+    }
+
+    /// Makes a silence. Returns when it is on disk.
+    ///
+    /// # Errors
+    /// As [`record`](Self::record); the inner one says why there is no such silence.
+    pub async fn silence(&self, wanted: Wanted) -> Result<Result<Silence, SilenceError>, ActError> {
+        self.ask(|done| Act::Silence { wanted, done }).await
+    }
+
+    /// Ends the silence `id` before its time, for `who`. Returns when that is on disk.
+    ///
+    /// # Errors
+    /// As [`record`](Self::record); the inner one says that it does not go on.
+    pub async fn end_silence(
+        &self,
+        id: String,
+        who: String,
+        reason: String,
+    ) -> Result<Result<Silence, SilenceError>, ActError> {
+        self.ask(|done| Act::EndSilence {
+            id,
+            who,
+            reason,
+            done,
+        })
+        .await
     }
 
     async fn ask<T>(&self, act: impl FnOnce(oneshot::Sender<T>) -> Act) -> Result<T, ActError> {

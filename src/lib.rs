@@ -55,6 +55,7 @@ pub mod rules;
 pub mod scan;
 pub mod selected;
 pub mod service;
+pub mod silence;
 pub mod telemetry;
 pub mod time;
 pub mod trial;

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
 use crate::acts::Act;
-use crate::audit::{self, Deed, Entry};
+use crate::audit::{self, Deed, Entry, What};
 use crate::detect::{Changes, Detector, OpenKind, RestoreError, Saved, Settings};
 use crate::finding::{Finding, Kind, Message, MessageSettings, Origin, Outline, Redactor, State};
 use crate::hit::{Generation, Scanned};
@@ -23,8 +23,9 @@ use crate::record::{
     Commit, FindingRow, Limits, NewMessage, OutboxRow, SAMPLES_MAX, Store, StoreError,
 };
 use crate::rules::RuleSet;
+use crate::silence::{Silence, SilenceError, Wanted};
 use crate::telemetry as names;
-use crate::time::{Timestamp, WallClock};
+use crate::time::{Timestamp, WallClock, format_duration};
 
 mod meter;
 mod ourselves;
@@ -59,6 +60,8 @@ const HELD_GONE_KEYS_MAX: usize = 65_536;
 const HELD_ENDED_FINDINGS_MAX: usize = 4096;
 /// Entries of what people did are held likewise; beyond it the oldest go, and are counted.
 const HELD_AUDIT_MAX: usize = 256;
+/// How long a silence that is over is shown, and counts for entries that come late.
+const SILENCE_SHOWN: Duration = Duration::from_secs(24 * 3600);
 /// How long what people did is kept.
 const AUDIT_MAX_AGE: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Rows of identities held likewise. What is beyond is forgotten: a repeat after a restart may then count again.
@@ -201,6 +204,13 @@ impl Owner {
             identities = saved.identities.len(),
             "state restored"
         );
+        for silence in store.silences()? {
+            let id = silence.id.clone();
+            // A version that reads matchers otherwise: what it would have held back is told.
+            if let Err(error) = detector.add_silence(silence) {
+                warn!(%error, id, "a silence is not kept");
+            }
+        }
         detector.restore(Saved {
             keys: saved.keys,
             state: saved.state,
@@ -395,12 +405,88 @@ impl Owner {
     /// Does what somebody wants done, and returns the answer for when that is on disk.
     fn act(&mut self, act: Act) -> Answer {
         match act {
+            // Who asked may have gone.
             Act::Record { deed, done } => {
                 let entry = self.write_down(deed);
-                // Who asked may have gone.
                 Box::new(move || drop(done.send(entry)))
             }
+            Act::Silence { wanted, done } => {
+                let made = self.silence(wanted);
+                Box::new(move || drop(done.send(made)))
+            }
+            Act::EndSilence {
+                id,
+                who,
+                reason,
+                done,
+            } => {
+                let ended = self.end_silence(&id, who, reason);
+                Box::new(move || drop(done.send(ended)))
+            }
         }
+    }
+
+    fn silence(&mut self, wanted: Wanted) -> Result<Silence, SilenceError> {
+        wanted.check()?;
+        let Wanted {
+            scope,
+            lasts,
+            who,
+            reason,
+        } = wanted;
+        let from = (self.clock)();
+        let silence = Silence {
+            id: Entry::id_of(&self.origin.source(), from, self.deeds),
+            scope,
+            from,
+            until: from.plus(lasts),
+            who: who.clone(),
+            reason: self.detector.redact(&reason),
+            ended_by: None,
+        };
+        self.deeds += 1;
+        let made = self.detector.add_silence(silence.clone());
+        if let Err(SilenceError::Full) = made {
+            counter!(names::SILENCES_REFUSED_TOTAL).increment(1);
+        }
+        let gone = made?.map(|id| (id, None));
+        self.waiting.silences.extend(gone);
+        self.save_silence(&silence);
+        let lasts = format_duration(lasts);
+        self.write_down(Deed {
+            who,
+            what: What::SilenceCreated,
+            target: silence.id.clone(),
+            reason,
+            diff: format!(
+                "{} is silent for {lasts}, until {}",
+                silence.scope, silence.until
+            ),
+        });
+        Ok(silence)
+    }
+
+    fn end_silence(
+        &mut self,
+        id: &str,
+        who: String,
+        reason: String,
+    ) -> Result<Silence, SilenceError> {
+        let ended = self.detector.end_silence(id, (self.clock)(), &who)?;
+        self.save_silence(&ended);
+        self.write_down(Deed {
+            who,
+            what: What::SilenceEnded,
+            target: ended.id.clone(),
+            reason,
+            diff: format!("{} is silent no longer", ended.scope),
+        });
+        Ok(ended)
+    }
+
+    fn save_silence(&mut self, silence: &Silence) {
+        let row = (silence.id.clone(), Some(silence.clone()));
+        self.waiting.silences.push(row);
     }
 
     /// Has `deed` written with the next commit, and told.
@@ -451,6 +537,9 @@ impl Owner {
         self.tell_standing();
         if now.since(self.looked_back) >= LOOK_BACK_EVERY {
             self.waiting.forget_findings_before = Some(self.store.remembers_from(now));
+            let forgotten = self.detector.forget_silences(now.minus(SILENCE_SHOWN));
+            let forgotten = forgotten.into_iter().map(|id| (id, None));
+            self.waiting.silences.extend(forgotten);
             self.waiting.forget_audit_before = Some(now.minus(AUDIT_MAX_AGE));
             self.waiting.forget_matches_before = Some(now.minus(Limits::MATCHES_MAX_AGE));
             self.looked_back = now;
@@ -653,6 +742,9 @@ impl Owner {
             )
             .set(*open as f64);
         }
+        let now = (self.clock)();
+        let silent = self.detector.silences().filter(|it| it.is_on(now)).count();
+        gauge!(names::SILENCES_ACTIVE).set(silent as f64);
         if let Ok(sizes) = self.store.sizes() {
             gauge!(names::OUTBOX_MESSAGES).set(sizes.outbox_messages as f64);
             gauge!(names::OUTBOX_BYTES).set(sizes.outbox_bytes as f64);
@@ -945,6 +1037,79 @@ mod tests {
         tokio::join!(owner.drive(inbox), asks);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn what_people_do_is_written_down_and_told_before_they_are_answered() {
+        let (pressure, nanos) = (Arc::new(Pressure::default()), Arc::new(AtomicI64::new(0)));
+        let (owner, mut inbox, outbox, stop) = owner(&pressure, &nanos);
+        let acts;
+        (acts, inbox.acts) = crate::acts::acts();
+        let reader = crate::record::testing::reader(&owner.store);
+        let all = crate::record::AuditFilter {
+            limit: 9,
+            ..crate::record::AuditFilter::default()
+        };
+        let asks = async {
+            let deed = Deed {
+                who: "ann".to_owned(),
+                what: What::RuleChanged,
+                target: "r".to_owned(),
+                reason: "too noisy".to_owned(),
+                diff: "+  password=hunter2 is in it".to_owned(),
+            };
+            let entry = acts.record(deed).await.expect("on disk");
+            let read = reader.audit(&all).expect("sound");
+            assert_eq!(read.len(), 1);
+            assert_eq!(read[0].entry, entry);
+            assert!(!entry.diff.contains("hunter2"), "{}", entry.diff);
+            let (seq, told) = next(&outbox, 0).await;
+            assert_eq!(told["type"], "sre.detector.rule.changed");
+            assert_eq!(told["data"]["id"], *entry.id);
+
+            let wanted = Wanted {
+                scope: crate::silence::Scope {
+                    finding: None,
+                    rule: Some("r".to_owned()),
+                    matchers: None,
+                },
+                lasts: Duration::from_secs(60),
+                who: "ben".to_owned(),
+                reason: "token=s3cr3t-t0k3n-value".to_owned(),
+            };
+            let made = acts.silence(wanted.clone()).await.expect("on disk");
+            let made = made.expect("there is room");
+            assert!(!made.reason.contains("s3cr3t"), "{}", made.reason);
+            assert_eq!(reader.silences().expect("sound"), [made.clone()]);
+            let (seq, told) = next(&outbox, seq).await;
+            assert_eq!(told["type"], "sre.detector.silence.created");
+            assert_eq!(
+                (&told["data"]["target"], &told["data"]["who"]),
+                (&made.id.as_str().into(), &"ben".into())
+            );
+
+            let end = || acts.end_silence(made.id.clone(), "ann".to_owned(), String::new());
+            let ended = end().await.expect("on disk").expect("it goes on");
+            assert_eq!(ended.until, ended.from);
+            assert_eq!(reader.silences().expect("sound"), [ended]);
+            let (_, told) = next(&outbox, seq).await;
+            assert_eq!(told["type"], "sre.detector.silence.ended");
+            let again = end().await.expect("answered");
+            assert!(matches!(again, Err(SilenceError::Unknown(_))), "{again:?}");
+            assert_eq!(reader.audit(&all).expect("sound").len(), 3);
+
+            let unclear = Wanted {
+                reason: String::new(),
+                ..wanted
+            };
+            let refused = acts.silence(unclear).await.expect("answered");
+            assert!(
+                matches!(refused, Err(SilenceError::Unclear(_))),
+                "{refused:?}"
+            );
+            let _ = stop.send(true);
+        };
+        tokio::join!(owner.drive(inbox), asks);
+    }
+
     #[test]
     fn what_is_matched_is_recorded_with_the_commit_of_its_request() {
         let (pressure, nanos) = (Arc::new(Pressure::default()), Arc::new(AtomicI64::new(0)));
@@ -990,9 +1155,14 @@ mod tests {
             messages: (0..HELD_MESSAGES_MAX + 2)
                 .map(|number| message(number, Some(kinds[usize::from(number > 2)])))
                 .collect(),
+            samples: (0..SAMPLES_MAX as u32 + 2)
+                .map(crate::record::testing::sample)
+                .collect(),
             ..Commit::default()
         };
         assert_eq!(bound(&mut waiting), 2);
+        assert_eq!(waiting.samples.len(), SAMPLES_MAX);
+        assert_eq!(waiting.samples[0], crate::record::testing::sample(2));
         // The first two that are gone have gone; the one between them is there.
         assert_eq!(waiting.keys.len(), HELD_GONE_KEYS_MAX + 1);
         assert_eq!(waiting.keys[0].0, name(1));

@@ -230,6 +230,7 @@ impl Service {
                 status,
                 reloads: reloads.clone(),
                 acts,
+                clock: Arc::clone(&clock),
                 ready: readiness,
                 trying: Trying::new(terms, recent.clone(), Arc::clone(&clock)),
             }),

@@ -155,6 +155,8 @@ metrics! {
     HISTORY_BYTES = "trommel_history_bytes", Gauge, [], "Size of findings and their timelines in the database.";
     FINDINGS_FORGOTTEN_TOTAL = "trommel_findings_forgotten_total", Counter, [], "Findings that were over and are no longer shown, because of history_max_age or history_bytes_max.";
     AUDIT_FORGOTTEN_TOTAL = "trommel_audit_forgotten_total", Counter, [], "Entries of what people did that are no longer shown: older than a year, or beyond 10 000 entries or 4 MiB.";
+    SILENCES_ACTIVE = "trommel_silences_active", Gauge, [], "Silences that hold messages back.";
+    SILENCES_REFUSED_TOTAL = "trommel_silences_refused_total", Counter, [], "Silences that were not made because there were a thousand.";
     MATCHES_BYTES = "trommel_matches_bytes", Gauge, [], "Size of recorded matches and their counts in the database.";
     MATCHES_FORGOTTEN_TOTAL = "trommel_matches_forgotten_total", Counter, [], "Recorded matches that were forgotten before three days because of matches_bytes_max, or while the disk took nothing.";
     MATCHES_UNRECORDED_TOTAL = "trommel_matches_unrecorded_total", Counter, [], "Matches that were counted but not recorded: beyond 60 of a rule and minute, or of a sensitive namespace.";

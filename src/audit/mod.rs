@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::finding::rfc3339;
 use crate::time::Timestamp;
 
 pub use message::{AUDIT_TOKEN, DATA_SCHEMA, Event};
@@ -121,6 +122,7 @@ pub struct Entry {
     pub id: String,
     /// When, by the wall clock.
     #[schemars(with = "String", extend("format" = "date-time"))]
+    #[serde(with = "rfc3339")]
     pub time: Timestamp,
     /// Who: a user, the name of a token's file, the common name of a certificate, or `anonymous`.
     pub who: String,

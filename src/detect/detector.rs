@@ -14,6 +14,7 @@ use super::lifecycle::KeyState;
 use super::report::OWN_TENANT;
 use super::settings::{OpenKind, Settings, Sizes, Tally};
 use super::shield::shield;
+use super::silence::Silences;
 use super::step::{Context, Group, Told};
 use super::tape::Tape;
 use crate::batch::StreamId;
@@ -34,6 +35,7 @@ const TENANTS_MAX: usize = 1024;
 pub struct Detector {
     pub(super) settings: Settings,
     pub(super) redactor: Redactor,
+    pub(super) silences: Silences,
     pub(super) rules: Arc<RuleSet>,
     pub(super) states: Vec<RuleState>,
     pub(super) tenants: BTreeMap<Arc<str>, Tenant>,
@@ -74,6 +76,7 @@ impl Detector {
         Self {
             settings,
             redactor,
+            silences: Silences::default(),
             states,
             tenants: BTreeMap::new(),
             watchers: FxHashMap::default(),
@@ -572,6 +575,7 @@ impl Detector {
             clock: &self.tenants.get(&at.tenant)?.clock,
             origin: &self.settings.origin,
             redactor: &self.redactor,
+            silences: &self.silences,
             seen_from: state.seen.get(&at.tenant).copied(),
             spoke,
         })
@@ -617,6 +621,7 @@ impl Detector {
             clock,
             origin: &self.settings.origin,
             redactor: &self.redactor,
+            silences: &self.silences,
             seen_from: state.seen.get(&at.tenant).copied(),
             spoke: &spoke,
         };

@@ -28,6 +28,7 @@ mod report;
 mod room;
 mod settings;
 mod shield;
+mod silence;
 mod step;
 mod tape;
 

@@ -146,7 +146,7 @@ fn by_labels<'a>(cx: &Context<'a>, lines: &[EvidenceLine]) -> Vec<(&'a str, &'a 
     .collect()
 }
 
-fn scope(cx: &Context<'_>) -> BTreeMap<String, String> {
+pub(super) fn scope(cx: &Context<'_>) -> BTreeMap<String, String> {
     let configured = [
         ("cluster", cx.origin.cluster.as_str()),
         ("environment", cx.origin.environment.as_str()),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::condition::Asked;
 use super::coverage::Clock;
+use super::silence::Silences;
 use crate::batch::StreamId;
 use crate::finding::{Finding, Origin, Redactor};
 use crate::hit::{Hit, Key};
@@ -20,6 +21,7 @@ pub(super) struct Context<'a> {
     pub(super) clock: &'a Clock,
     pub(super) origin: &'a Origin,
     pub(super) redactor: &'a Redactor,
+    pub(super) silences: &'a Silences,
     /// Since when streams that the rule reads have been seen.
     pub(super) seen_from: Option<Timestamp>,
     /// Whether the stream had an entry in `(from, to]`, as far as the batch at hand tells.

@@ -87,7 +87,7 @@ fn push_quoted(key: &mut String, text: &str) {
 
 /// Whether `c` can be seen for what it is: no control, no blank, none of the invisible characters and direction marks
 /// that make one text look like another (Unicode's `Default_Ignorable_Code_Point`, those that occur in text).
-pub(super) fn shows(c: char) -> bool {
+pub(crate) fn shows(c: char) -> bool {
     !(c.is_control()
         || c.is_whitespace()
         || matches!(c,

@@ -10,8 +10,10 @@ mod redact;
 mod schema;
 mod summary;
 
+pub(crate) use id::shows;
 pub use id::{dedupe_key, finding_id, finding_key};
 pub use message::{CONTENT_TYPE, DATA_SCHEMA, Kind, Message, MessageSettings};
+pub(crate) use model::rfc3339;
 pub use model::{
     Counts, Coverage, Detector, Evidence, EvidenceLine, Finding, Grafana, LogsLink, Origin, Policy,
     Reason, Related, RuleRef, State,

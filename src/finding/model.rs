@@ -297,19 +297,19 @@ pub struct Grafana {
 }
 
 /// Times in messages: RFC 3339 in UTC.
-pub(super) mod rfc3339 {
+pub(crate) mod rfc3339 {
     use serde::{Deserialize, Deserializer, Serializer};
 
     use crate::time::Timestamp;
 
-    pub(in crate::finding) fn serialize<S: Serializer>(
+    pub(crate) fn serialize<S: Serializer>(
         time: &Timestamp,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.collect_str(time)
     }
 
-    pub(in crate::finding) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Timestamp, D::Error> {
         String::deserialize(deserializer)?

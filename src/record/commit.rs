@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::samples::Sample;
+use super::sieve::Sieve;
 use crate::audit::Entry;
 use crate::detect::{KeyName, TapeCount, Taped};
 use crate::finding::{Kind, State};
 use crate::rules::{Severity, is_own};
+use crate::silence::Silence;
 use crate::time::Timestamp;
 
 /// What a group of batches changed. Applied whole or not at all; within a list, later entries win.
@@ -31,6 +33,8 @@ pub struct Commit {
     pub forget_findings_before: Option<Timestamp>,
     /// What people did.
     pub audit: Vec<Entry>,
+    /// Silences by id; `None` forgets one.
+    pub silences: Vec<(String, Option<Silence>)>,
     /// What people did before this is forgotten.
     pub forget_audit_before: Option<Timestamp>,
     /// Matched entries to be recorded.
@@ -57,6 +61,7 @@ impl Commit {
             && self.messages.is_empty()
             && self.findings.is_empty()
             && self.audit.is_empty()
+            && self.silences.is_empty()
             && self.forget_audit_before.is_none()
             && self.taped.is_empty()
             && self.tape_counts.is_empty()
@@ -86,6 +91,8 @@ impl Commit {
         self.forget_matches_before = self.forget_matches_before.max(later.forget_matches_before);
         self.messages.extend(later.messages);
         self.audit.extend(later.audit);
+        self.silences.extend(later.silences);
+        keep_last(&mut self.silences, |(name, _)| name.clone());
         self.forget_audit_before = self.forget_audit_before.max(later.forget_audit_before);
         self.sent.extend(later.sent);
         self.samples.extend(later.samples);
@@ -192,9 +199,9 @@ pub struct FindingRow {
     pub changed_at: Timestamp,
     /// The finding as JSON.
     pub body: String,
-    /// Which revision of it that is.
+    /// Which revision of it that is; 0 in lists, which are read without timelines.
     pub revision: u64,
-    /// That revision as its timeline has it, as JSON.
+    /// That revision as its timeline has it, as JSON; empty in lists.
     pub outline: String,
 }
 
@@ -213,6 +220,8 @@ pub struct FindingFilter {
     pub rule: Option<String>,
     /// Only those about trommel itself, or only all others.
     pub own: Option<bool>,
+    /// Only those that have each of these labels, name and value, in their resource scope or on a line of their evidence.
+    pub labels: Vec<(String, String)>,
     /// Only those that have this text anywhere, ASCII letters in either case.
     pub text: Option<String>,
     /// Only those that changed at this time or later.
@@ -240,11 +249,6 @@ impl FindingFilter {
         let is = |wanted: &Option<String>, text: &str| {
             wanted.as_deref().is_none_or(|wanted| wanted == text)
         };
-        let has = |text: &String| {
-            row.body
-                .to_ascii_lowercase()
-                .contains(&text.to_ascii_lowercase())
-        };
         let behind = |(at, id): &(Timestamp, String)| row.place() < (*at, id);
         self.state.is_none_or(|state| state == row.state)
             && self
@@ -254,11 +258,22 @@ impl FindingFilter {
             && is(&self.incident_type, &row.incident_type)
             && is(&self.rule, &row.rule)
             && self.own.is_none_or(|own| own == is_own(&row.rule))
-            && self.text.as_ref().is_none_or(has)
             && self.since.is_none_or(|since| row.changed_at >= since)
             && self.until.is_none_or(|until| row.changed_at < until)
             && self.after.as_ref().is_none_or(behind)
+            && Sieve::new(self).takes(&row.body)
     }
+}
+
+/// What findings have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KindRow {
+    /// Taxonomy domain.
+    pub domain: String,
+    /// Taxonomy incident type.
+    pub incident_type: String,
+    /// The rule's id.
+    pub rule: String,
 }
 
 /// Findings that are open.

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params, params_from_iter};
 
-use super::commit::{Commit, FindingFilter, FindingRow, OpenCounts, Told};
+use super::commit::{Commit, FindingFilter, FindingRow, KindRow, OpenCounts, Told};
+use super::sieve::Sieve;
 use super::store::unknown;
 use crate::finding::State;
 use crate::rules::{OWN_PREFIX, Severity};
@@ -137,7 +138,12 @@ fn size(connection: &Connection, finding_id: &str) -> rusqlite::Result<u64> {
     Ok(bytes.map_or(0, i64::unsigned_abs))
 }
 
-const COLUMNS: &str = "finding_id, finding_key, rule, state, severity, domain, incident_type, changed_at, body,
+/// Of findings in lists.
+const COLUMNS: &str = "finding_id, finding_key, rule, state, severity, domain, incident_type, changed_at, body, 0, ''";
+/// Which of them the finding as JSON is.
+const BODY: usize = 8;
+/// Of one finding.
+const ALL_COLUMNS: &str = "finding_id, finding_key, rule, state, severity, domain, incident_type, changed_at, body,
     (SELECT max(revision) FROM revisions WHERE revisions.finding_id = findings.finding_id),
     (SELECT outline FROM revisions WHERE revisions.finding_id = findings.finding_id ORDER BY revision DESC LIMIT 1)";
 
@@ -168,9 +174,10 @@ pub(super) fn read(
         "severity = ?",
         filter.severity.map(|severity| severity.to_string().into()),
     );
-    only("domain = ?", text(&filter.domain));
-    only("incident_type = ?", text(&filter.incident_type));
-    only("rule = ?", text(&filter.rule));
+    // The plus keeps them off the index of kinds: the rows come in order, and whoever has enough stops.
+    only("+domain = ?", text(&filter.domain));
+    only("+incident_type = ?", text(&filter.incident_type));
+    only("+rule = ?", text(&filter.rule));
     let own = format!("{OWN_PREFIX}*");
     only(
         "(rule GLOB ?)",
@@ -180,7 +187,6 @@ pub(super) fn read(
         "(rule NOT GLOB ?)",
         filter.own.filter(|own| !*own).map(|_| own.into()),
     );
-    only("instr(lower(body), lower(?)) > 0", text(&filter.text));
     only("changed_at >= ?", time(filter.since));
     only("changed_at < ?", time(filter.until));
     if let Some((at, id)) = &filter.after {
@@ -192,15 +198,33 @@ pub(super) fn read(
             values.len()
         );
     }
-    values.push(i64::try_from(filter.limit).unwrap_or(i64::MAX).into());
-    let _ = write!(
-        query,
-        " ORDER BY changed_at DESC, finding_id DESC LIMIT ?{}",
-        values.len()
-    );
+    // No limit: how many it takes to find so many that pass is not known, and rows are read only as they are asked for.
+    query.push_str(" ORDER BY changed_at DESC, finding_id DESC");
+    let sieve = Sieve::new(filter);
+    let mut statement = connection.prepare(&query)?;
+    let mut rows = statement.query(params_from_iter(values))?;
+    let mut found = Vec::new();
+    while found.len() < filter.limit
+        && let Some(row) = rows.next()?
+    {
+        if sieve.takes(row.get_ref(BODY)?.as_str()?) {
+            found.push(finding(row)?);
+        }
+    }
+    Ok(found)
+}
+
+/// What there are findings of, at most `limit` kinds.
+pub(super) fn kinds(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<KindRow>> {
     connection
-        .prepare(&query)?
-        .query_map(params_from_iter(values), finding)?
+        .prepare_cached("SELECT DISTINCT domain, incident_type, rule FROM findings ORDER BY domain, incident_type, rule LIMIT ?1")?
+        .query_map([limit], |row| {
+            Ok(KindRow {
+                domain: row.get(0)?,
+                incident_type: row.get(1)?,
+                rule: row.get(2)?,
+            })
+        })?
         .collect()
 }
 
@@ -241,7 +265,7 @@ pub(super) fn open(
 pub(super) fn told(connection: &Connection, finding_id: &str) -> rusqlite::Result<Option<Told>> {
     let found = connection
         .prepare(&format!(
-            "SELECT {COLUMNS} FROM findings WHERE finding_id = ?1"
+            "SELECT {ALL_COLUMNS} FROM findings WHERE finding_id = ?1"
         ))?
         .query_row([finding_id], finding)
         .optional()?;

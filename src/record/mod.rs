@@ -31,6 +31,8 @@ mod model;
 mod outbox;
 mod reader;
 mod samples;
+mod sieve;
+mod silences;
 mod store;
 mod tape;
 #[cfg(test)]
@@ -38,8 +40,8 @@ pub(crate) mod testing;
 
 pub use audit::{AuditFilter, AuditRow};
 pub use commit::{
-    Commit, CommitOutcome, Dropped, FindingFilter, FindingRow, Limits, NewMessage, OpenCounts,
-    OutboxRow, Saved, Sizes, Told,
+    Commit, CommitOutcome, Dropped, FindingFilter, FindingRow, KindRow, Limits, NewMessage,
+    OpenCounts, OutboxRow, Saved, Sizes, Told,
 };
 pub use error::StoreError;
 pub use reader::{Archive, ArchiveError, Reader};

@@ -174,7 +174,11 @@ impl Model {
             .findings
             .values()
             .filter(|row| filter.takes(row))
-            .cloned()
+            .map(|row| FindingRow {
+                revision: 0,
+                outline: String::new(),
+                ..row.clone()
+            })
             .collect();
         rows.sort_by(|a, b| b.place().cmp(&a.place()));
         rows.truncate(filter.limit);
@@ -260,6 +264,11 @@ fn filters() -> Vec<FindingFilter> {
         },
         FindingFilter {
             incident_type: text("none"),
+            ..all.clone()
+        },
+        FindingFilter {
+            own: Some(false),
+            labels: vec![("namespace".to_owned(), "sh\"op".to_owned())],
             ..all.clone()
         },
         FindingFilter {

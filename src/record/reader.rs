@@ -16,18 +16,21 @@ use tokio::time::timeout;
 use tracing::error;
 
 use super::audit::{self, AuditFilter, AuditRow};
-use super::commit::{FindingFilter, FindingRow, OpenCounts, Told};
+use super::commit::{FindingFilter, FindingRow, KindRow, OpenCounts, Told};
 use super::error::StoreError;
-use super::history;
 use super::samples::{self, Sample};
 use super::tape::{self, Activity, Coverage};
+use super::{history, silences};
 use crate::detect::Taped;
+use crate::silence::Silence;
 use crate::time::Timestamp;
 
 /// Questions that wait for the one before them.
 const QUESTIONS_MAX: usize = 16;
 /// How long a question may wait and be worked on.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// Kinds of findings that are told of. A rule has one, and more only as it changes.
+const KINDS_MAX: u32 = 1000;
 /// Steps of SQLite's machine between looks at the clock: some tenths of a millisecond.
 const STEPS: i32 = 10_000;
 
@@ -67,7 +70,7 @@ impl Reader {
         })
     }
 
-    /// Findings by `filter`, the newest change first.
+    /// Findings by `filter`, the newest change first, each without its outline.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when a row cannot be read; [`StoreError::Sqlite`] when it takes longer than 5 s.
@@ -100,6 +103,14 @@ impl Reader {
                 Some(Told { finding, outlines })
             }
         })
+    }
+
+    /// What there are findings of, in order: at most a thousand kinds.
+    ///
+    /// # Errors
+    /// As [`findings`](Self::findings).
+    pub fn kinds(&self) -> Result<Vec<KindRow>, StoreError> {
+        self.read(|connection| history::kinds(connection, KINDS_MAX))
     }
 
     /// How many findings are open.
@@ -154,6 +165,14 @@ impl Reader {
     /// As [`findings`](Self::findings).
     pub fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRow>, StoreError> {
         self.read(|connection| audit::read(connection, filter))
+    }
+
+    /// All silences: those that go on, and those that ended not long ago; the one that ends last first.
+    ///
+    /// # Errors
+    /// As [`findings`](Self::findings).
+    pub fn silences(&self) -> Result<Vec<Silence>, StoreError> {
+        self.read(silences::read)
     }
 
     /// What `query` reads of the database.

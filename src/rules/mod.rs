@@ -66,7 +66,7 @@ pub use own::{
 pub use problem::{Problem, SourceText};
 pub use schedule::{Schedule, ScheduleError, suppressed_until};
 pub use schema::{schema, test_schema};
-pub use selector::{Matcher, Selector, Test};
+pub use selector::{Matcher, Selector, SelectorError, Test};
 pub use sharing::Sharing;
 pub use taxonomy::{
     Action, ActionClass, Domain, IncidentType, Origin, Permission, Policy, Profile, Statement,

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write};
 use std::ops::Range;
+use std::str::FromStr;
 
 use regex_automata::meta::Regex;
 
@@ -101,6 +102,20 @@ impl fmt::Display for Selector {
             matcher.fmt(f)?;
         }
         Ok(())
+    }
+}
+
+/// Why a text is no [`Selector`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct SelectorError(String);
+
+/// As in a rule.
+impl FromStr for Selector {
+    type Err = SelectorError;
+
+    fn from_str(text: &str) -> Result<Self, SelectorError> {
+        Self::parse(text).map_err(|fault| SelectorError(fault.message))
     }
 }
 

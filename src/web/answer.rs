@@ -132,8 +132,31 @@ impl OperationOutput for Refusal {
 /// What stands behind the `?`. Unknown parameters are refused where `T` denies them.
 pub(super) struct Query<T>(pub(super) T);
 
+/// The parameter that may be given several times.
+const REPEATED: &str = "label";
+/// Stands between values of a parameter that was given several times, where they are read: there as one text.
+pub(super) const BETWEEN: char = '\u{1f}';
+
+/// Several values of [`REPEATED`] as one.
+fn joined(query: &str) -> Option<String> {
+    let pairs = || form_urlencoded::parse(query.as_bytes());
+    let values: Vec<_> = pairs()
+        .filter(|(name, _)| name == REPEATED)
+        .map(|(_, value)| value)
+        .collect();
+    if values.len() < 2 {
+        return None;
+    }
+    let mut joined = form_urlencoded::Serializer::new(String::new());
+    joined.extend_pairs(pairs().filter(|(name, _)| name != REPEATED));
+    joined.append_pair(REPEATED, &values.join(&BETWEEN.to_string()));
+    Some(joined.finish())
+}
+
 /// Reads what stands behind the `?` of an address.
 pub(super) fn read_query<T: DeserializeOwned>(query: &str) -> Result<T, Refusal> {
+    let joined = joined(query);
+    let query = joined.as_deref().unwrap_or(query);
     let uri: Uri = format!("/?{query}")
         .parse()
         .map_err(|_| Refusal::bad("the parameters are no part of an address"))?;

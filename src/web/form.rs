@@ -130,3 +130,99 @@ fn is_too_long(error: &axum::Error) -> bool {
     let source = std::error::Error::source(error);
     source.is_some_and(|source| source.is::<http_body_util::LengthLimitError>())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde::Deserialize;
+
+    use super::super::visitor::{FormKey, Visitor};
+    use super::*;
+    use crate::access::{Identity, Peer};
+
+    #[derive(Debug, PartialEq, Eq, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Fields {
+        name: String,
+        more: Option<String>,
+    }
+
+    fn ann(key: &Arc<FormKey>) -> Visitor {
+        let ann = Identity::Known("ann".into());
+        Visitor::new(&Peer::default(), ann, true, Arc::clone(key))
+    }
+
+    fn request(visitor: &Visitor, media_type: &str, body: impl Into<Body>) -> Request {
+        let request = Request::post("/").header(header::CONTENT_TYPE, media_type);
+        let mut request = request.body(body.into()).expect("valid");
+        request.extensions_mut().insert(visitor.clone());
+        request
+    }
+
+    #[tokio::test]
+    async fn a_form_is_taken_with_its_token_only_and_what_is_empty_is_not_there() {
+        let key = Arc::new(FormKey::new());
+        let visitor = ann(&key);
+        let sent = async |media_type: &str, body: String| {
+            let form = Form::<Fields>::from_request(request(&visitor, media_type, body), &()).await;
+            form.map(|form| (form.author.name().to_owned(), form.given))
+                .map_err(|refusal| refusal.status.as_u16())
+        };
+        let (token, other) = (visitor.token(), ann(&Arc::new(FormKey::new())).token());
+        let fields = Fields {
+            name: "a&b é".to_owned(),
+            more: None,
+        };
+        let good = format!("name=a%26b+%C3%A9&more=&token={token}");
+        let with_charset = "application/x-www-form-urlencoded; charset=utf-8";
+        assert_eq!(
+            sent(FORM, good.clone()).await,
+            Ok(("ann".to_owned(), fields))
+        );
+        assert!(sent(with_charset, good.clone()).await.is_ok());
+        for (media_type, body, status) in [
+            ("text/plain", good.clone(), 415),
+            ("multipart/form-data", good, 415),
+            (FORM, "name=a".to_owned(), 403),
+            (FORM, "name=a&token=".to_owned(), 403),
+            (FORM, format!("name=a&token={other}"), 403),
+            (FORM, format!("token={token}"), 400),
+            (FORM, format!("name=a&unknown=b&token={token}"), 400),
+            (FORM, "x".repeat(BODY_BYTES_MAX + 1), 413),
+        ] {
+            assert_eq!(sent(media_type, body).await, Err(status), "{media_type}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_program_sends_json_that_says_what_it_is() {
+        let visitor = ann(&Arc::new(FormKey::new()));
+        let sent = async |media_type: &str, body: &str| {
+            let request = request(&visitor, media_type, body.to_owned());
+            let given = Given::<Fields>::from_request(request, &()).await;
+            given
+                .map(|Given(fields)| fields.name)
+                .map_err(|refusal| refusal.status.as_u16())
+        };
+        let body = r#"{"name": "a"}"#;
+        let json = "application/json";
+        assert_eq!(sent(json, body).await.as_deref(), Ok("a"));
+        assert!(sent("Application/JSON; charset=utf-8", body).await.is_ok());
+        for (media_type, body, status) in [
+            // What a page can have a browser send elsewhere without asking.
+            ("text/plain", body, 415),
+            (FORM, body, 415),
+            ("", body, 415),
+            (json, "{", 400),
+            (json, "{}", 400),
+            (json, r#"{"name": "a", "unknown": 1}"#, 400),
+        ] {
+            assert_eq!(
+                sent(media_type, body).await,
+                Err(status),
+                "{media_type} {body}"
+            );
+        }
+    }
+}

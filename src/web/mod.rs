@@ -8,12 +8,11 @@ mod answer;
 mod api;
 mod assets;
 mod events;
-#[allow(dead_code, reason = "pages with forms come next")]
 mod form;
+mod marks;
 mod page;
 mod router;
 mod trying;
-#[allow(dead_code, reason = "pages with forms come next")]
 mod visitor;
 
 use std::net::SocketAddr;
@@ -41,6 +40,7 @@ use crate::record::Archive;
 use crate::reload::{Reloads, Status};
 use crate::rules::RuleSet;
 use crate::telemetry::{CONNECTIONS_REFUSED_TOTAL, Telemetry};
+use crate::time::WallClock;
 use crate::workshop::Workshop;
 
 pub use api::{openapi, rule_list};
@@ -59,7 +59,6 @@ const GRACE: Duration = Duration::from_secs(5);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the admin listener shows.
-#[derive(Debug)]
 pub struct Admin {
     /// What has been measured.
     pub telemetry: Telemetry,
@@ -81,6 +80,8 @@ pub struct Admin {
     pub reloads: Reloads,
     /// Has what people do done, and written down.
     pub acts: Acts,
+    /// The wall clock.
+    pub clock: WallClock,
     /// Whether the push port is answered. NATS has no part in it: without NATS pushes are taken all the same.
     pub ready: watch::Receiver<bool>,
     /// What rules are tried with.
@@ -218,6 +219,7 @@ mod tests {
                 status: watch::channel(Status::loaded(Timestamp(0))).1,
                 reloads: reloads().0,
                 acts: acts().0,
+                clock: Arc::new(|| Timestamp(0)),
                 ready: watch::channel(ready).1,
                 trying: Trying::without_rules(),
             }

@@ -206,10 +206,12 @@ async fn front(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response 
          /api/v1/status       how it stands: open findings, tee, NATS, rules, disk\n\
          /api/v1/findings     findings, newest change first\n\
          /api/v1/findings/ID  one of them with its timeline\n\
+         /api/v1/kinds        what there are findings of, to choose from\n\
          /api/v1/history      what was measured, minute by minute, for a day\n\
          /api/v1/rules        rules in use, and what newer ones were refused for\n\
          /api/v1/rules/ID     one of them: what is written, and what its examples say\n\
          /api/v1/check        POST says what a change of rules would do\n\
+         /api/v1/silences     what is silent; POST makes a silence, DELETE of one ends it\n\
          /api/v1/audit        who changed what, the newest first\n\
          /api/v1/lines        lines that came lately\n\
          /api/v1/explain      POST says which rules match lines, and why others do not\n\
@@ -298,10 +300,12 @@ mod tests {
                 /api/v1/status       how it stands: open findings, tee, NATS, rules, disk
                 /api/v1/findings     findings, newest change first
                 /api/v1/findings/ID  one of them with its timeline
+                /api/v1/kinds        what there are findings of, to choose from
                 /api/v1/history      what was measured, minute by minute, for a day
                 /api/v1/rules        rules in use, and what newer ones were refused for
                 /api/v1/rules/ID     one of them: what is written, and what its examples say
                 /api/v1/check        POST says what a change of rules would do
+                /api/v1/silences     what is silent; POST makes a silence, DELETE of one ends it
                 /api/v1/audit        who changed what, the newest first
                 /api/v1/lines        lines that came lately
                 /api/v1/explain      POST says which rules match lines, and why others do not
@@ -398,6 +402,64 @@ mod tests {
         );
     }
 
+    #[tokio::test]
+    async fn labels_are_those_of_the_scope_and_of_the_lines_quoted() {
+        let labelled = |id: &str, scope: serde_json::Value, line: serde_json::Value| {
+            let mut row = finding(id, Stage::Open, 7);
+            row.body = serde_json::json!({
+                "id": id, "resource_scope": scope, "evidence": {"lines": [{"labels": line}]}, "summary": "\"pod\":\"a\""
+            })
+            .to_string();
+            row
+        };
+        let none = serde_json::json!({});
+        let rows = vec![
+            labelled(
+                "a",
+                serde_json::json!({"namespace": "sh\"op", "pod": "x=1"}),
+                none.clone(),
+            ),
+            labelled(
+                "b",
+                serde_json::json!({"namespace": "sh\"op"}),
+                serde_json::json!({"pod": "a"}),
+            ),
+            labelled("c", none, serde_json::json!({"pod": "a", "namespace": "é"})),
+        ];
+        let routes = Admin::without_rules(rows, true).routes();
+        let ids = async |query: &str| {
+            let request = Request::builder().uri(format!("/api/v1/findings?{query}"));
+            let request = request.body(Body::empty()).expect("valid");
+            let response = routes.clone().oneshot(request).await.expect("infallible");
+            let body = to_bytes(response.into_body(), usize::MAX).await;
+            let body: serde_json::Value =
+                serde_json::from_slice(&body.expect("in memory")).expect("JSON");
+            let findings = body["findings"].as_array().expect("a list").clone();
+            let ids = findings
+                .iter()
+                .map(|it| it["id"].as_str().expect("text").to_owned());
+            ids.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(ids("label=namespace=sh%22op").await, "b a");
+        assert_eq!(ids("label=namespace=sh%22op&label=pod=a").await, "b");
+        assert_eq!(ids("label=pod=x=1").await, "a");
+        assert_eq!(ids("label=namespace=%C3%A9&state=open").await, "c");
+        assert_eq!(ids("label=pod=b").await, "");
+        assert_eq!(ids("label=summary=x").await, "", "a part that is no label");
+    }
+
+    #[test]
+    fn what_there_are_findings_of_is_told_to_choose_from() {
+        check(
+            "GET",
+            "/api/v1/kinds",
+            expect![[r#"
+                200 application/json
+                {"kinds":[{"domain":"identity_security","incident_type":"auth_provider_drift","rule":"ldap_unavailable"},{"domain":"runtime_services","incident_type":"oom","rule":"r"}]}
+            "#]],
+        );
+    }
+
     #[test]
     fn one_finding_has_its_timeline() {
         check(
@@ -405,7 +467,7 @@ mod tests {
             "/api/v1/findings/000000000000000a",
             expect![[r#"
             200 application/json
-            {"finding":{"id":"000000000000000a","text":"A b&c"},"timeline":[{}]}
+            {"finding":{"id":"000000000000000a","text":"A b&c"},"timeline":[{}],"marks":[]}
         "#]],
         );
         check(
@@ -553,8 +615,24 @@ mod tests {
             "/api/v1/findings?colour=red",
             expect![[r#"
             400 application/json
-            {"error":"colour: unknown field `colour`, expected one of `state`, `severity`, `domain`, `type`, `rule`, `text`, `since`, `until`, `after`, `limit`"}
+            {"error":"colour: unknown field `colour`, expected one of `state`, `severity`, `domain`, `type`, `rule`, `label`, `text`, `since`, `until`, `after`, `limit`"}
         "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/findings?label=shop",
+            expect![[r#"
+                400 application/json
+                {"error":"label: `shop` is no label, expected one such as namespace=shop"}
+            "#]],
+        );
+        check(
+            "GET",
+            "/api/v1/findings?label=a=&label=b=&label=c=&label=d=&label=e=&label=f=&label=g=&label=h=&label=i=",
+            expect![[r#"
+                400 application/json
+                {"error":"label: 9 labels are asked for, at most 8 can be"}
+            "#]],
         );
         check(
             "GET",

@@ -3,6 +3,7 @@
 //! `scripts/test` installs what these tests run. Without it a test that misses a server or a client says so and passes.
 
 mod access;
+mod acting;
 mod alloy;
 mod backup;
 mod bounded;

@@ -6,7 +6,6 @@ use super::KeyState;
 use crate::detect::report;
 use crate::detect::step::{Context, Told};
 use crate::finding::{Finding, Reason};
-use crate::rules::suppressed_until;
 use crate::time::Timestamp;
 
 /// What a key has to say.
@@ -92,7 +91,7 @@ impl KeyState {
             // It goes on: that it was over need not be told any more.
             self.telling.owed = None;
         }
-        if let Some(until) = suppressed_until(&cx.rule.suppress, at) {
+        if let Some(until) = cx.suppressed_until(&episode.finding_id, at) {
             self.telling.until = Some(until);
             self.telling.held = !over;
             episode.suppressed += 1;
@@ -129,10 +128,27 @@ impl KeyState {
 
     /// A suppression ends at `at`, or another begins there.
     pub(super) fn window_ended(&mut self, cx: &Context<'_>, at: Timestamp) {
-        self.telling.until = suppressed_until(&cx.rule.suppress, at);
+        self.telling.until = self.suppressed_until(cx, at);
         if self.telling.until.is_none() {
             self.unhide(at);
         }
+    }
+
+    /// A silence was ended at `at`: what it holds back waits no longer, unless something else holds it.
+    pub(in crate::detect) fn reconsider(&mut self, cx: &Context<'_>, at: Timestamp) {
+        if self.telling.until.is_some_and(|until| at < until) {
+            self.telling.until = self.suppressed_until(cx, at).or(Some(at));
+        }
+    }
+
+    /// Whether messages are held back by a suppression.
+    pub(in crate::detect) fn is_held(&self) -> bool {
+        self.telling.until.is_some()
+    }
+
+    fn suppressed_until(&self, cx: &Context<'_>, at: Timestamp) -> Option<Timestamp> {
+        let finding = self.episode.as_ref();
+        cx.suppressed_until(finding.map_or("", |it| &it.finding_id), at)
     }
 
     /// Nothing holds messages back any more.

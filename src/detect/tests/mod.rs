@@ -5,6 +5,7 @@
 mod classes;
 mod recall;
 mod room;
+mod silence;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

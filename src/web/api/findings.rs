@@ -1,6 +1,7 @@
 //! Findings over HTTP: the list, with filters and pages, and one of them with its timeline.
 
 use std::num::NonZeroU16;
+use std::ops::Range;
 use std::sync::Arc;
 
 use axum::Json;
@@ -9,17 +10,21 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::value::RawValue;
 
-use crate::finding::{Finding, Outline, State};
+use crate::finding::{EvidenceLine, Finding, Outline, State};
 use crate::record::{FindingFilter, FindingRow, Told};
 use crate::rules::Severity;
 use crate::time::Timestamp;
 use crate::web::Admin;
-use crate::web::answer::{Id, Query, Refusal};
+use crate::web::answer::{BETWEEN, Id, Query, Refusal};
+use crate::web::marks::marks;
 
 /// Findings in an answer when the request does not say.
 const LIMIT_DEFAULT: NonZeroU16 = NonZeroU16::new(100).expect("not zero");
 /// Findings in an answer at most, some 3 KiB each and never above 32: a slow reader holds its answer in memory.
 const LIMIT_MAX: NonZeroU16 = NonZeroU16::new(500).expect("not zero");
+
+/// Labels that can be asked for at once: each is looked for in the text of every finding.
+const LABELS_MAX: usize = 8;
 
 /// Which findings are asked for. What is not known is refused: a misspelt filter would show too much.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -36,16 +41,21 @@ pub(in crate::web) struct FindingsQuery {
     pub(in crate::web) incident_type: Option<String>,
     /// Only those of this rule.
     pub(in crate::web) rule: Option<String>,
+    /// Only those that have this label, as `name=value`, in their resource scope or on a line of their evidence. May be given up to
+    /// eight times: then each of them.
+    #[serde(default, rename = "label", deserialize_with = "labels")]
+    #[schemars(with = "Vec<String>")]
+    pub(in crate::web) labels: Vec<(String, String)>,
     /// Only those that have this text anywhere, ASCII letters in either case.
     pub(in crate::web) text: Option<String>,
     /// Only those that changed at this time or later.
     #[serde(default, deserialize_with = "time")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
-    since: Option<Timestamp>,
+    pub(in crate::web) since: Option<Timestamp>,
     /// Only those that changed before this time.
     #[serde(default, deserialize_with = "time")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
-    until: Option<Timestamp>,
+    pub(in crate::web) until: Option<Timestamp>,
     /// Only those behind the page before: what its `next` said.
     #[serde(default, deserialize_with = "place")]
     #[schemars(with = "Option<String>", regex(pattern = r"^-?[0-9]{1,18}:.*$"))]
@@ -65,6 +75,31 @@ pub(super) fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestam
         ))
     })?;
     Ok(Some(time))
+}
+
+fn labels<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(String, String)>, D::Error> {
+    let text = String::deserialize(from)?;
+    let label = |label: &str| {
+        let (name, value) = label.split_once('=').filter(|(name, _)| !name.is_empty())?;
+        Some((name.to_owned(), value.to_owned()))
+    };
+    let labels: Result<Vec<_>, _> = text
+        .split(BETWEEN)
+        .map(|text| {
+            label(text).ok_or_else(|| {
+                de::Error::custom(format!(
+                    "`{text}` is no label, expected one such as namespace=shop"
+                ))
+            })
+        })
+        .collect();
+    let labels = labels?;
+    match labels.len() {
+        0..=LABELS_MAX => Ok(labels),
+        many => Err(de::Error::custom(format!(
+            "{many} labels are asked for, at most {LABELS_MAX} can be"
+        ))),
+    }
 }
 
 fn place<'de, D: Deserializer<'de>>(from: D) -> Result<Option<(Timestamp, String)>, D::Error> {
@@ -99,6 +134,7 @@ impl FindingsQuery {
             incident_type: self.incident_type,
             rule: self.rule,
             own: None,
+            labels: self.labels,
             text: self.text,
             since: self.since,
             until: self.until,
@@ -126,6 +162,35 @@ pub(super) struct FindingAnswer {
     /// Its first revision and its last ones, oldest first.
     #[schemars(with = "Vec<Outline>")]
     timeline: Vec<Box<RawValue>>,
+    /// For each line of the evidence what the rule that is in use now matches in it, in order; empty where it does not match, or is gone.
+    marks: Vec<Vec<Mark>>,
+}
+
+/// A part of a line.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Mark {
+    /// Where it begins, in characters (Unicode code points).
+    start: usize,
+    /// Where it ends: the first character behind it.
+    end: usize,
+}
+
+/// Marks of bytes as those of characters.
+fn marks_of(admin: &Admin, body: &str) -> Vec<Vec<Mark>> {
+    // One that another version wrote has none.
+    let Ok(finding) = serde_json::from_str::<Finding>(body) else {
+        return Vec::new();
+    };
+    let marks = marks(&admin.rules.borrow().clone(), &finding);
+    let lines = marks.into_iter().zip(&finding.evidence.lines);
+    let in_characters = |(marks, quoted): (Vec<Range<usize>>, &EvidenceLine)| {
+        let mark = |mark: &Range<usize>| Mark {
+            start: quoted.line[..mark.start].chars().count(),
+            end: quoted.line[..mark.end].chars().count(),
+        };
+        marks.iter().map(mark).collect()
+    };
+    lines.map(in_characters).collect()
 }
 
 /// `GET /api/v1/findings`.
@@ -148,7 +213,9 @@ pub(super) async fn one(
 ) -> Result<Json<FindingAnswer>, Refusal> {
     let told = told(&admin, id).await?;
     let timeline = told.outlines.into_iter().map(stored);
+    let marks = marks_of(&admin, &told.finding.body);
     Ok(Json(FindingAnswer {
+        marks,
         finding: stored(told.finding.body)?,
         timeline: timeline.collect::<Result<_, _>>()?,
     }))

@@ -4,15 +4,17 @@ mod audit;
 pub(super) mod check;
 mod findings;
 mod history;
+mod kinds;
 pub(super) mod rule;
 mod rules;
+mod silences;
 mod status;
 mod trying;
 
 use std::sync::Arc;
 
 use aide::axum::ApiRouter;
-use aide::axum::routing::{get_with, post_with};
+use aide::axum::routing::{delete_with, get_with, post_with};
 use aide::openapi::{Info, OpenApi};
 use axum::Json;
 use axum::extract::DefaultBodyLimit;
@@ -26,6 +28,7 @@ pub(super) use audit::{AuditQuery, audit_page};
 pub(super) use findings::{FindingsQuery, page_of, told};
 pub use rules::rule_list;
 pub(super) use rules::{RuleActivity, activity};
+pub(super) use silences::{EndQuery, NewSilence, end_silence, silence};
 pub(super) use status::{Blindness, Survey};
 
 /// Where the OpenAPI document is.
@@ -87,6 +90,12 @@ fn routes() -> (Router<Arc<Admin>>, OpenApi) {
             }),
         )
         .api_route(
+            "/api/v1/kinds",
+            get_with(kinds::kinds, |it| {
+                it.summary("What there are findings of: domains, incident types and rules")
+            }),
+        )
+        .api_route(
             "/api/v1/rules",
             get_with(rules::rules, |it| {
                 it.summary("The rules in use, and what newer ones were refused for")
@@ -129,6 +138,21 @@ fn routes() -> (Router<Arc<Admin>>, OpenApi) {
             "/api/v1/audit",
             get_with(audit::list, |it| {
                 it.summary("What people changed, the newest first")
+            }),
+        )
+        .api_route(
+            "/api/v1/silences",
+            get_with(silences::list, |it| {
+                it.summary("Silences, and those that ended in the last day")
+            })
+            .post_with(silences::create, |it| {
+                it.summary("Hold back messages of a finding or a rule for a time")
+            }),
+        )
+        .api_route(
+            "/api/v1/silences/{id}",
+            delete_with(silences::delete, |it| {
+                it.summary("End a silence before its time")
             }),
         )
         .api_route(

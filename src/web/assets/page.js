@@ -17,8 +17,49 @@ function localTimes(root) {
   }
 }
 
+function prepare(root) {
+  localTimes(root);
+  for (const button of root.querySelectorAll("[data-copy]")) button.hidden = false;
+}
+
+async function copy(text) {
+  // Only where the page came over TLS, or from this machine.
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const area = document.createElement("textarea");
+  area.value = text;
+  area.className = "visually-hidden";
+  document.body.append(area);
+  area.select();
+  const copied = document.execCommand("copy");
+  area.remove();
+  if (!copied) throw new Error("not copied");
+}
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const label = button.dataset.label ?? button.textContent;
+  button.dataset.label = label;
+  try {
+    await copy(document.getElementById(button.dataset.copy).textContent);
+    button.textContent = "Copied";
+  } catch {
+    button.textContent = "Not copied";
+  }
+  setTimeout(() => (button.textContent = label), 2000);
+});
+
+// Whether a form holds what was not sent yet.
+function isTouched(root) {
+  return [...root.querySelectorAll("input, textarea, option")].some((field) => {
+    if (field.matches("option")) return !field.closest("datalist") && field.selected !== field.defaultSelected;
+    return field.value !== field.defaultValue || field.checked !== field.defaultChecked;
+  });
+}
+
 let loading = false;
 let again = false;
+let waits = false;
 
 // What has changed is fetched as a whole page, of which the content is taken: there is no second way to make it.
 async function refresh() {
@@ -34,13 +75,16 @@ async function refresh() {
     if (!answer.ok && answer.status >= 500) throw new Error(answer.status);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const [now, next] = [document.getElementById("main"), page.getElementById("main")];
-    localTimes(next);
-    // Somebody is typing: the list waits until they are done.
-    if (!now.contains(document.activeElement) || document.activeElement === now) {
-      if (now.innerHTML !== next.innerHTML) now.replaceChildren(...next.childNodes);
-    }
+    prepare(next);
     document.title = page.title;
     live.textContent = "";
+    // Somebody is typing, or has: the content waits until they are done.
+    const focused = document.activeElement;
+    waits = (now.contains(focused) && focused !== now) || isTouched(now);
+    if (waits) return;
+    const open = [...now.querySelectorAll("details")].map((details) => details.open);
+    next.querySelectorAll("details").forEach((details, at) => (details.open ||= open[at] ?? false));
+    if (now.innerHTML !== next.innerHTML) now.replaceChildren(...next.childNodes);
   } catch {
     live.textContent = "not up to date: trommel does not answer";
   } finally {
@@ -52,7 +96,10 @@ async function refresh() {
   }
 }
 
-localTimes(document);
+prepare(document);
+document.addEventListener("focusout", () => {
+  if (waits) setTimeout(refresh);
+});
 const events = new EventSource("/events");
 let connected = false;
 events.addEventListener("changed", (event) => {

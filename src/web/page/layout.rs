@@ -6,11 +6,12 @@ use crate::web::Admin;
 use crate::web::assets::{SCRIPT, STYLE};
 
 /// Places in the navigation.
-const PLACES: [(&str, &str); 5] = [
+const PLACES: [(&str, &str); 6] = [
     ("/", "Overview"),
     ("/findings", "Findings"),
     ("/rules", "Rules"),
     ("/try", "Try"),
+    ("/silences", "Silences"),
     ("/audit", "Audit"),
 ];
 

@@ -5,6 +5,7 @@
 
 mod audit;
 mod change;
+mod course;
 mod finding;
 mod findings;
 mod layout;
@@ -13,6 +14,7 @@ mod parts;
 mod plot;
 mod rule;
 mod rules;
+mod silences;
 #[cfg(test)]
 mod tests;
 mod trying;
@@ -22,14 +24,20 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, State as Shared};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
 use maud::{Markup, html};
+use serde::Deserialize;
 
 use super::Admin;
 use super::answer::{Id, Refusal, read_query};
 use super::api::rule::{detail, tests_of};
-use super::api::{AuditQuery, FindingsQuery, Survey, activity, audit_page, page_of, told};
+use super::api::{
+    AuditQuery, EndQuery, FindingsQuery, NewSilence, Survey, activity, audit_page, end_silence,
+    page_of, silence, told,
+};
+use super::form::Form;
+use super::marks::marks;
 use super::trying::BODY_BYTES_MAX;
 use super::visitor::Visitor;
 use crate::finding::{Finding, State};
@@ -37,6 +45,8 @@ use crate::record::{FindingFilter, FindingRow};
 use crate::rules::Severity;
 use crate::time::Timestamp;
 
+use finding::One;
+use findings::List;
 use overview::Seen;
 
 /// Most findings that a page shows at once.
@@ -47,6 +57,8 @@ const OVER_MAX: usize = 5;
 /// Where the page of one finding is, before its id.
 const FINDING: &str = "/findings/";
 
+/// Where silences are.
+const SILENCES: &str = "/silences";
 /// Size of a form with rules and lines: each of its bytes may be written as three.
 const FORM_BYTES_MAX: usize = 3 * BODY_BYTES_MAX + 1024;
 
@@ -58,6 +70,8 @@ pub(super) fn router() -> Router<Arc<Admin>> {
         .route("/rules", get(rules))
         .route("/rules/{id}", get(rule).post(change::post))
         .route("/audit", get(read_audit))
+        .route(SILENCES, get(list_silences).post(make_silence))
+        .route("/silences/{id}/end", post(end_one))
         .route(
             "/try",
             get(trying::get)
@@ -107,8 +121,12 @@ async fn list(Shared(admin): Shared<Arc<Admin>>, RawQuery(query): RawQuery) -> R
     answer(&admin, page)
 }
 
-async fn one(Shared(admin): Shared<Arc<Admin>>, Path(Id { id }): Path<Id>) -> Response {
-    let page = read_one(&admin, id).await;
+async fn one(
+    Shared(admin): Shared<Arc<Admin>>,
+    visitor: Visitor,
+    Path(Id { id }): Path<Id>,
+) -> Response {
+    let page = read_one(&admin, &visitor, id).await;
     answer(&admin, page)
 }
 
@@ -169,6 +187,66 @@ async fn rule_page(
     ))
 }
 
+/// What `/silences` begins with.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SilencesQuery {
+    rule: Option<String>,
+}
+
+async fn list_silences(
+    Shared(admin): Shared<Arc<Admin>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let page = async {
+        let asked: SilencesQuery = read_query(&query.unwrap_or_default())?;
+        let silences = admin.archive.ask(|reader| reader.silences()).await?;
+        let rule = asked.rule.as_deref();
+        Ok(silences::page(&admin, &visitor, &silences, rule))
+    };
+    let page = page.await;
+    answer(&admin, page)
+}
+
+/// After a form the browser is led to what came of it, so that to load the page again does nothing again.
+fn led(admin: &Admin, to: Result<String, Refusal>) -> Response {
+    match to {
+        Ok(to) => Redirect::to(&to).into_response(),
+        Err(refusal) => answer(admin, Err(refusal)),
+    }
+}
+
+async fn make_silence(
+    Shared(admin): Shared<Arc<Admin>>,
+    form: Result<Form<NewSilence>, Refusal>,
+) -> Response {
+    let made = async {
+        let Form { author, given } = form?;
+        let made = silence(&admin, &author, given).await?;
+        Ok(match made.scope.finding {
+            Some(finding) => format!("{FINDING}{finding}#silence"),
+            None => format!("{SILENCES}#{}", made.id),
+        })
+    };
+    let made = made.await;
+    led(&admin, made)
+}
+
+async fn end_one(
+    Shared(admin): Shared<Arc<Admin>>,
+    Path(Id { id }): Path<Id>,
+    form: Result<Form<EndQuery>, Refusal>,
+) -> Response {
+    let ended = async {
+        let Form { author, given } = form?;
+        end_silence(&admin, &author, id, given.reason).await?;
+        Ok(SILENCES.to_owned())
+    };
+    let ended = ended.await;
+    led(&admin, ended)
+}
+
 async fn read_audit(Shared(admin): Shared<Arc<Admin>>, RawQuery(query): RawQuery) -> Response {
     let page = audit_of(&admin, &query.unwrap_or_default()).await;
     answer(&admin, page)
@@ -181,11 +259,14 @@ async fn audit_of(admin: &Admin, query: &str) -> Result<Markup, Refusal> {
     Ok(audit::page(admin, &given, &entries, next))
 }
 
-/// What stands behind the `?` without what was left empty, which a form sends too: as pairs, and as it is written.
+/// What stands behind the `?` as a form sends it, without what was left empty, and with times in UTC: as pairs, and as it is written.
 fn filled_in(query: &str) -> (Vec<(String, String)>, String) {
     let given: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes())
         .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .map(|(name, value)| match &*name {
+            "since" | "until" => (name.into_owned(), in_utc(&value)),
+            _ => (name.into_owned(), value.into_owned()),
+        })
         .collect();
     let query = form_urlencoded::Serializer::new(String::new())
         .extend_pairs(&given)
@@ -232,16 +313,28 @@ async fn read_list(admin: &Admin, query: &str) -> Result<Markup, Refusal> {
     let mut filter = asked.clone().into_filter();
     filter.limit = filter.limit.min(SHOWN_MAX);
     let (rows, next) = page_of(admin, filter).await?;
-    Ok(findings::page(
-        admin,
-        &asked,
-        &given,
-        &readable(rows),
-        next.as_deref(),
-    ))
+    let list = List {
+        asked,
+        given,
+        findings: readable(rows),
+        next,
+        kinds: admin.archive.ask(|reader| reader.kinds()).await?,
+    };
+    Ok(findings::page(admin, &list))
 }
 
-async fn read_one(admin: &Admin, id: String) -> Result<Markup, Refusal> {
+/// A time as a browser's form sends it is without a zone, and without seconds when these are zero.
+fn in_utc(text: &str) -> String {
+    let is_zoned = text.parse::<Timestamp>().is_ok();
+    match text.len() {
+        _ if is_zoned => text.to_owned(),
+        // 2026-11-29T12:00
+        16 => format!("{text}:00Z"),
+        _ => format!("{text}Z"),
+    }
+}
+
+async fn read_one(admin: &Admin, visitor: &Visitor, id: String) -> Result<Markup, Refusal> {
     let told = told(admin, id).await?;
     let timeline: Vec<_> = told
         .outlines
@@ -255,7 +348,16 @@ async fn read_one(admin: &Admin, id: String) -> Result<Markup, Refusal> {
             "finding {id} was stored by another version of trommel: {error}"
         ))
     })?;
-    Ok(finding::page(admin, &finding, row.changed_at, &timeline))
+    let silences = admin.archive.ask(|reader| reader.silences()).await?;
+    let silence = silences::of_finding(visitor, &finding, &silences, (admin.clock)());
+    let marks = marks(&admin.rules.borrow().clone(), &finding);
+    let one = One {
+        finding,
+        changed_at: row.changed_at,
+        timeline,
+        marks,
+    };
+    Ok(finding::page(admin, &one, &silence))
 }
 
 /// A finding in a list.

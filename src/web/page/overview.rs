@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::parts::{bytes, notice, table, time};
+use super::parts::{bytes, notice, table, text, time};
 use super::plot::plots;
 use super::{FINDING, SHOWN_MAX, Shown, layout, readable};
 use crate::owner::Standing;
@@ -107,7 +107,7 @@ fn tee(survey: &Survey) -> Markup {
                 Blindness::NotKept => { "What is found is not kept since " }
             }
             (time(blind.since)) ": "
-            a href={ (FINDING) (blind.finding.finding_id) } { (summary.as_deref().unwrap_or("nothing received")) }
+            a href={ (FINDING) (blind.finding.finding_id) } { (text(summary.as_deref().unwrap_or("nothing received"))) }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use maud::{Markup, html};
 
 use super::{FINDING, Shown};
-use crate::finding::Reason;
+use crate::finding::{Reason, shows};
 use crate::rules::Severity;
 use crate::time::{Timestamp, format_duration};
 
@@ -24,6 +24,41 @@ pub(super) fn severity(severity: Severity) -> Markup {
     html! { span class={ "severity " (severity) } { span aria-hidden="true" { (shape) } " " (severity) } }
 }
 
+/// Text from a log or a rule: it is read by itself, whatever direction it has, and shows what cannot be seen.
+pub(super) fn text(text: &str) -> Markup {
+    html! { bdi { (plain(text)) } }
+}
+
+/// The same where there can be no element: controls as their pictures, other invisible characters and direction marks by number.
+pub(super) fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        let is_blank =
+            c.is_whitespace() && !c.is_control() && !('\u{2028}'..='\u{2029}').contains(&c);
+        match c {
+            '\n' | '\t' | '\u{fe0f}' => plain.push(c),
+            c if shows(c) || is_blank => plain.push(c),
+            '\0'..=' ' => plain.push(char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{2426}')),
+            '\u{7f}' => plain.push('\u{2421}'),
+            c => plain.push_str(&format!("⟨U+{:04X}⟩", u32::from(c))),
+        }
+    }
+    plain
+}
+
+/// One parameter of an address.
+pub(super) fn query(name: &str, value: &str) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair(name, value);
+    query.finish()
+}
+
+/// A rule's id, which leads to the rule.
+pub(super) fn rule(id: &str) -> Markup {
+    let anchor: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
+    html! { a href={ "/rules#" (anchor) } { code { (text(id)) } } }
+}
+
 /// A time, in UTC until the script has put it into the reader's zone.
 pub(super) fn time(at: Timestamp) -> Markup {
     let utc = Timestamp(at.0 - at.0.rem_euclid(1_000_000_000)).to_string();
@@ -39,8 +74,8 @@ pub(super) fn lasted(from: Timestamp, to: Timestamp) -> String {
 pub(super) fn bytes(bytes: u64) -> String {
     match bytes {
         ..1024 => format!("{bytes} B"),
-        ..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
-        ..1_073_741_824 => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+        1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        1_048_576..1_073_741_824 => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
         _ => format!("{:.1} GiB", bytes as f64 / 1_073_741_824.0),
     }
 }
@@ -85,10 +120,10 @@ pub(super) fn table(caption: &str, findings: &[Shown]) -> Markup {
                         tr {
                             td { (severity(finding.severity)) }
                             td .what {
-                                a href={ (FINDING) (row.finding_id) } { (finding.summary) }
-                                div .aside { (finding.domain) " · " (finding.incident_type) }
+                                a href={ (FINDING) (row.finding_id) } { (text(&finding.summary)) }
+                                div .aside { (text(&finding.domain)) " · " (text(&finding.incident_type)) }
                             }
-                            td { code { (finding.rule.id) } }
+                            td { (rule(&finding.rule.id)) }
                             td {
                                 (finding.state.as_str())
                                 div .aside {

@@ -1,9 +1,11 @@
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
+use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::*;
-use crate::finding::Outline;
+use crate::finding::{Counts, Outline};
+use crate::rules::{Item, Match, Rule, RuleSet};
 use crate::time::Timestamp;
 
 /// A finding as it is stored, with a change.
@@ -80,7 +82,7 @@ async fn the_answer_comes_first_and_trommel_itself_is_apart() {
     assert_eq!(heading(&page), "1 critical, 1 warning open");
     assert!(
         page.contains(
-            r#"Blind since <time datetime="2026-09-21T13:22:00Z" title="2026-09-21T13:22:00Z">2026-09-21 13:22:00 UTC</time>: <a href="/findings/00000000000000ff">nothing received since 14:02</a>"#
+            r#"Blind since <time datetime="2026-09-21T13:22:00Z" title="2026-09-21T13:22:00Z">2026-09-21 13:22:00 UTC</time>: <a href="/findings/00000000000000ff"><bdi>nothing received since 14:02</bdi></a>"#
         ),
         "{page}"
     );
@@ -116,6 +118,8 @@ async fn whatever_a_log_says_is_text() {
         assert!(!page.contains("<script>"), "{path}: {page}");
         assert!(page.contains("&lt;script&gt;alert(1)"), "{path}: {page}");
         assert!(!page.contains("\" onload=\""), "{path}: {page}");
+        assert!(page.contains("⟨U+202E⟩␀\u{fffd}"), "{path}: {page}");
+        assert!(!page.contains(['\u{202e}', '\0']), "{path}: {page}");
         assert!(
             !page.contains("javascript:") && !page.contains("data:text"),
             "{path}: {page}"
@@ -137,10 +141,26 @@ async fn filters_live_in_the_address_and_pages_go_on() {
         page.contains(r#"<option value="open" selected>open</option>"#),
         "{page}"
     );
-    assert!(
-        page.contains(r#"value="pool exhausted""#) || page.contains("None are known that fit."),
-        "{page}"
-    );
+    assert!(page.contains(r#"value="pool exhausted""#), "{page}");
+    for choice in ["runtime_services", "database_unavailable", "pool_exhausted"] {
+        let option = format!(r#"<option value="{choice}">"#);
+        assert!(page.contains(&option), "{option}: {page}");
+    }
+    let path = "/findings?type=gone&label=namespace=shop&label=pod=&label=&since=2026-09-21T13:20&until=2026-09-22T00:00:00%2B02:00";
+    let (status, page) = shown(vec![stored(|_| {})], path).await;
+    assert_eq!(status, 200, "{page}");
+    for part in [
+        r#"<option value="gone" selected>"#,
+        r#"<details class="more" open>"#,
+        r#"name="label" value="namespace=shop""#,
+        r#"name="label" value="pod=""#,
+        r#"name="since" value="2026-09-21T13:20:00""#,
+        r#"name="until" value="2026-09-21T22:00:00""#,
+        "/api/v1/findings?type=gone&amp;label=namespace%3Dshop&amp;label=pod%3D&amp;since=2026-09-21T13%3A20%3A00Z",
+        "None are known that fit.",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
 
     let rows: Vec<_> = (0..=SHOWN_MAX)
         .map(|n| stored(|body| body["finding_id"] = format!("{n:016x}").into()))
@@ -150,6 +170,82 @@ async fn filters_live_in_the_address_and_pages_go_on() {
     assert_eq!(status, 400);
     let next = "/findings?state=open&amp;after=1790000000000000000%3A0000000000000001";
     assert!(page.contains(next), "{page}");
+}
+
+#[tokio::test]
+async fn what_matched_is_marked_by_the_rule_in_use() {
+    let wanted = Match {
+        all: vec![Item::Text {
+            text: "pool <".to_owned(),
+            ignore_case: false,
+        }],
+        ..Match::default()
+    };
+    let rules = RuleSet {
+        rules: vec![Arc::new(Rule::new("pool_exhausted", wanted))],
+        hash: String::new(),
+    };
+    let row = stored(|body| body["evidence"]["lines"][0]["line"] = "é pool <exhausted>".into());
+    let id = row.finding_id.clone();
+    let routes = Admin {
+        rules: watch::channel(Arc::new(rules)).1,
+        ..Admin::without_rules(vec![row], true)
+    }
+    .routes();
+    let ask = async |path: String| {
+        let request = Request::builder().uri(path).body(Body::empty());
+        let response = routes.clone().oneshot(request.expect("valid")).await;
+        let body = to_bytes(response.expect("infallible").into_body(), usize::MAX).await;
+        String::from_utf8(body.expect("in memory").to_vec()).expect("text")
+    };
+    let page = ask(format!("/findings/{id}")).await;
+    let marked = "<bdi>é <mark>pool &lt;</mark>exhausted&gt;</bdi>";
+    assert!(page.contains(marked), "{page}");
+    let told = ask(format!("/api/v1/findings/{id}")).await;
+    assert!(
+        told.contains(r#""marks":[[{"start":2,"end":8}]]"#),
+        "{told}"
+    );
+}
+
+#[test]
+fn the_course_of_a_finding_is_drawn_and_said() {
+    let finding: Finding =
+        serde_json::from_str(include_str!("testdata/finding.json")).expect("a finding");
+    let at = |minute: i64, severity, state, window| Outline {
+        time: Timestamp::from_parts(1_790_000_000 + 60 * minute, 0),
+        severity,
+        state,
+        counts: Counts {
+            window,
+            ..finding.counts
+        },
+        ..Outline::from(&finding)
+    };
+    let timeline = [
+        at(0, Severity::Warning, State::Open, 5),
+        at(10, Severity::Critical, State::Open, 20),
+        at(20, Severity::Critical, State::Open, 10),
+        at(30, Severity::Critical, State::Recovered, 0),
+    ];
+    let drawn = course::course(&timeline).into_string();
+    let said = "4 revisions: warning, then critical, then over. In the window 5 at first, 0 at last, 20 at most";
+    assert!(drawn.contains(&format!("aria-label=\"{said}\"")), "{drawn}");
+    // The worse it is the higher, and there is none once it is over.
+    assert!(
+        drawn.contains(r#"<rect class="bar warning" x="0.0" y="8" width="119.0" height="16">"#),
+        "{drawn}"
+    );
+    assert!(
+        drawn.contains(r#"<rect class="bar critical" x="119.0" y="0" width="119.0" height="24">"#),
+        "{drawn}"
+    );
+    assert_eq!(drawn.matches("<rect").count(), 3, "{drawn}");
+    assert!(
+        drawn.contains(r#"d="M0.0 66.5H119.0V29.0H238.0V54.0H357.0V79.0H360.0""#),
+        "{drawn}"
+    );
+    assert_eq!(course::course(&timeline[..1]).into_string(), "");
 }
 
 #[tokio::test]
@@ -164,9 +260,23 @@ async fn one_finding_tells_all_there_is() {
         "<strong>opened</strong>",
         "What may be done",
         "UTC</time>",
+        // Without a script there is nothing to copy with.
+        r#"<button type="button" data-copy="as-text" hidden>Copy</button>"#,
+        "connection pool exhausted in shop/checkout: 12 errors in 5m [warning, open]",
+        "/findings?label=namespace%3Dshop",
+        "/findings?rule=db_unavailable",
+        "<h3>By a program</h3><ul><li><bdi>observe</bdi></li>",
+        "<h3>After approval</h3><ul><li><bdi>restart the workload</bdi></li></ul>",
+        "<h3>Only by people</h3><ul><li><bdi>change the database</bdi></li></ul>",
+        "https://grafana.example/explore",
     ] {
         assert!(page.contains(text), "{text}: {page}");
     }
+    assert!(!page.contains("<mark>"), "the rule is gone: {page}");
+    assert!(
+        !page.contains("class=\"bar"),
+        "one revision is no course: {page}"
+    );
     let (status, page) = shown(vec![row], "/findings/0").await;
     assert_eq!(status, 404);
     assert!(page.contains("no finding `0`"), "{page}");

@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 use super::rendered::{Rendered, root, text};
+use crate::support::http::Request;
 use crate::support::incident::{Incident, RULES};
 use crate::support::nats::NatsServer;
 use crate::support::program;
@@ -240,10 +241,21 @@ fn with_these_permissions_streams_are_made_findings_published_and_read_back_and_
         observed.starts_with("ops.findings.identity_security.identity_provider_unreachable."),
         "{observed}"
     );
+    let token = secrets.get("trommel-admin", "token");
+    let reload = Request {
+        method: "POST".to_owned(),
+        ..Request::get("/-/reload")
+    };
+    let reload = reload.with_header("Authorization", format!("Bearer {token}"));
+    assert_eq!(first.admin_request(&reload).status, 200);
+    let audit = robot.next();
+    assert!(audit.starts_with("ops.findings.audit."), "{audit}");
     let mut said = first.log();
     assert_eq!(first.terminate().code(), Some(0));
     let second = Setup::new(RULES).with_settings(&settings).start();
     second.wait_for_log("\"open\":1");
+    // What people did is not read for findings.
+    second.wait_for_log("\"skipped\":0");
     // What is open is not told of again, so the next is that of something else.
     second.push(&incident.failures("backend"));
     second.push(&incident.failures("frontend"));

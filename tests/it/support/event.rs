@@ -9,13 +9,34 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Event(pub(crate) Value);
 
-static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/finding/1.json");
+static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| validator("finding"));
+static AUDIT_SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| validator("audit"));
+
+fn validator(of: &str) -> jsonschema::Validator {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("schema/{of}/1.json"));
     let text = std::fs::read_to_string(&path)
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let schema = serde_json::from_str(&text).expect("the committed schema is JSON");
     jsonschema::validator_for(&schema).expect("the committed schema is a JSON Schema")
-});
+}
+
+/// Reads a message about what somebody did, and holds it against its committed schema; `None` for one about a finding.
+#[track_caller]
+pub(crate) fn read_audit(text: &str) -> Option<Value> {
+    let event: Value = serde_json::from_str(text).ok()?;
+    if event["dataschema"] != "urn:trommel:audit/1.json" {
+        return None;
+    }
+    let wrong: Vec<_> = AUDIT_SCHEMA
+        .iter_errors(&event)
+        .map(|error| error.to_string())
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "not as the schema says: {wrong:#?}\n{text}"
+    );
+    Some(event)
+}
 
 impl Event {
     /// Reads a message and holds it against CloudEvents 1.0 and its committed schema.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::event::Event;
+use super::event::{Event, read_audit};
 use super::http::{Client, Request};
 use super::loki::{self, Entry};
 use super::scratch::Scratch;
@@ -273,11 +273,21 @@ impl Trommel {
             .sum()
     }
 
-    /// Every message on stdout so far.
+    /// Every message about a finding on stdout so far.
     #[track_caller]
     pub(crate) fn events(&self) -> Vec<Event> {
+        let findings = |lines: &[String]| {
+            let lines = lines.iter().filter(|line| read_audit(line).is_none());
+            lines.map(|line| Event::read(line)).collect()
+        };
+        self.stdout.read(findings)
+    }
+
+    /// Every message on stdout so far about what somebody did.
+    #[track_caller]
+    pub(crate) fn audit(&self) -> Vec<Value> {
         self.stdout
-            .read(|lines| lines.iter().map(|line| Event::read(line)).collect())
+            .read(|lines| lines.iter().filter_map(|line| read_audit(line)).collect())
     }
 
     /// Every line of stdout so far, as it is.

@@ -1,0 +1,180 @@
+//! A silence is a window of `suppress` that a rule does not have: the same findings, byte for byte.
+
+use super::*;
+use crate::finding::Reason;
+use crate::silence::{SILENCES_MAX, Scope, Silence, SilenceError};
+
+fn silence(scope: Scope, from: i64, until: i64) -> Silence {
+    Silence {
+        id: format!("{from:08}{until:08}"),
+        scope,
+        from: at(from),
+        until: at(until),
+        who: "ann".to_owned(),
+        reason: "moving house".to_owned(),
+        ended_by: None,
+    }
+}
+
+fn of_rule(matchers: Option<&str>) -> Scope {
+    Scope {
+        finding: None,
+        rule: Some("r".to_owned()),
+        matchers: matchers.map(str::to_owned),
+    }
+}
+
+fn noisy() -> Rule {
+    Rule {
+        cooldown: seconds(100),
+        ..rule("r", 1, 60, 300)
+    }
+}
+
+/// Everything that is told of `entries`, one batch each; before the first of `cut` or later, the silence that has been made is ended then.
+fn told(rule: Rule, silence: Option<Silence>, entries: &[Entry], cut: Option<i64>) -> String {
+    let mut detector = detector(Settings::replay(origin()), &set([rule]));
+    let id = silence.as_ref().map(|it| it.id.clone());
+    if let Some(silence) = silence {
+        detector.add_silence(silence).expect("there is room");
+    }
+    let mut cut = cut.zip(id);
+    for entry in entries {
+        if let Some((cut, id)) = cut.take_if(|(cut, _)| entry.at >= *cut) {
+            let ended = detector.end_silence(&id, at(cut), "ben");
+            assert_eq!(ended.expect("it goes on").until, at(cut));
+        }
+        detector.apply(scanned(&[*entry]), at(1_000_000));
+    }
+    detector.finish(at(10_000));
+    let changes = detector.take_changes();
+    format!("{:#?}", changes.findings)
+}
+
+fn entries() -> impl Strategy<Value = Vec<Entry>> {
+    let entry = (0..2000i64, 1..3u8, any::<bool>());
+    prop::collection::vec(entry, 1..40).prop_map(|mut all| {
+        all.sort_unstable();
+        let all = all.into_iter().enumerate();
+        all.map(|(n, (at, pod, is_hit))| match is_hit {
+            true => hit(at, pod, n as u8),
+            false => other(at, pod),
+        })
+        .collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn what_is_told_is_as_with_a_window_of_the_rule(
+        entries in entries(),
+        from in 0..2000i64,
+        lasts in 1..1500i64,
+        cut in prop::option::of(1..1500i64),
+    ) {
+        let cut = cut.filter(|cut| *cut < lasts).map(|cut| from + cut);
+        // A silence that nothing comes after is never ended here.
+        let cut = cut.filter(|cut| entries.iter().any(|entry| entry.at >= *cut));
+        let until = cut.unwrap_or(from + lasts);
+        let window = format!("{}/{}", at(from), at(until)).parse().expect("a window");
+        let with_window = Rule { suppress: vec![window], ..noisy() };
+        let silence = silence(of_rule(None), from, from + lasts);
+        prop_assert_eq!(
+            told(noisy(), Some(silence), &entries, cut),
+            told(with_window, None, &entries, None)
+        );
+    }
+}
+
+#[test]
+fn it_is_about_what_it_says_and_nothing_else() {
+    let mut first = detector(Settings::replay(origin()), &set([noisy()]));
+    first.apply(scanned(&[hit(0, 1, 0), hit(0, 2, 0)]), at(0));
+    let found = first.take_changes().findings;
+    let id = |place: usize| Some(found[place].finding_id.clone());
+    for (scope, silent) in [
+        (of_rule(None), [true, true]),
+        (of_rule(Some("pod=p1")), [true, false]),
+        (
+            of_rule(Some("{pod=~\"p[23]\", cluster=\"c\"}")),
+            [false, true],
+        ),
+        (of_rule(Some("cluster=elsewhere")), [false, false]),
+        (of_rule(Some("pod!=p1, absent=\"\"")), [false, true]),
+        (
+            Scope {
+                rule: Some("other".to_owned()),
+                ..of_rule(None)
+            },
+            [false, false],
+        ),
+        (
+            Scope {
+                finding: id(1),
+                rule: None,
+                matchers: None,
+            },
+            [false, true],
+        ),
+    ] {
+        let mut detector = detector(Settings::replay(origin()), &set([noisy()]));
+        let silence = silence(scope.clone(), 0, 60);
+        detector.add_silence(silence).expect("there is room");
+        detector.apply(scanned(&[hit(0, 1, 0), hit(0, 2, 0)]), at(0));
+        // Other rules, the same words: what is silent stays so.
+        detector.set_rules(set([noisy()]));
+        let heard: Vec<_> = detector.take_changes().findings;
+        let heard = [0, 1].map(|place| {
+            heard
+                .iter()
+                .any(|it| Some(&it.finding_id) == id(place).as_ref())
+        });
+        assert_eq!(heard.map(|heard| !heard), silent, "{scope}");
+        detector.finish(at(100));
+        let late = detector.take_changes().findings;
+        for finding in &late {
+            assert_eq!(
+                (finding.reason, finding.counts.suppressed),
+                (Reason::WindowEnded, 1)
+            );
+            assert_eq!(finding.time, at(60), "{scope}");
+        }
+        assert_eq!(
+            late.len(),
+            silent.iter().filter(|it| **it).count(),
+            "{scope}"
+        );
+    }
+}
+
+#[test]
+fn a_thousand_go_on_at_once_and_one_that_is_over_makes_room() {
+    let mut detector = detector(Settings::replay(origin()), &set([noisy()]));
+    for n in 0..SILENCES_MAX as i64 {
+        let made = detector.add_silence(silence(of_rule(None), n, 5000 + n));
+        assert_eq!(made, Ok(None));
+    }
+    let more =
+        |detector: &mut Detector, from| detector.add_silence(silence(of_rule(None), from, 9999));
+    assert_eq!(more(&mut detector, 4999), Err(SilenceError::Full));
+    assert_eq!(
+        more(&mut detector, 5000),
+        Ok(Some("0000000000005000".to_owned()))
+    );
+    assert_eq!(detector.silences().count(), SILENCES_MAX);
+
+    let ended = detector.end_silence("0000000100005001", at(5000), "ben");
+    assert_eq!(ended.expect("it goes on").ended_by.as_deref(), Some("ben"));
+    for (id, now) in [
+        ("0000000100005001", 5000),
+        ("0000000200005002", 5002),
+        ("none", 0),
+    ] {
+        let again = detector.end_silence(id, at(now), "ben");
+        assert_eq!(again, Err(SilenceError::Unknown(id.to_owned())));
+    }
+    assert_eq!(detector.forget_silences(at(5001)), ["0000000100005001"]);
+    assert_eq!(detector.silences().count(), SILENCES_MAX - 1);
+}
