@@ -133,6 +133,7 @@ fn on_a_telephone_nothing_but_tables_scrolls_sideways() {
         "/rules",
         "/rules/payments_refused",
         "/try",
+        "/silences",
         "/audit",
         "/findings/0",
         &scene.finding("payments_refused"),

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::support::browser::Browser;
-use crate::support::scene::{REFUSED, RULES, Scene, setup};
+use crate::support::scene::{LDAP, REFUSED, RULES, Scene, setup};
 use crate::support::scratch::Scratch;
 use crate::support::trommel::Setup;
 
@@ -74,6 +74,34 @@ fn a_rule_is_broken_mended_saved_and_fires() {
     browser.open(&scene.trommel, "/audit");
     browser.see("main", "three are too many");
     browser.see("main", "payments_refused");
+}
+
+#[test]
+fn a_silenced_rule_tells_nothing_until_its_silence_ends() {
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    let scene = Scene::calm(&setup());
+    browser.open(&scene.trommel, "/silences");
+    browser.write("main input[name=rule]", "payments_refused");
+    browser.write("main input[name=reason]", "the gateway is being replaced");
+    browser.click("main form.filters button");
+    browser.see("main table", "payments_refused");
+    browser.see("main table", "the gateway is being replaced");
+    scene.say("checkout", REFUSED, 0..3);
+    scene.say("accounts", LDAP, 0..3);
+    scene.wait_for("observed", "ldap_timeout_spike");
+    let told = scene.trommel.events();
+    let silent = told
+        .iter()
+        .all(|event| event.data("rule")["id"] != "payments_refused");
+    assert!(silent, "{told:?}");
+
+    browser.open(&scene.trommel, "/silences");
+    browser.click("main table button");
+    scene.wait_for("observed", "payments_refused");
+    browser.open(&scene.trommel, "/audit");
+    browser.see("main", "the gateway is being replaced");
 }
 
 #[test]
