@@ -90,9 +90,15 @@ impl From<QueryRejection> for Refusal {
 
 impl From<JsonRejection> for Refusal {
     fn from(rejection: JsonRejection) -> Self {
+        let text = rejection.body_text();
+        let why = text.strip_prefix("Failed to deserialize the JSON body into the target type: ");
         Self {
-            status: rejection.status(),
-            why: rejection.body_text(),
+            // 422 is for what was understood, and is wrong.
+            status: match rejection.status() {
+                StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
+                status => status,
+            },
+            why: why.unwrap_or(&text).to_owned(),
         }
     }
 }

@@ -82,7 +82,7 @@ impl From<TooLong> for Declined {
     }
 }
 
-/// A [`Declined`] as programs see it.
+/// Why rules were not tried.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Declined")]
 pub(super) struct DeclinedView {

@@ -29,7 +29,6 @@ pub(in crate::web) struct AuditQuery {
     /// Only those of this person.
     pub(in crate::web) who: Option<String>,
     /// Only those behind the page before: what its `next` said.
-    #[schemars(range(min = 1))]
     after: Option<i64>,
     /// At most this many.
     #[schemars(range(min = 1, max = 500))]

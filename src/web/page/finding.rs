@@ -143,7 +143,7 @@ fn facts(finding: &Finding) -> Markup {
         section {
             h2 { "Where and what" }
             dl {
-                @for (name, value) in &finding.resource_scope {
+                @for (name, value) in finding.resource_scope.iter().filter(|(_, value)| !value.is_empty()) {
                     dt { (text(name)) }
                     dd { a href={ "/findings?" (query("label", &format!("{name}={value}"))) } { (text(value)) } }
                 }

@@ -7,3 +7,4 @@ mod live;
 mod load;
 mod pictures;
 mod reading;
+mod rules;

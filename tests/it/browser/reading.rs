@@ -131,6 +131,10 @@ fn on_a_telephone_nothing_but_tables_scrolls_sideways() {
         "/",
         "/findings",
         "/rules",
+        "/rules/payments_refused",
+        "/try",
+        "/silences",
+        "/audit",
         "/findings/0",
         &scene.finding("payments_refused"),
     ] {
