@@ -1078,7 +1078,10 @@ mod tests {
             let made = acts.silence(wanted.clone()).await.expect("on disk");
             let made = made.expect("there is room");
             assert!(!made.reason.contains("s3cr3t"), "{}", made.reason);
-            assert_eq!(reader.silences().expect("sound"), [made.clone()]);
+            assert_eq!(
+                reader.silences().expect("sound"),
+                std::slice::from_ref(&made)
+            );
             let (seq, told) = next(&outbox, seq).await;
             assert_eq!(told["type"], "sre.detector.silence.created");
             assert_eq!(

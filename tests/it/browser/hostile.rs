@@ -40,8 +40,8 @@ fn what_a_log_says_is_shown_and_does_nothing() {
     }
     // One word without a place to break, as long as a line may be.
     scene.say("web", &format!("evil {}", "A".repeat(1 << 20)), 10..11);
-    let mut line = b"evil \xff\xfe\xc3\x28 not UTF-8 \xed\xa0\x80".to_vec();
-    push_bytes(&scene, scene.entry("web", "", 11), &mut line);
+    let line = b"evil \xff\xfe\xc3\x28 not UTF-8 \xed\xa0\x80".to_vec();
+    push_bytes(&scene, scene.entry("web", "", 11), &line);
     browser.open(&scene.trommel, "/findings");
     browser.until(
         "all of it",
@@ -113,7 +113,7 @@ fn a_script_that_came_in_all_the_same_would_not_run() {
 
 /// Pushes `entry` with a line that need not be text.
 #[track_caller]
-fn push_bytes(scene: &Scene, entry: Entry, line: &mut Vec<u8>) {
+fn push_bytes(scene: &Scene, entry: Entry, line: &[u8]) {
     let seconds = u64::try_from(entry.at / 1_000_000_000).expect("after 1970");
     let at = field(1, &[&[1 << 3][..], &varint(seconds)].concat());
     let entry = field(2, &[at, field(2, line)].concat());
