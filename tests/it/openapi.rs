@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::support::page::read;
 use crate::support::program;
 use crate::support::scene::{Scene, setup};
+use crate::support::scratch::Scratch;
 use crate::support::trommel::Setup;
 
 /// Questions about each operation, beside those at the edges of each parameter.
@@ -20,10 +21,11 @@ fn the_api_answers_as_its_description_says() {
     };
     let scene = Scene::troubled(&setup());
     let admin = scene.trommel.admin_address();
+    let scratch = Scratch::new();
     let report = program::succeed(
         Command::new(schemathesis)
-            // It leaves a folder of what it found where it runs.
-            .current_dir(env!("CARGO_TARGET_TMPDIR"))
+            // It leaves notes where it runs.
+            .current_dir(scratch.path(""))
             .arg("run")
             .arg(format!("http://{admin}/api/v1/openapi.json"))
             .args(["--max-examples", EXAMPLES])

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::browser::Browser;
+use crate::support::browser::{Browser, ENTER};
 use crate::support::scene::{LDAP, REFUSED, Scene, setup};
 use crate::support::server::free_address;
 use crate::support::trommel::Setup;
@@ -123,7 +123,7 @@ fn whoever_writes_or_reads_with_the_keyboard_is_not_interrupted() {
         browser.ask("return [document.activeElement.name, document.activeElement.value]"),
         json!(["text", "cards"])
     );
-    browser.press(thirtyfour::Key::Enter);
+    browser.press(ENTER);
     browser.see("main tbody", "Cards are refused");
     assert!(
         browser.place().contains("text=cards"),

@@ -1,9 +1,8 @@
 //! Pages are for everybody: without a script, with nothing but a keyboard, in any time zone, on a telephone.
 
 use serde_json::json;
-use thirtyfour::Key;
 
-use crate::support::browser::Browser;
+use crate::support::browser::{Browser, ENTER, TAB};
 use crate::support::scene::{Scene, setup};
 
 #[test]
@@ -83,7 +82,7 @@ fn everything_is_reached_with_the_keyboard_in_the_order_it_is_read() {
         &scene.finding("payments_refused"),
     ] {
         browser.open(&scene.trommel, path);
-        browser.press(Key::Tab);
+        browser.press(TAB);
         let first = browser.ask(focused);
         assert_eq!(first["name"], "Skip to content", "{path}");
         assert_eq!(first["seen"], true, "{path}: {first}");
@@ -93,7 +92,7 @@ fn everything_is_reached_with_the_keyboard_in_the_order_it_is_read() {
         let many = browser.ask(many).as_u64().expect("a number");
         let mut last = first["place"].as_u64().expect("a number");
         for _ in 1..many {
-            browser.press(Key::Tab);
+            browser.press(TAB);
             let now = browser.ask(focused);
             let place = now["place"].as_u64().expect("a number");
             assert!(
@@ -107,15 +106,15 @@ fn everything_is_reached_with_the_keyboard_in_the_order_it_is_read() {
 
         // The short way.
         browser.open(&scene.trommel, path);
-        browser.press(Key::Tab);
-        browser.press(Key::Enter);
-        browser.press(Key::Tab);
+        browser.press(TAB);
+        browser.press(ENTER);
+        browser.press(TAB);
         assert_eq!(browser.ask(focused)["inside"], true, "{path}");
     }
     // And a finding is opened with it.
     browser.open(&scene.trommel, "/findings");
     browser.ask("document.querySelector('main tbody a').focus()");
-    browser.press(Key::Enter);
+    browser.press(ENTER);
     browser.see("main", "Timeline");
     assert_eq!(browser.complaints(), [""; 0]);
 }

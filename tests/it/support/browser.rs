@@ -1,17 +1,26 @@
 //! Chromium, driven as a person would through chromedriver, and looked at through the pages' own scripts.
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use thirtyfour::prelude::*;
-use thirtyfour::{ChromiumLikeCapabilities, LoggingPrefsLogLevel};
-use tokio::runtime::Runtime;
 
+use super::http::{Client, Request};
 use super::scratch::Scratch;
 use super::trommel::Trommel;
 use super::{program, wait};
+
+// Keys as WebDriver names them: <https://www.w3.org/TR/webdriver2/#keyboard-actions>.
+pub(crate) const TAB: &str = "\u{e004}";
+pub(crate) const ENTER: &str = "\u{e007}";
+
+/// What an element is called in answers: <https://www.w3.org/TR/webdriver2/#elements>.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// How long a command may take: a page that is looked through by axe takes a while where others compile.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Nothing that asks anybody on the network, or the person at the screen.
 const SWITCHES: [&str; 10] = [
@@ -32,11 +41,14 @@ const SWITCHES: [&str; 10] = [
 const GRACE: Duration = Duration::from_secs(10);
 
 /// A browser with one window, closed when dropped.
+///
+/// It speaks WebDriver itself, a dozen commands in JSON: the crates that do bring a copyleft, or features of others that would make the
+/// binary under test another than the one that ships.
 pub(crate) struct Browser {
-    runtime: Runtime,
-    driver: Option<WebDriver>,
+    address: SocketAddr,
+    session: String,
     chromedriver: Child,
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 impl Browser {
@@ -48,66 +60,86 @@ impl Browser {
         let log = scratch.path("chromedriver.log");
         let chromedriver = Command::new(chromedriver)
             .arg("--port=0")
-            // A profile that is left behind by a killed browser goes with the scratch folder.
-            .env("TMPDIR", scratch.path(""))
             .stdin(Stdio::null())
             .stdout(File::create(&log).expect("the folder is writable"))
             .stderr(Stdio::null())
             .spawn()
             .expect("it can be started");
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
         let mut browser = Self {
-            runtime,
-            driver: None,
+            address: ([127, 0, 0, 1], 0).into(),
+            session: String::new(),
             chromedriver,
-            _scratch: scratch,
+            scratch,
         };
         let port = wait::until("chromedriver to tell its port", || {
             let text = std::fs::read_to_string(&log).ok()?;
             let (_, rest) = text.split_once("started successfully on port ")?;
             rest.split_once('.')?.0.parse::<u16>().ok()
         });
-
-        let mut wanted = DesiredCapabilities::chrome();
-        let profile = browser._scratch.path("profile");
+        browser.address.set_port(port);
+        let profile = browser.scratch.path("profile");
         let profile = format!("--user-data-dir={}", profile.display());
-        for switch in SWITCHES.into_iter().chain([&*profile]) {
-            wanted.add_arg(switch).expect("a switch");
-        }
-        wanted
-            .set_binary(&chromium.display().to_string())
-            .expect("a path");
-        wanted
-            .set_browser_log_level(LoggingPrefsLogLevel::All)
-            .expect("a level");
-        let opened = WebDriver::new(format!("http://127.0.0.1:{port}"), wanted);
-        let driver = browser.runtime.block_on(opened);
-        browser.driver = Some(driver.expect("Chromium starts"));
+        let switches: Vec<_> = SWITCHES.into_iter().chain([&*profile]).collect();
+        let wanted = json!({
+            "browserName": "chrome",
+            "goog:chromeOptions": {"binary": chromium, "args": switches},
+            "goog:loggingPrefs": {"browser": "ALL"},
+        });
+        let opened = browser.must(
+            "/session",
+            &json!({"capabilities": {"alwaysMatch": wanted}}),
+        );
+        let session = opened["sessionId"].as_str().expect("a session");
+        browser.session = format!("/session/{session}");
         Some(browser)
     }
 
-    fn driver(&self) -> &WebDriver {
-        self.driver.as_ref().expect("it is there until the end")
+    /// What the browser answers to a command.
+    ///
+    /// # Errors
+    /// Its own words.
+    fn send(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
+        let request = Request {
+            method: method.to_owned(),
+            body: body.to_string().into_bytes(),
+            ..Request::get(&format!("{}{path}", self.session))
+        };
+        let request = request.with_header("Content-Type", "application/json");
+        let answer = Client::with_timeout(self.address, PATIENCE).send(&request);
+        let answer = answer.map_err(|error| error.to_string())?;
+        let mut told: Value =
+            serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
+        match answer.status {
+            200 => Ok(told["value"].take()),
+            _ => Err(told["value"]["message"].to_string()),
+        }
+    }
+
+    #[track_caller]
+    fn must(&self, path: &str, body: &Value) -> Value {
+        let answer = self.send("POST", path, body);
+        answer.unwrap_or_else(|why| panic!("{path}: {why}"))
+    }
+
+    /// Path of what `selector` finds first.
+    fn find(&self, selector: &str) -> Result<String, String> {
+        let wanted = json!({"using": "css selector", "value": selector});
+        let found = self.send("POST", "/element", &wanted)?;
+        let id = found[ELEMENT].as_str().ok_or("no element")?;
+        Ok(format!("/element/{id}"))
     }
 
     /// Goes to `path` of trommel's page.
     #[track_caller]
     pub(crate) fn open(&self, trommel: &Trommel, path: &str) {
         let address = format!("http://{}{path}", trommel.admin_address());
-        self.runtime
-            .block_on(self.driver().goto(address))
-            .expect("it can be opened");
+        self.must("/url", &json!({ "url": address }));
     }
 
     /// The page before.
     #[track_caller]
     pub(crate) fn back(&self) {
-        self.runtime
-            .block_on(self.driver().back())
-            .expect("there is one");
+        self.must("/back", &json!({}));
     }
 
     /// Path and query of where it is.
@@ -128,25 +160,16 @@ impl Browser {
     /// What a script returns that finds `arguments` in its `arguments`.
     #[track_caller]
     pub(crate) fn ask_with(&self, script: &str, arguments: Vec<Value>) -> Value {
-        let answer = self
-            .runtime
-            .block_on(self.driver().execute(script, arguments));
-        answer
-            .unwrap_or_else(|error| panic!("{script}: {error}"))
-            .json()
-            .clone()
+        self.must(
+            "/execute/sync",
+            &json!({"script": script, "args": arguments}),
+        )
     }
 
     /// What a script hands to its last argument, a function.
     #[track_caller]
     pub(crate) fn ask_later(&self, script: &str) -> Value {
-        let answer = self
-            .runtime
-            .block_on(self.driver().execute_async(script, Vec::new()));
-        answer
-            .unwrap_or_else(|error| panic!("{error}"))
-            .json()
-            .clone()
+        self.must("/execute/async", &json!({"script": script, "args": []}))
     }
 
     /// The text of what `selector` finds first, as it is shown; empty where there is none.
@@ -186,40 +209,37 @@ impl Browser {
     #[track_caller]
     pub(crate) fn click(&self, selector: &str) {
         wait::until(&format!("`{selector}` to be there and click on"), || {
-            self.runtime.block_on(async {
-                let found = self.driver().find(By::Css(selector)).await.ok()?;
-                found.click().await.ok()
-            })
+            let found = self.find(selector).ok()?;
+            self.send("POST", &format!("{found}/click"), &json!({}))
+                .ok()
         });
     }
 
     /// Writes into the field that `selector` finds, in the place of what was in it.
     #[track_caller]
     pub(crate) fn write(&self, selector: &str, text: &str) {
-        let written = self.runtime.block_on(async {
-            let field = self.driver().find(By::Css(selector)).await?;
-            field.clear().await?;
-            field.send_keys(text).await
-        });
-        written.unwrap_or_else(|error| panic!("{selector}: {error}"));
+        let field = self.find(selector);
+        let field = field.unwrap_or_else(|why| panic!("{selector}: {why}"));
+        self.must(&format!("{field}/clear"), &json!({}));
+        self.must(&format!("{field}/value"), &json!({ "text": text }));
     }
 
     /// Presses keys, wherever the focus is.
     #[track_caller]
-    pub(crate) fn press(&self, keys: impl Into<thirtyfour::TypingData>) {
-        let keys = self.driver().action_chain().send_keys(keys);
-        self.runtime
-            .block_on(keys.perform())
-            .expect("keys can be pressed");
+    pub(crate) fn press(&self, keys: &str) {
+        let strokes: Vec<_> = keys
+            .chars()
+            .flat_map(|key| ["keyDown", "keyUp"].map(|what| json!({"type": what, "value": key})))
+            .collect();
+        let keyboard = json!({"type": "key", "id": "keyboard", "actions": strokes});
+        self.must("/actions", &json!({ "actions": [keyboard] }));
     }
 
     /// Tells Chromium's own tools something.
     #[track_caller]
     pub(crate) fn tell(&self, method: &str, parameters: &Value) -> Value {
-        let told = self
-            .runtime
-            .block_on(self.driver().cdp().send_raw(method, parameters));
-        told.unwrap_or_else(|error| panic!("{method}: {error}"))
+        let command = json!({"cmd": method, "params": parameters});
+        self.must("/goog/cdp/execute", &command)
     }
 
     /// A window of `width` to `height` CSS pixels.
@@ -263,23 +283,18 @@ impl Browser {
     /// What Chromium has complained of since it was last asked, save servers that do not answer: violations of the policy, errors in scripts.
     #[track_caller]
     pub(crate) fn complaints(&self) -> Vec<String> {
-        let log = self
-            .runtime
-            .block_on(self.driver().browser_log())
-            .expect("the log is kept");
-        log.into_iter()
-            .filter(|entry| !entry.message.contains("net::ERR_"))
-            .map(|entry| format!("{} {}", entry.level, entry.message))
+        let log = self.must("/se/log", &json!({"type": "browser"}));
+        let log = log.as_array().expect("the log is kept").iter();
+        log.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned())
+            .filter(|message| !message.contains("net::ERR_"))
             .collect()
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        if let Some(driver) = self.driver.take() {
-            // Where it fails, the signal below ends it.
-            let _ = self.runtime.block_on(driver.quit());
-        }
+        // Where it fails, the signal below ends it.
+        let _ = self.send("DELETE", "", &json!({}));
         // It takes a browser that it still has along; a kill would leave that behind.
         program::signal(&self.chromedriver, "TERM");
         let deadline = Instant::now() + GRACE;
