@@ -180,6 +180,15 @@ impl Store {
     }
 }
 
+impl Drop for Store {
+    /// Brings the log into the file. Closing would do so, were there no [`Reader`] that may still be open.
+    fn drop(&mut self) {
+        let log = "PRAGMA wal_checkpoint(TRUNCATE)";
+        // Where the disk takes nothing, the next start reads the log.
+        let _ = (self.opened.connection).query_row(log, [], |_| Ok(()));
+    }
+}
+
 impl Totals {
     fn count(connection: &Connection) -> rusqlite::Result<Self> {
         Ok(Self {

@@ -1,7 +1,7 @@
 //! The admin listener: metrics, health, findings and rules, for whoever operates trommel.
 //!
 //! It has its own port, so that a flood of pushes does not hide what is wrong and the push port can be open where this
-//! one is not. Whom its [`Gate`] does not let in sees nothing but health; who may change something is said in [`visitor`]; what it
+//! one is not. Whom its [`Gate`] does not let in sees nothing but health; who may change something is said in `visitor`; what it
 //! answers comes from the database, from the rule set in use and from the metrics, each through one handle in [`Admin`].
 
 mod answer;

@@ -37,7 +37,10 @@ impl Checked {
             };
             deeds.push(deed(what, id));
         }
-        for id in changes.changed.iter().chain(&self.elsewhere) {
+        // Those that only refer to another rule, as `none: [{rule: ID}]` does, mean something else now, but nobody changed them.
+        let touched = changes.changed.iter();
+        let touched = touched.filter(|id| was_written(id) || is_written(id));
+        for id in touched.chain(&self.elsewhere) {
             deeds.push(deed(What::RuleChanged, id));
         }
         deeds.truncate(DEEDS_MAX);

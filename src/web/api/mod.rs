@@ -42,7 +42,7 @@ pub(super) fn router() -> Router<Arc<Admin>> {
         .layer(Extension(Arc::new(described)))
 }
 
-/// The OpenAPI document: what [`DESCRIPTION`] answers.
+/// The OpenAPI document: what `/api/v1/openapi.json` answers.
 ///
 /// # Panics
 /// Never: what describes an API is JSON.

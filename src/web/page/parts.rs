@@ -55,8 +55,8 @@ pub(super) fn query(name: &str, value: &str) -> String {
 
 /// A rule's id, which leads to the rule.
 pub(super) fn rule(id: &str) -> Markup {
-    let anchor: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
-    html! { a href={ "/rules#" (anchor) } { code { (text(id)) } } }
+    let id_in_path: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
+    html! { a href={ "/rules/" (id_in_path) } { code { (text(id)) } } }
 }
 
 /// A time, in UTC until the script has put it into the reader's zone.

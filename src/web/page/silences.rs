@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::layout;
-use super::parts::time;
+use super::parts::{query, time};
 use super::{FINDING, SILENCES};
 use crate::finding::Finding;
 use crate::silence::{Scope, Silence};
@@ -119,7 +119,7 @@ pub(super) fn of_finding(
                     (how_long())
                     button { "Silence this finding" }
                 }
-                p .aside { a href={ (SILENCES) "?rule=" (finding.rule.id) } { "Silence its rule" } }
+                p .aside { a href={ (SILENCES) "?" (query("rule", &finding.rule.id)) } { "Silence its rule" } }
             }
         }
     }

@@ -163,7 +163,7 @@ async fn what_is_too_much_or_unknown_is_refused_with_a_reason() {
             404,
             "did you mean `refused`?",
         ),
-        (json!({"lines": ["x"], "colour": 1}), 422, "colour"),
+        (json!({"lines": ["x"], "colour": 1}), 400, "colour"),
         (json!({"text": "x".repeat(300 << 10)}), 413, "length"),
     ] {
         let (found, answer) = post(&routes, "/api/v1/explain", &body).await;
