@@ -72,7 +72,7 @@ fn a_value_in_a_line_is_all_that_changes() {
                    # slowly
                    - to: critical  # told by phone
                      after: 10m
-             
+
             -  - {id: b, match: z, severity: info}  # short
             +  - {id: b, match: z, severity: critical}  # short
                - description: |  # long
