@@ -20,7 +20,7 @@ use crate::hit::{Generation, Scanned};
 use crate::publish::{OutboxRequest, Pending, Recalled, Status};
 use crate::push::{Pressure, Submission};
 use crate::record::{
-    Commit, FindingRow, Limits, NewMessage, OutboxRow, SAMPLES_MAX, Store, StoreError,
+    Commit, FindingRow, Limits, NewMessage, OutboxRow, SAMPLES_MAX, Sizes, Store, StoreError,
 };
 use crate::rules::RuleSet;
 use crate::silence::{Silence, SilenceError, Wanted};
@@ -530,11 +530,13 @@ impl Owner {
         self.tell_of_ourselves(now);
         self.detector.tick(now);
         self.show_unsaved();
-        self.measure();
+        // Asked of the file system: once for the metrics and the page.
+        let sizes = self.store.sizes().ok();
+        self.measure(sizes);
         let sample = self.meter.look(&self.pressure, now);
         self.measured_at = sample.map(|sample| sample.at).or(self.measured_at);
         self.waiting.samples.extend(sample);
-        self.tell_standing();
+        self.tell_standing(sizes.unwrap_or_default());
         if now.since(self.looked_back) >= LOOK_BACK_EVERY {
             self.waiting.forget_findings_before = Some(self.store.remembers_from(now));
             let forgotten = self.detector.forget_silences(now.minus(SILENCE_SHOWN));
@@ -723,7 +725,7 @@ impl Owner {
         counter!(names::TENANTS_REFUSED_TOTAL).increment(tally.tenants_refused);
     }
 
-    fn measure(&mut self) {
+    fn measure(&mut self, on_disk: Option<Sizes>) {
         let sizes = self.detector.sizes();
         gauge!(names::KEYS).set(sizes.keys as f64);
         gauge!(names::KEYS_BYTES).set(sizes.keys_bytes as f64);
@@ -745,7 +747,7 @@ impl Owner {
         let now = (self.clock)();
         let silent = self.detector.silences().filter(|it| it.is_on(now)).count();
         gauge!(names::SILENCES_ACTIVE).set(silent as f64);
-        if let Ok(sizes) = self.store.sizes() {
+        if let Some(sizes) = on_disk {
             gauge!(names::OUTBOX_MESSAGES).set(sizes.outbox_messages as f64);
             gauge!(names::OUTBOX_BYTES).set(sizes.outbox_bytes as f64);
             gauge!(names::HISTORY_BYTES).set(sizes.history_bytes as f64);

@@ -88,12 +88,11 @@ impl Standing {
 
 impl Owner {
     /// Tells how things stand.
-    pub(super) fn tell_standing(&self) {
+    pub(super) fn tell_standing(&self, sizes: Sizes) {
         let pushed_at = match self.pressure.pushed_at.load(Ordering::Relaxed) {
             0 => None,
             nanos => Some(Timestamp(nanos)),
         };
-        let sizes = self.store.sizes().unwrap_or_default();
         let waiting_since = self.ourselves.waits_since();
         let standing = Standing {
             started_at: self.ourselves.started_at(),
