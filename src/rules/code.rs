@@ -142,6 +142,17 @@ pub enum Level {
     Warning,
 }
 
+impl Level {
+    /// As it is written everywhere.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
 impl Code {
     /// Errors refuse the rule set, warnings do not.
     #[must_use]

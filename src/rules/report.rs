@@ -119,10 +119,7 @@ pub fn json(problems: &[Problem]) -> String {
 pub fn github(problems: &[Problem]) -> String {
     let mut out = String::new();
     for problem in problems {
-        let command = match problem.level {
-            Level::Error => "error",
-            Level::Warning => "warning",
-        };
+        let command = problem.level.as_str();
         let help = problem.help.as_deref();
         let message = help.map_or_else(
             || problem.message.clone(),

@@ -19,7 +19,7 @@ use super::Admin;
 use super::answer::Refusal;
 use crate::batch::{Labels, Stream};
 use crate::recent::Recent;
-use crate::rules::{Level, Problem, RuleSet, Selector, Test};
+use crate::rules::{Problem, RuleSet, Selector, Test};
 use crate::time::{Timestamp, WallClock};
 use crate::trial::{
     self, Asked, Backtest, Explanation, GoOn, Material, Terms, TooLong, Written, with_text,
@@ -119,10 +119,7 @@ pub(super) struct ProblemView {
 impl From<&Problem> for ProblemView {
     fn from(problem: &Problem) -> Self {
         Self {
-            level: match problem.level {
-                Level::Error => "error",
-                Level::Warning => "warning",
-            },
+            level: problem.level.as_str(),
             code: problem.code.to_string(),
             file: problem.file.clone(),
             line: problem.line,

@@ -161,10 +161,7 @@ impl Diagnostic {
     fn new(problem: &Problem, proposed: &Proposed, sources: &[SourceText]) -> Self {
         let rendered = report::text(std::slice::from_ref(problem), sources, false);
         Self {
-            level: match problem.level {
-                Level::Error => "error",
-                Level::Warning => "warning",
-            },
+            level: problem.level.as_str(),
             code: problem.code.as_str(),
             hard_constraint: problem.code == Code::Constraint,
             here: problem.file == proposed.path,

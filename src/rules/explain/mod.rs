@@ -113,10 +113,7 @@ pub fn explain(code: Code) -> String {
         fix,
         right,
     } = Explanation::of(code);
-    let level = match code.level() {
-        Level::Error => "error",
-        Level::Warning => "warning",
-    };
+    let level = code.level().as_str();
     let mut out = format!("{level} {code}: {title}\n\n");
     let paragraphs = [
         wrapped(what),

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::rules::code::{Code, Level};
+use crate::rules::code::Code;
 use crate::rules::explain::{Explanation, allowance};
 use crate::rules::problem::Problem;
 
@@ -59,7 +59,7 @@ fn describe(code: Code) -> Value {
             "text": format!("{what}\n\n{why}\n\n{wrong}\n\n{fix}\n\n{right}\n\n{allowance}"),
             "markdown": format!("{what}\n\n{why}\n\n{wrong_block}\n\n{fix}\n\n{right_block}\n\n{allowance}"),
         },
-        "defaultConfiguration": {"level": level(code.level())},
+        "defaultConfiguration": {"level": code.level().as_str()},
     })
 }
 
@@ -73,7 +73,7 @@ fn result(problem: &Problem) -> Value {
     json!({
         "ruleId": problem.code,
         "ruleIndex": index.expect("every code is in the list"),
-        "level": level(problem.level),
+        "level": problem.level.as_str(),
         "message": {"text": text},
         "locations": [{
             "physicalLocation": {
@@ -88,13 +88,6 @@ fn result(problem: &Problem) -> Value {
             },
         }],
     })
-}
-
-fn level(level: Level) -> &'static str {
-    match level {
-        Level::Error => "error",
-        Level::Warning => "warning",
-    }
 }
 
 /// A path as a URI, §3.4.3: relative where the path is, so that a code host finds it in its checkout.
