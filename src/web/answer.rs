@@ -5,10 +5,10 @@ use std::time::Duration;
 use aide::openapi::{Operation, ParameterSchemaOrContent, Response as Described};
 use aide::{OperationInput, OperationOutput, generate::GenContext};
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, JsonRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -103,6 +103,15 @@ impl From<JsonRejection> for Refusal {
     }
 }
 
+impl From<BytesRejection> for Refusal {
+    fn from(rejection: BytesRejection) -> Self {
+        Self {
+            status: rejection.status(),
+            why: rejection.body_text(),
+        }
+    }
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         (self.status, Json(Failure { error: self.why })).into_response()
@@ -191,32 +200,54 @@ impl<T: JsonSchema> OperationInput for Query<T> {
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What a request that changes nothing brings along, as JSON.
-pub(super) struct Body<T>(pub(super) T);
-
-impl<T> Body<T> {
-    fn too_slow() -> Refusal {
-        Refusal {
-            status: StatusCode::REQUEST_TIMEOUT,
-            why: format!(
-                "the body took longer than {} s to arrive",
-                BODY_TIMEOUT.as_secs()
-            ),
-        }
-    }
+/// What `read` gives, which waits for the body of a request; refused when that takes too long.
+pub(super) async fn arrived<T, R>(read: impl Future<Output = Result<T, R>>) -> Result<T, Refusal>
+where
+    Refusal: From<R>,
+{
+    let read = timeout(BODY_TIMEOUT, read).await;
+    let read = read.map_err(|_| Refusal {
+        status: StatusCode::REQUEST_TIMEOUT,
+        why: format!(
+            "the body took longer than {} s to arrive",
+            BODY_TIMEOUT.as_secs()
+        ),
+    })?;
+    Ok(read?)
 }
 
-impl<S: Sync + Send, T: DeserializeOwned> FromRequest<S> for Body<T> {
+/// Refuses a body that does not say that it is of the media type `wanted`: a page can have a browser send some types elsewhere without asking.
+pub(super) fn check_type(request: &Request, wanted: &str) -> Result<(), Refusal> {
+    let given = request.headers().get(header::CONTENT_TYPE);
+    let given = given.map_or("", |value: &HeaderValue| {
+        value.to_str().unwrap_or("unreadable")
+    });
+    let media_type = given.split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case(wanted) {
+        return Ok(());
+    }
+    Err(Refusal {
+        status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        why: format!("the body is `{given}`, expected `{wanted}`"),
+    })
+}
+
+/// The JSON in a request's body, of at most 2 MiB unless its route has another limit. Where something changes, ask for the
+/// [`Author`](super::visitor::Author) before it, so that nothing is read of those who may not.
+#[derive(Debug)]
+pub(super) struct Given<T>(pub(super) T);
+
+impl<S: Sync + Send, T: DeserializeOwned> FromRequest<S> for Given<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        let read = timeout(BODY_TIMEOUT, Json::from_request(request, state)).await;
-        let Json(body) = read.map_err(|_| Self::too_slow())??;
-        Ok(Self(body))
+        check_type(&request, "application/json")?;
+        let Json(given) = arrived(Json::from_request(request, state)).await?;
+        Ok(Self(given))
     }
 }
 
-impl<T: JsonSchema> OperationInput for Body<T> {
+impl<T: JsonSchema> OperationInput for Given<T> {
     fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
         Json::<T>::operation_input(ctx, operation);
     }

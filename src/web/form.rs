@@ -1,51 +1,15 @@
-//! What comes along with a request that changes something: JSON of programs, and forms of our own pages.
+//! Forms of our own pages, which change something.
 
-use std::time::Duration;
-
-use aide::OperationInput;
-use aide::generate::GenContext;
-use aide::openapi::Operation;
-use axum::Json;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::{HeaderValue, StatusCode, header};
-use schemars::JsonSchema;
+use axum::http::header;
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
 
-use super::answer::Refusal;
+use super::answer::{Refusal, arrived, check_type};
 use super::visitor::{Author, TOKEN};
-
-/// Most bytes of a body: a rule file of the largest size, and what it takes to write it as JSON or as a form.
-const BODY_BYTES_MAX: usize = 2 << 20;
-/// How long a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The type of a form without files.
 const FORM: &str = "application/x-www-form-urlencoded";
-
-/// The JSON in a request's body. Ask for the [`Author`] before it, so that nothing is read of those who may not.
-#[derive(Debug)]
-pub(super) struct Given<T>(pub(super) T);
-
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Given<T> {
-    type Rejection = Refusal;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
-        check_type(&request, "application/json")?;
-        let body = read(request.into_body()).await?;
-        let given = serde_json::from_slice(&body);
-        given
-            .map(Self)
-            .map_err(|error| Refusal::bad(format!("the body: {error}")))
-    }
-}
-
-impl<T: JsonSchema> OperationInput for Given<T> {
-    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
-        Json::<T>::operation_input(ctx, operation);
-    }
-}
 
 /// A form of one of our own pages, with a token in it, and who has sent it. Fields that were left empty are taken for fields that are not there.
 #[derive(Debug)]
@@ -63,7 +27,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
         check_type(&request, FORM)?;
         let (mut parts, body) = request.into_parts();
         let author = Author::from_request_parts(&mut parts, state).await?;
-        let body = read(body).await?;
+        let body = Request::from_parts(parts, body);
+        let body = arrived(Bytes::from_request(body, state)).await?;
         let (fields, token) = split(&body);
         author.visitor().check_token(&token)?;
         let without_token = Request::post("/")
@@ -95,48 +60,13 @@ fn split(body: &[u8]) -> (String, String) {
     (fields.finish(), token)
 }
 
-fn check_type(request: &Request, wanted: &str) -> Result<(), Refusal> {
-    let given = request.headers().get(header::CONTENT_TYPE);
-    let given = given.map_or("", |value: &HeaderValue| {
-        value.to_str().unwrap_or("unreadable")
-    });
-    let media_type = given.split(';').next().unwrap_or_default().trim();
-    if media_type.eq_ignore_ascii_case(wanted) {
-        return Ok(());
-    }
-    Err(Refusal {
-        status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        why: format!("the body is `{given}`, expected `{wanted}`"),
-    })
-}
-
-async fn read(body: Body) -> Result<Bytes, Refusal> {
-    let read = timeout(BODY_TIMEOUT, to_bytes(body, BODY_BYTES_MAX)).await;
-    match read {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if is_too_long(&error) => Err(Refusal {
-            status: StatusCode::PAYLOAD_TOO_LARGE,
-            why: format!("the body is longer than {BODY_BYTES_MAX} bytes"),
-        }),
-        Ok(Err(error)) => Err(Refusal::bad(format!("the body cannot be read: {error}"))),
-        Err(_) => Err(Refusal {
-            status: StatusCode::REQUEST_TIMEOUT,
-            why: format!("the body took longer than {BODY_TIMEOUT:?}"),
-        }),
-    }
-}
-
-fn is_too_long(error: &axum::Error) -> bool {
-    let source = std::error::Error::source(error);
-    source.is_some_and(|source| source.is::<http_body_util::LengthLimitError>())
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use serde::Deserialize;
 
+    use super::super::answer::Given;
     use super::super::visitor::{FormKey, Visitor};
     use super::*;
     use crate::access::{Identity, Peer};
@@ -189,7 +119,7 @@ mod tests {
             (FORM, format!("name=a&token={other}"), 403),
             (FORM, format!("token={token}"), 400),
             (FORM, format!("name=a&unknown=b&token={token}"), 400),
-            (FORM, "x".repeat(BODY_BYTES_MAX + 1), 413),
+            (FORM, "x".repeat((2 << 20) + 1), 413),
         ] {
             assert_eq!(sent(media_type, body).await, Err(status), "{media_type}");
         }

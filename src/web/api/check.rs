@@ -15,8 +15,7 @@ use tracing::warn;
 
 use crate::rules::edit::Tree;
 use crate::web::Admin;
-use crate::web::answer::{Id, Refusal};
-use crate::web::form::Given;
+use crate::web::answer::{Given, Id, Refusal};
 use crate::web::visitor::Author;
 use crate::workshop::{Checked, Proposal, Refused};
 

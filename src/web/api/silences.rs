@@ -17,8 +17,7 @@ use crate::finding::State;
 use crate::silence::{Scope, Silence, SilenceError, Wanted};
 use crate::time::{Timestamp, parse_duration};
 use crate::web::Admin;
-use crate::web::answer::{Id, Query, Refusal};
-use crate::web::form::Given;
+use crate::web::answer::{Given, Id, Query, Refusal};
 use crate::web::visitor::Author;
 
 /// A silence that is wanted: of a `finding`, or of a `rule` where `matchers` match.

@@ -13,7 +13,7 @@ use crate::batch::Labels;
 use crate::rules::Selector;
 use crate::trial::{Backtest, Explanation};
 use crate::web::Admin;
-use crate::web::answer::{Body, Query, Refusal};
+use crate::web::answer::{Given, Query, Refusal};
 use crate::web::trying::{self, Declined, HOURS_MAX, LINES_MAX, ProblemView, Question, lines_of};
 
 /// Which recent lines are asked for.
@@ -100,7 +100,7 @@ pub(super) struct ExplainRequest {
 /// `POST /api/v1/explain`.
 pub(super) async fn explain(
     Shared(admin): Shared<Arc<Admin>>,
-    Body(request): Body<ExplainRequest>,
+    Given(request): Given<ExplainRequest>,
 ) -> Result<Json<Explanation>, Declined> {
     let mut lines = request.lines;
     if let Some(text) = &request.text {
@@ -148,7 +148,7 @@ pub(super) struct BacktestAnswer {
 /// `POST /api/v1/backtest`.
 pub(super) async fn backtest(
     Shared(admin): Shared<Arc<Admin>>,
-    Body(request): Body<BacktestRequest>,
+    Given(request): Given<BacktestRequest>,
 ) -> Result<Json<BacktestAnswer>, Declined> {
     let hours = request.hours.unwrap_or(HOURS_MAX);
     if !(1..=HOURS_MAX).contains(&hours) {
