@@ -21,4 +21,7 @@ pub use model::{
 pub use outline::Outline;
 pub use redact::Redactor;
 pub use schema::finding_schema;
+pub(crate) use schema::schema_of;
+#[cfg(test)]
+pub(crate) use schema::{assert_allowed, validator};
 pub use summary::{SUMMARY_CHARS_MAX, SummaryValues, summarize};

@@ -1,5 +1,6 @@
 //! The JSON Schema of the messages, generated from the types that they are encoded from.
 
+use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
@@ -10,11 +11,16 @@ use super::message::{CloudEvent, DATA_SCHEMA};
 /// The committed copy is `schema/finding/1.json`. A later version may add properties; consumers ignore those they do not know.
 #[must_use]
 pub fn finding_schema() -> Value {
+    schema_of::<CloudEvent<'_>>(DATA_SCHEMA)
+}
+
+/// The JSON Schema of messages that are encoded from `T`; `id` is where it is.
+pub(crate) fn schema_of<T: JsonSchema>(id: &str) -> Value {
     let mut schema = SchemaSettings::draft2020_12()
         .for_serialize()
         .into_generator()
-        .into_root_schema_for::<CloudEvent<'_>>();
-    schema.insert("$id".to_owned(), DATA_SCHEMA.into());
+        .into_root_schema_for::<T>();
+    schema.insert("$id".to_owned(), id.into());
     schema.to_value()
 }
 
@@ -22,14 +28,26 @@ pub fn finding_schema() -> Value {
 #[cfg(test)]
 #[track_caller]
 pub(crate) fn assert_valid(body: &[u8]) {
-    static VALIDATOR: std::sync::LazyLock<jsonschema::Validator> = std::sync::LazyLock::new(|| {
-        jsonschema::options()
-            .should_validate_formats(true)
-            .build(&finding_schema())
-            .expect("the schema is one")
-    });
+    static VALIDATOR: std::sync::LazyLock<jsonschema::Validator> =
+        std::sync::LazyLock::new(|| validator(&finding_schema()));
+    assert_allowed(&VALIDATOR, body);
+}
+
+/// What tells whether something is as `schema` has it.
+#[cfg(test)]
+pub(crate) fn validator(schema: &Value) -> jsonschema::Validator {
+    jsonschema::options()
+        .should_validate_formats(true)
+        .build(schema)
+        .expect("the schema is one")
+}
+
+/// Fails the test unless `body` is a message that `validator` allows.
+#[cfg(test)]
+#[track_caller]
+pub(crate) fn assert_allowed(validator: &jsonschema::Validator, body: &[u8]) {
     let event: Value = serde_json::from_slice(body).expect("a message is JSON");
-    let errors: Vec<String> = VALIDATOR
+    let errors: Vec<String> = validator
         .iter_errors(&event)
         .map(|error| format!("{}: {error}", error.instance_path()))
         .collect();
