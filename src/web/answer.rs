@@ -197,6 +197,8 @@ impl<T: JsonSchema> OperationInput for Query<T> {
     }
 }
 
+/// Most bytes of a body where a route has no other limit: a rule file of the largest size, and what it takes to write it as JSON or as a form.
+pub(super) const BODY_BYTES_MAX: usize = 2 << 20;
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -232,7 +234,7 @@ pub(super) fn check_type(request: &Request, wanted: &str) -> Result<(), Refusal>
     })
 }
 
-/// The JSON in a request's body, of at most 2 MiB unless its route has another limit. Where something changes, ask for the
+/// The JSON in a request's body, of at most [`BODY_BYTES_MAX`] unless its route has another limit. Where something changes, ask for the
 /// [`Author`](super::visitor::Author) before it, so that nothing is read of those who may not.
 #[derive(Debug)]
 pub(super) struct Given<T>(pub(super) T);

@@ -66,7 +66,7 @@ mod tests {
 
     use serde::Deserialize;
 
-    use super::super::answer::Given;
+    use super::super::answer::{BODY_BYTES_MAX, Given};
     use super::super::visitor::{FormKey, Visitor};
     use super::*;
     use crate::access::{Identity, Peer};
@@ -119,7 +119,7 @@ mod tests {
             (FORM, format!("name=a&token={other}"), 403),
             (FORM, format!("token={token}"), 400),
             (FORM, format!("name=a&unknown=b&token={token}"), 400),
-            (FORM, "x".repeat((2 << 20) + 1), 413),
+            (FORM, "x".repeat(BODY_BYTES_MAX + 1), 413),
         ] {
             assert_eq!(sent(media_type, body).await, Err(status), "{media_type}");
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{Path, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::answer::Refusal;
+use super::answer::{BODY_BYTES_MAX, Refusal};
 use super::visitor::{Caller, FormKey, Visitor};
 use super::{Admin, api, assets, events, page};
 use crate::access::{Gate, Peer};
@@ -41,6 +41,7 @@ pub(super) fn router(admin: Arc<Admin>, gate: Arc<Gate>) -> Router {
         .merge(api::router())
         .fallback(nowhere)
         .method_not_allowed_fallback(not_so)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn(only_if_new))
         .layer(middleware::from_fn_with_state(
             (gate, Arc::new(FormKey::new())),
