@@ -362,9 +362,12 @@ fn give_back_pages(connection: &Connection) -> rusqlite::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::sync::{Arc, Mutex};
+
+    use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
     use super::super::commit::FindingFilter;
-    use super::super::testing::{TempDir, finding, key, message, reader};
+    use super::super::testing::{TempDir, finding, key, message, reader, sample};
     use super::*;
     use crate::finding::Kind;
     use crate::finding::State;
@@ -413,6 +416,42 @@ mod tests {
             told.map(|told| told.finding).collect::<Vec<_>>(),
             expected.findings
         );
+    }
+
+    #[test]
+    fn a_commit_prepares_no_statement_that_an_earlier_one_has_prepared() {
+        let dir = TempDir::new();
+        let mut store = open(&dir);
+        let prepared: Arc<Mutex<Vec<String>>> = Arc::default();
+        let noted = Arc::clone(&prepared);
+        let authorizer = move |context: AuthContext<'_>| {
+            // One of these is in each statement; beginning and ending a transaction is another one.
+            if !matches!(context.action, AuthAction::Transaction { .. }) {
+                let mut noted = noted.lock().expect("no test panicked");
+                noted.push(format!("{:?}", context.action));
+            }
+            Authorization::Allow
+        };
+        let connection = &mut store.opened.connection;
+        connection.authorizer(Some(authorizer)).expect("a hook");
+        let mut number = 0;
+        let mut commit = || {
+            number += 1;
+            let commit = Commit {
+                messages: vec![message("f", number, Kind::Updated)],
+                sent: vec![number.cast_signed() - 1],
+                samples: vec![sample(number as u32)],
+                forget_identities_before: Some(Timestamp(1)),
+                forget_findings_before: Some(Timestamp(1)),
+                forget_matches_before: Some(Timestamp(1)),
+                ..everything()
+            };
+            store.commit(&commit).expect("it is written");
+            std::mem::take(&mut *prepared.lock().expect("no test panicked"))
+        };
+        assert_ne!(commit(), [""; 0]);
+        assert_eq!(commit(), [""; 0]);
+        assert_eq!(commit(), [""; 0]);
     }
 
     #[test]

@@ -367,7 +367,7 @@ mod tests {
         };
         assert!(patterns.len() > 100);
         assert_eq!(compiled(), 0);
-        patterns[0].regex();
+        assert!(!patterns[0].regex().is_match("nothing"));
         assert_eq!(compiled(), 1);
     }
 
