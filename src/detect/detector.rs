@@ -288,21 +288,15 @@ impl Detector {
 
     /// Moves the tenant's clock on through the batch's entries.
     fn advance(&mut self, progress: &Progress, now: Timestamp) {
-        for at in &progress.times {
-            self.tally.late += u64::from(self.is_too_old(*at, now));
-            let ahead = at.since(now);
-            if ahead > FUTURE_MAX {
-                self.tally.future += 1;
-                self.tally.future_most = self.tally.future_most.max(ahead);
-            }
-        }
         let usable = |at: &Timestamp| if at.since(now) > FUTURE_MAX { now } else { *at };
-        let (Some(oldest), Some(newest)) = (
-            progress.times.iter().map(usable).min(),
-            progress.times.iter().map(usable).max(),
-        ) else {
+        let Some((mut oldest, mut newest)) = span(progress.times.iter().copied()) else {
             return;
         };
+        // In nearly all batches nothing is late or ahead, and the two tell so for all that are between.
+        if self.is_too_old(oldest, now) || newest.since(now) > FUTURE_MAX {
+            self.tally_late_and_ahead(&progress.times, now);
+            (oldest, newest) = span(progress.times.iter().map(usable)).unwrap_or((now, now));
+        }
         let Some(Tenant { clock, before, .. }) = self.tenants.get_mut(&progress.tenant) else {
             self.start(&progress.tenant, oldest, newest);
             return;
@@ -328,6 +322,17 @@ impl Detector {
         }
         if newest > *before {
             self.changed_clocks.insert(Arc::clone(&progress.tenant));
+        }
+    }
+
+    fn tally_late_and_ahead(&mut self, times: &[Timestamp], now: Timestamp) {
+        for at in times {
+            self.tally.late += u64::from(self.is_too_old(*at, now));
+            let ahead = at.since(now);
+            if ahead > FUTURE_MAX {
+                self.tally.future += 1;
+                self.tally.future_most = self.tally.future_most.max(ahead);
+            }
         }
     }
 
@@ -780,4 +785,12 @@ impl Detector {
             .unwrap_or(HORIZON_MIN);
         self.changes.forget_identities_before = Some(clock.minus(horizon));
     }
+}
+
+/// The first and the last of `times`.
+fn span(times: impl Iterator<Item = Timestamp>) -> Option<(Timestamp, Timestamp)> {
+    times.fold(None, |span, at| match span {
+        Some((oldest, newest)) => Some((at.min(oldest), at.max(newest))),
+        None => Some((at, at)),
+    })
 }
