@@ -7,6 +7,7 @@ mod image;
 mod kustomize;
 mod loki;
 mod nats;
+mod page;
 mod pod;
 mod rendered;
 mod restricted;
