@@ -12,3 +12,4 @@ mod pod;
 mod rendered;
 mod restricted;
 mod story;
+mod three;
