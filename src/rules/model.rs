@@ -1,7 +1,7 @@
 //! What a rule is, once it has been read and checked. Past this type nothing re-checks.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use regex_automata::meta::Regex;
@@ -437,18 +437,20 @@ pub enum Exclude {
     Rule(String),
 }
 
-/// A regular expression as written and compiled: bytes, linear time, bounded size. `ignore_case` is already in it.
+/// A regular expression: bytes, linear time, bounded size. `ignore_case` is already in it.
 ///
 /// Rules of one set that have the same expression share one.
 pub struct Pattern {
     /// As written.
     pub source: String,
-    /// Whether it was compiled without regard to ASCII case.
+    /// Whether it is without regard to ASCII case.
     pub ignore_case: bool,
-    /// Compiled, unanchored.
-    pub regex: Regex,
-    /// Parsed: what `regex` was compiled from, a tenth of its size.
+    /// Parsed: a tenth of the size of what it compiles to.
     pub(super) hir: Hir,
+    /// The names of its groups, with their numbers.
+    pub(super) groups: Box<[(Box<str>, usize)]>,
+    /// See [`Pattern::regex`].
+    pub(super) regex: OnceLock<Regex>,
 }
 
 /// Without the automaton, which would fill pages.

@@ -1,10 +1,12 @@
 //! A rule's `match`, prepared for being asked often: the answer that `matcher` gives, without allocating.
 
+use std::sync::Arc;
+
 use aho_corasick::{AhoCorasick, packed};
 use memchr::{memchr, memmem};
-use regex_automata::meta::{Cache, Regex};
+use regex_automata::Input;
+use regex_automata::meta::Cache;
 use regex_automata::util::primitives::NonMaxUsize;
-use regex_automata::{Input, PatternID};
 use rustc_hash::FxHashMap;
 
 use super::line::Line;
@@ -152,10 +154,7 @@ impl Confirm {
     pub(super) fn name(&self, name: &str) -> Name {
         let items = self.all.iter().chain(&self.any).enumerate();
         let groups = items.filter_map(|(item, finder)| match finder {
-            Finder::Regex(searcher) => {
-                let groups = searcher.regex.group_info();
-                Some((item, groups.to_index(PatternID::ZERO, name)?))
-            }
+            Finder::Regex(searcher) => Some((item, searcher.pattern.group(name)?)),
             Finder::Text(_) | Finder::Folded(_) => None,
         });
         let key = name.rsplit('.').next().unwrap_or(name);
@@ -339,7 +338,7 @@ impl Condition {
 /// A regular expression that runs in a worker's own cache, so that workers never wait for each other.
 #[derive(Debug)]
 struct Searcher {
-    regex: Regex,
+    pattern: Arc<Pattern>,
     /// Its place in [`Caches`].
     place: usize,
     /// Whether a hit needs its groups, so that they are found with the match.
@@ -352,7 +351,7 @@ struct Searcher {
 /// The searchers of a scanner while it is built. One that several rules have, as those do that extend one rule, is one: it is asked
 /// about a line once.
 #[derive(Debug, Default)]
-pub(super) struct Searchers(FxHashMap<(String, bool), (Regex, usize)>);
+pub(super) struct Searchers(FxHashMap<(String, bool), (Arc<Pattern>, usize)>);
 
 /// What regular expressions write to while they search, and what they found in the line at hand.
 #[derive(Debug)]
@@ -404,21 +403,21 @@ impl Caches {
 }
 
 impl Searcher {
-    fn new(pattern: &Pattern, searchers: &mut Searchers) -> Self {
+    fn new(pattern: &Arc<Pattern>, searchers: &mut Searchers) -> Self {
         let place = searchers.0.len();
         let key = (pattern.source.clone(), pattern.ignore_case);
         let known = searchers.0.entry(key);
         // Caches belong to one compiled expression, not to any with the same source.
-        let (regex, place) = known.or_insert_with(|| (pattern.regex.clone(), place));
+        let (pattern, place) = known.or_insert_with(|| (Arc::clone(pattern), place));
         Self {
-            regex: regex.clone(),
+            pattern: Arc::clone(pattern),
             place: *place,
             is_captured: false,
             guard: None,
         }
     }
 
-    fn guarded(pattern: &Pattern, searchers: &mut Searchers) -> Self {
+    fn guarded(pattern: &Arc<Pattern>, searchers: &mut Searchers) -> Self {
         let guard = literals::of_pattern(pattern).and_then(|literals| {
             // None where it has no vectors, or the literals are too many for them.
             packed::Config::new().builder().extend(literals).build()
@@ -433,13 +432,16 @@ impl Searcher {
         if by_place.len() <= self.place {
             by_place.resize_with(self.place + 1, || None);
         }
-        by_place[self.place].get_or_insert_with(|| Box::new(self.regex.create_cache()))
+        by_place[self.place].get_or_insert_with(|| Box::new(self.pattern.regex().create_cache()))
     }
 
     fn is_match(&self, text: &[u8], caches: &mut Caches) -> bool {
         let input = Input::new(text).earliest(true);
         let cache = self.cache(&mut caches.by_place);
-        self.regex.search_half_with(cache, &input).is_some()
+        self.pattern
+            .regex()
+            .search_half_with(cache, &input)
+            .is_some()
     }
 
     /// Whether it matches `line`, the one that `caches` are about.
@@ -479,11 +481,10 @@ impl Searcher {
     fn capture(&self, line: &[u8], caches: &mut Caches) -> bool {
         let slots = &mut caches.slots;
         slots.clear();
-        slots.resize(self.regex.group_info().slot_len(), None);
+        let regex = self.pattern.regex();
+        slots.resize(regex.group_info().slot_len(), None);
         let cache = self.cache(&mut caches.by_place);
-        let found = self
-            .regex
-            .search_slots_with(cache, &Input::new(line), slots);
+        let found = regex.search_slots_with(cache, &Input::new(line), slots);
         if found.is_none() {
             slots.fill(None);
         }

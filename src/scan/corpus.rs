@@ -304,7 +304,7 @@ fn rules() -> Vec<Rule> {
         selecting(
             any("in_namespaces", [regex("(?i)fail")]),
             "namespace",
-            Test::Matches(".+".to_owned(), pattern("^(?:.+)$", false).regex.clone()),
+            Test::Matches(".+".to_owned(), pattern("^(?:.+)$", false).regex().clone()),
         ),
         by(
             texts("per_pod", &["restarting", "restarted", "Started"]),

@@ -214,7 +214,7 @@ fn find(item: &Item, line: &[u8]) -> Option<Range<usize>> {
             text,
             ignore_case: true,
         } => find_folded(text, line),
-        Item::Regex(pattern) => pattern.regex.find(line).map(|found| found.range()),
+        Item::Regex(pattern) => pattern.regex().find(line).map(|found| found.range()),
     }
 }
 

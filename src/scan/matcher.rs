@@ -4,7 +4,6 @@
 //! Its cost is that of looking for every item; a text without case costs line times text.
 
 use memchr::memmem;
-use regex_automata::PatternID;
 
 use crate::hit::{Parts, Role};
 use crate::rules::{
@@ -147,7 +146,7 @@ fn contains(item: &Item, line: &[u8]) -> bool {
         } => line
             .windows(text.len())
             .any(|piece| piece.eq_ignore_ascii_case(text.as_bytes())),
-        Item::Regex(pattern) => pattern.regex.is_match(line),
+        Item::Regex(pattern) => pattern.regex().is_match(line),
     }
 }
 
@@ -157,14 +156,9 @@ fn captures(wanted: &Match, line: &[u8]) -> Vec<(Box<str>, Box<[u8]>)> {
         let Item::Regex(pattern) = item else {
             continue;
         };
-        let mut captures = pattern.regex.create_captures();
-        pattern.regex.captures(line, &mut captures);
-        for name in pattern
-            .regex
-            .group_info()
-            .pattern_names(PatternID::ZERO)
-            .flatten()
-        {
+        let mut captures = pattern.regex().create_captures();
+        pattern.regex().captures(line, &mut captures);
+        for name in pattern.group_names() {
             if let Some(span) = captures.get_group_by_name(name)
                 && !found.iter().any(|(known, _)| **known == *name)
             {
@@ -181,7 +175,7 @@ pub(super) fn holds(condition: &FieldCondition, value: &[u8]) -> bool {
         FieldCondition::Compare(comparison, bound) => {
             number(value).is_some_and(|number| compares(*comparison, number, *bound))
         }
-        FieldCondition::Regex(pattern) => pattern.regex.is_match(value),
+        FieldCondition::Regex(pattern) => pattern.regex().is_match(value),
     }
 }
 

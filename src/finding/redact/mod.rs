@@ -79,7 +79,7 @@ impl Redactor {
                 secrets.push((range, kind))
             });
         for pattern in self.extra.iter().chain(extra) {
-            for found in pattern.regex.find_iter(&*text) {
+            for found in pattern.regex().find_iter(&*text) {
                 let range = whole_characters(&text, found.range());
                 if !range.is_empty() && !is_mark(&text[range.clone()]) {
                     secrets.push((range, "pattern"));

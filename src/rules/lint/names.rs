@@ -189,7 +189,7 @@ impl Brings {
 }
 
 fn has(pattern: &crate::rules::model::Pattern, name: &str) -> bool {
-    pattern.captures().any(|capture| capture == name)
+    pattern.group_names().any(|capture| capture == name)
 }
 
 /// Whether every match of an expression goes through the group `name`.

@@ -126,7 +126,7 @@ fn implies(item: &Item, other: &Item) -> bool {
         }
         Item::Regex(pattern) => {
             let fixed = !*ignore_case || !text.bytes().any(|byte| byte.is_ascii_alphabetic());
-            fixed && !looks_around(pattern) && pattern.regex.is_match(text)
+            fixed && !looks_around(pattern) && pattern.regex().is_match(text)
         }
     }
 }

@@ -102,9 +102,9 @@ impl Patterns {
             Empty::Refused => pattern::compile_nonempty(source, ignore_case),
             Empty::Allowed => pattern::compile(source, ignore_case),
         };
-        let compiled = compiled.inspect_err(|_| self.count_failed())?;
-        self.count(compiled.regex.memory_usage());
-        let pattern = Arc::new(compiled);
+        let checked = compiled.inspect_err(|_| self.count_failed())?;
+        self.count(checked.compiled);
+        let pattern = Arc::new(checked.pattern);
         self.compiled.insert(key, Arc::clone(&pattern));
         Ok(pattern)
     }

@@ -441,7 +441,7 @@ pub(super) fn captures(matches: &Match) -> impl Iterator<Item = &str> {
     let items = matches.all.iter().chain(&matches.any);
     items
         .filter_map(|item| match item {
-            Item::Regex(pattern) => Some(pattern.captures()),
+            Item::Regex(pattern) => Some(pattern.group_names()),
             Item::Text { .. } => None,
         })
         .flatten()
