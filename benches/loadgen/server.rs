@@ -1,5 +1,6 @@
-//! A trommel to measure: the binary that cargo built, on free ports of this machine, and what it says of itself.
+//! A trommel to measure: the binary that cargo built or another one, on free ports of this machine, and what it says of itself.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -93,7 +94,8 @@ impl Setup {
             }
         }
         let mut child = command
-            .args(["-c", &self.cpus, env!("CARGO_BIN_EXE_trommel")])
+            .args(["-c", &self.cpus])
+            .arg(binary())
             .args(&self.arguments)
             .env("TROMMEL_LOG_FORMAT", "json")
             .env("TROMMEL_SHUTDOWN_DELAY", "0s")
@@ -126,6 +128,12 @@ impl Setup {
         std::thread::spawn(move || std::io::copy(&mut rest, &mut log));
         Ok(server)
     }
+}
+
+/// cargo's, or the one that `TROMMEL_TEST_BINARY` names.
+fn binary() -> OsString {
+    let built = || env!("CARGO_BIN_EXE_trommel").into();
+    std::env::var_os("TROMMEL_TEST_BINARY").unwrap_or_else(built)
 }
 
 /// Reads the log up to the line that names both ports.

@@ -12,6 +12,7 @@ use trommel::config::settings;
 use crate::support::alloy_file::{AlloyFile, Block, Value};
 use crate::support::incident::{Incident, RULES};
 use crate::support::loki_write::{Bounds, LokiWrite, Target};
+use crate::support::page::found;
 use crate::support::proxy::Proxy;
 use crate::support::trommel::Setup;
 use crate::support::wait;
@@ -425,6 +426,27 @@ fn secrets_are_masked_in_sensitive_namespaces_and_nothing_else_is() {
         }
         assert_eq!(masked, count, "{path}");
     }
+}
+
+#[test]
+fn the_readme_names_what_the_files_read_from_the_environment_and_where_they_push() {
+    let page = read("alloy/README.md");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("alloy");
+    let mut asked = BTreeSet::new();
+    for file in std::fs::read_dir(folder).expect("it is there") {
+        let path = file.expect("readable").path();
+        if path.extension().is_none_or(|ending| ending != "alloy") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("a file is text");
+        asked.extend(found(r#"sys\.env\("([A-Z_]+)"\)"#, &text));
+        for address in found("url += \"https?://([^/\"]+)/", &text) {
+            assert_eq!(address, "trommel.monitoring.svc:3101", "{}", path.display());
+        }
+    }
+    let told = found("`([A-Z]+(?:_[A-Z]+)*)`", &page);
+    assert_eq!(asked, told.into_iter().collect());
+    assert!(page.contains("`trommel.monitoring.svc:3101` in all of them"));
 }
 
 #[test]

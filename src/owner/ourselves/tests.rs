@@ -295,6 +295,54 @@ async fn messages_that_nobody_takes_are_a_finding_of_its_own_until_they_move() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_overload_is_told_with_its_numbers_and_what_was_shed_makes_a_gap() {
+    let mut each = Rule::new("each", crate::rules::Match::default());
+    each.by = vec!["k".to_owned()];
+    let set = RuleSet {
+        rules: vec![Arc::new(each)],
+        hash: String::new(),
+    };
+    let (owner, inbox, mut around) = in_memory(Arc::new(set.with_own()));
+    let coverage = |message: &Value| message["data"]["detector"]["coverage"].clone();
+    let asks = async {
+        around.hit("a", 0).await;
+        assert_eq!(coverage(&around.told("observed", "each").await), "complete");
+        around.says_nothing().await;
+        around.pressure.early_entries.store(3, Ordering::Relaxed);
+        let observed = around.told("observed", "trommel_overloaded").await;
+        assert_eq!(
+            observed["data"]["evidence"]["lines"][0]["line"],
+            "0 entries and 0 whole requests were not inspected; 3 entries were answered before they were on disk"
+        );
+        // They were inspected all the same.
+        around.hit("b", 0).await;
+        assert_eq!(coverage(&around.told("observed", "each").await), "complete");
+
+        around.pressure.shed_entries.store(5, Ordering::Relaxed);
+        around.pressure.shed_requests.store(1, Ordering::Relaxed);
+        around.says_nothing().await;
+        around.hit("c", 0).await;
+        assert_eq!(coverage(&around.told("observed", "each").await), "gap");
+
+        // It goes on for a while, and is over when nothing was shed for as long as the rule says.
+        for second in 60..120 {
+            around.at(second);
+            around.pressure.shed_entries.fetch_add(1, Ordering::Relaxed);
+            around.says_nothing().await;
+        }
+        around.at(900);
+        around.push();
+        let recovered = around.told("recovered", "trommel_overloaded").await;
+        assert_eq!(
+            recovered["data"]["finding_id"],
+            observed["data"]["finding_id"]
+        );
+        around.stop();
+    };
+    tokio::join!(owner.drive(inbox), asks);
+}
+
+#[tokio::test(start_paused = true)]
 async fn entries_from_the_future_are_told_with_their_number_and_the_furthest() {
     let (owner, inbox, mut around) = in_memory(rules(&["r"]));
     let asks = async {

@@ -9,8 +9,10 @@ use serde_json::{Map, Value};
 use super::kustomize::apart;
 use super::rendered::{Rendered, check_schemas, items, root, text};
 use super::restricted::violations;
+use crate::support::page::{found, read};
 use crate::support::program;
 use crate::support::scratch::Scratch;
+use crate::support::trommel::command;
 
 fn chart() -> PathBuf {
     root().join("deploy/helm/trommel")
@@ -65,6 +67,43 @@ fn every_values_file_makes_what_kubernetes_takes() {
         all.push(rendered);
     }
     check_schemas(&all);
+}
+
+/// The values that `docs/deploy.md` shows, with a digest in place of `…`.
+#[test]
+fn the_values_of_the_page_are_values_of_the_chart() {
+    let page = read("docs/deploy.md");
+    let [values] = &found(r"(?s)```yaml other\n(# my-values.yaml\n.*?)```", &page)[..] else {
+        panic!("the page shows values once");
+    };
+    let digest = "0".repeat(64);
+    let scratch = Scratch::new();
+    let file = scratch.write("my-values.yaml", values.replace('…', &digest));
+    let file = file.to_str().expect("a plain name");
+    let Some(rendered) = template("the page's", &["--values", file]) else {
+        return;
+    };
+    let (deployment, container) = rendered.trommel();
+    assert_eq!(deployment["metadata"]["name"], "trommel", "it is central");
+    let image = format!("registry.example/trommel@sha256:{digest}");
+    assert_eq!(container["image"], image.as_str());
+    assert_eq!(rendered.settings().origin.cluster, "production");
+    for (kind, name) in [
+        ("PersistentVolumeClaim", "trommel-data"),
+        ("ServiceMonitor", "trommel"),
+        ("PrometheusRule", "trommel"),
+        ("ConfigMap", "trommel-dashboard"),
+    ] {
+        rendered.must_get(kind, name);
+    }
+    let rules = scratch.write(
+        "rules.yaml",
+        rendered.file("trommel-rules", "thresholds.yaml"),
+    );
+    program::succeed(
+        command().args(["check", "--deny", "warnings"]).arg(rules),
+        "",
+    );
 }
 
 #[test]

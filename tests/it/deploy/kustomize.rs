@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::rendered::{Rendered, check_schemas, items, root, text, variables};
 use super::restricted::violations;
+use crate::support::page::{found, read};
 use crate::support::program;
 use crate::support::scratch::Scratch;
 use crate::support::trommel::command;
@@ -146,6 +147,41 @@ fn trommel_has_no_rights_in_the_cluster() {
     }
 }
 
+/// Alloy's rights are those that `alloy/README.md` asks for, and no more.
+#[test]
+fn alloy_has_the_rights_that_its_page_says() {
+    let Some(demo) = Rendered::kustomize("deploy/kustomize/overlays/demo") else {
+        return;
+    };
+    let page = read("alloy/README.md");
+    let [told] = &found(r"(?s)```yaml other\n(rules:.*?)```", &page)[..] else {
+        panic!("the page has one list of rights");
+    };
+    let told: Value = serde_saphyr::from_str(told).expect("YAML");
+    assert_eq!(
+        rights(&told),
+        rights(demo.must_get("ClusterRole", "monitoring.alloy-logs"))
+    );
+}
+
+/// What a role lets do, one by one.
+fn rights(role: &Value) -> BTreeSet<String> {
+    let mut rights = BTreeSet::new();
+    for rule in items(&role["rules"]) {
+        for (resource, verb) in items(&rule["resources"])
+            .flat_map(|resource| items(&rule["verbs"]).map(move |verb| (resource, verb)))
+        {
+            rights.insert(format!(
+                "{} {} of {}",
+                text(verb),
+                text(resource),
+                rule["apiGroups"]
+            ));
+        }
+    }
+    rights
+}
+
 #[test]
 fn overlays_in_two_namespaces_share_nothing_of_the_cluster() {
     for overlay in ["demo", "staging"] {
@@ -154,31 +190,100 @@ fn overlays_in_two_namespaces_share_nothing_of_the_cluster() {
             return;
         };
         // As its page says: a copy, with another `namespace`.
-        let scratch = Scratch::new();
-        let mut copy = Command::new("cp");
-        copy.arg("-r").arg(root().join(&folder).join("."));
-        program::succeed(copy.arg(scratch.path("")), "");
-        let deploy = from(&scratch.path("")) + "/deploy";
-        let written = std::fs::read_to_string(scratch.path("kustomization.yaml"));
-        let elsewhere = |line: &str| {
-            let line = line.replace("namespace: monitoring", "namespace: elsewhere");
-            match line.trim_start().strip_prefix("- ../../") {
-                Some(rest) => match rest.strip_prefix("../") {
-                    Some(rest) => format!("  - {deploy}/{rest}\n"),
-                    None => format!("  - {deploy}/kustomize/{rest}\n"),
-                },
-                None => line + "\n",
-            }
-        };
-        let changed: String = written
-            .expect("it was copied")
-            .lines()
-            .map(elsewhere)
-            .collect();
+        let (scratch, written) = copy_of(overlay);
+        let changed = written.replace("namespace: monitoring", "namespace: elsewhere");
         scratch.write("kustomization.yaml", changed);
         let there = Rendered::kustomize_at(overlay, &scratch.path("")).expect("there is a kubectl");
         apart(&here, &there);
+        // What it names as that which is to be changed as well is all that leads back.
+        let mut places: Vec<_> = there
+            .objects
+            .iter()
+            .filter(|object| object.to_string().contains(".monitoring.svc"))
+            .map(|object| text(&object["metadata"]["name"]))
+            .collect();
+        places.sort_unstable();
+        let expected = match overlay {
+            "demo" => vec!["alloy", "loki-datasource", "trommel-config"],
+            _ => vec!["alloy", "trommel-config"],
+        };
+        assert_eq!(places, expected, "{overlay}");
+        let (deployment, _) = there.trommel();
+        assert_eq!(
+            deployment.to_string().matches(".monitoring.svc").count(),
+            1,
+            "LOKI_URL"
+        );
     }
+}
+
+/// As its page says: a Deployment of one's own, called `alloy`, in place of `deploy/kustomize/alloy`.
+#[test]
+fn an_alloy_of_ones_own_takes_the_place_of_the_one_that_comes_along() {
+    const OWN: &str = r#"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: alloy}
+spec:
+  selector: {matchLabels: {app.kubernetes.io/name: alloy}}
+  template:
+    metadata: {labels: {app.kubernetes.io/name: alloy}}
+    spec:
+      serviceAccountName: ours
+      containers: [{name: alloy, image: "registry.example/alloy:1"}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: ours}
+"#;
+    for overlay in ["demo", "staging"] {
+        let (scratch, written) = copy_of(overlay);
+        scratch.write("own.yaml", OWN);
+        let lines = written
+            .lines()
+            .filter(|line| !line.ends_with("/alloy/monitor"));
+        let changed: String = lines
+            .map(|line| match line.ends_with("/kustomize/alloy") {
+                true => "  - own.yaml\n".to_owned(),
+                false => format!("{line}\n"),
+            })
+            .collect();
+        scratch.write("kustomization.yaml", changed);
+        let Some(rendered) = Rendered::kustomize_at(overlay, &scratch.path("")) else {
+            return;
+        };
+        let (deployment, _) = rendered.trommel();
+        let pod = &deployment["spec"]["template"]["spec"];
+        assert_eq!(pod["serviceAccountName"], "ours", "{overlay}");
+        let names: Vec<_> = items(&pod["containers"])
+            .map(|one| text(&one["name"]))
+            .collect();
+        assert_eq!(names, ["alloy", "trommel"], "{overlay}");
+        let wrong = misfits(&rendered);
+        assert!(wrong.is_empty(), "{overlay}: {}", wrong.join("\n"));
+        rendered.must_get("ClusterRole", "ours");
+    }
+}
+
+/// A copy of an overlay in another folder, which has not been written yet: its kustomization, seen from there.
+fn copy_of(overlay: &str) -> (Scratch, String) {
+    let folder = format!("deploy/kustomize/overlays/{overlay}");
+    let scratch = Scratch::new();
+    let mut copy = Command::new("cp");
+    copy.arg("-r").arg(root().join(&folder).join("."));
+    program::succeed(copy.arg(scratch.path("")), "");
+    let deploy = from(&scratch.path("")) + "/deploy";
+    let written = std::fs::read_to_string(scratch.path("kustomization.yaml"));
+    let seen_from_there = |line: &str| match line.trim_start().strip_prefix("- ../../") {
+        Some(rest) => match rest.strip_prefix("../") {
+            Some(rest) => format!("  - {deploy}/{rest}\n"),
+            None => format!("  - {deploy}/kustomize/{rest}\n"),
+        },
+        None => format!("{line}\n"),
+    };
+    let written = written.expect("it was copied");
+    let changed = written.lines().map(seen_from_there).collect();
+    (scratch, changed)
 }
 
 /// Holds two installations in namespaces `monitoring` and `elsewhere` against each other.
@@ -423,6 +528,20 @@ fn misfits(rendered: &Rendered) -> Vec<String> {
     let mounts: Vec<_> = items(&container["volumeMounts"]).collect();
     let file: Value = serde_saphyr::from_str(rendered.file("trommel-config", "trommel.yaml"))
         .expect("it was read before");
+    // Three quarters, as the settings say themselves.
+    let mebibytes = |written: &Value| {
+        text(written)
+            .trim_end_matches(['M', 'i', 'B'])
+            .parse::<u64>()
+    };
+    let (memory, limit) = (&file["memory"], &container["resources"]["limits"]["memory"]);
+    must(
+        mebibytes(memory)
+            .ok()
+            .zip(mebibytes(limit).ok())
+            .is_some_and(|(some, all)| some * 4 == all * 3),
+        format!("{memory} of {limit}"),
+    );
     let mut paths = Vec::new();
     collect_paths(&file, &mut paths);
     paths.extend(

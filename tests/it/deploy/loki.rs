@@ -3,7 +3,7 @@
 use serde_json::Value;
 use trommel::time::parse_duration;
 
-use super::rendered::{Rendered, items, root, text};
+use super::rendered::{Rendered, items, text};
 use crate::support::event::Event;
 use crate::support::incident::{Incident, RULES};
 use crate::support::trommel::Setup;
@@ -72,19 +72,4 @@ fn a_finding_links_to_its_lines_in_the_data_source_that_comes_with_loki() {
     );
     let quoted = format!("%22datasource%22%3A%22{}%22", text(&source["uid"]));
     assert!(url.contains(&quoted), "{quoted} is not in {url}");
-}
-
-#[test]
-fn every_path_on_the_page_is_there() {
-    let page = std::fs::read_to_string(root().join("docs/deploy.md")).expect("there is a page");
-    let ends = |c: char| c.is_whitespace() || "`()[],;:|\"'#<>".contains(c);
-    let paths: Vec<_> = page
-        .split(ends)
-        .map(|word| word.trim_start_matches("../").trim_end_matches('.'))
-        .filter(|word| word.starts_with("deploy/"))
-        .collect();
-    assert!(paths.len() > 20, "{paths:?}");
-    for path in paths {
-        assert!(root().join(path).exists(), "{path}");
-    }
 }

@@ -200,6 +200,45 @@ pub(super) fn set_up(nats: &NatsServer, secrets: &Secrets) -> String {
     program::succeed(&mut setup, "")
 }
 
+/// Every stream, with its subject and what it keeps, in the words of `docs/deploy.md`.
+pub(super) fn streams(nats: &NatsServer, secrets: &Secrets) -> BTreeMap<String, String> {
+    let password = secrets.get("nats-setup", "password").to_owned();
+    let options = ConnectOptions::with_user_and_password("setup".to_owned(), password)
+        .custom_inbox_prefix("_INBOX.trommel");
+    runtime().block_on(async {
+        let client = options.connect(nats.url()).await.expect("it may connect");
+        let jetstream = jetstream::new(client);
+        let mut streams = BTreeMap::new();
+        for name in [
+            "FINDINGS",
+            "INCIDENTS",
+            "REMEDIATIONS",
+            "APPROVALS",
+            "CHATOPS",
+        ] {
+            let mut stream = jetstream
+                .get_stream(format!("OPS_{name}"))
+                .await
+                .expect("it was made");
+            let config = &stream.info().await.expect("it may look").config;
+            let mut keeps = format!(
+                "{}: {} days, {} MiB",
+                config.subjects.join(" "),
+                config.max_age.as_secs() / 86_400,
+                config.max_bytes >> 20
+            );
+            if config.max_messages_per_subject > 0 {
+                keeps += &format!(
+                    ", the last {} messages of each finding's subject",
+                    config.max_messages_per_subject
+                );
+            }
+            streams.insert(config.name.clone(), keeps);
+        }
+        streams
+    })
+}
+
 #[test]
 fn with_these_permissions_streams_are_made_findings_published_and_read_back_and_consumed() {
     let Some((nats, secrets)) = small() else {

@@ -59,6 +59,16 @@ impl Authority {
         self.sign(params)
     }
 
+    /// For a server that has these names, and is a client of servers like it.
+    pub(crate) fn peer_called(&self, names: &[String]) -> Pair {
+        let mut params = CertificateParams::new(names).expect("names");
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
+        self.sign(params)
+    }
+
     /// For a client.
     pub(crate) fn client(&self, name: &str) -> Pair {
         let mut params = named(name);
