@@ -104,6 +104,8 @@ metrics! {
     BYTES_SHED_TOTAL = "trommel_bytes_shed_total", Counter, [], "Bytes of the bodies that were discarded unread.";
     CONNECTIONS = "trommel_connections", Gauge, [], "Open connections to the push listener.";
     CONNECTIONS_REFUSED_TOTAL = "trommel_connections_refused_total", Counter, [], "Connections closed at once because too many were open.";
+    VIEWERS = "trommel_viewers", Gauge, [], "Browsers with a page that is looked at and kept up to date.";
+    VIEWERS_REFUSED_TOTAL = "trommel_viewers_refused_total", Counter, [], "Times that a browser was not told of changes because too many were; its pages renew themselves every half minute.";
 
     CONNECTIONS_TIMED_OUT_TOTAL = "trommel_connections_timed_out_total", Counter, ["stage"], "Connections closed because a header or the next request did not come in time.";
     CONNECTIONS_BROKEN_TOTAL = "trommel_connections_broken_total", Counter, ["reason"], "Connections that ended for what came on them: a header that is malformed or too large, or a request that was cut off.";

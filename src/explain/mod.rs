@@ -22,7 +22,7 @@ use self::standing::Tracker;
 use crate::batch::EntryId;
 use crate::hit::Role;
 use crate::rules::{Exclusion, Rule, RuleSet};
-use crate::scan::{Explained, Line, Verdict, explain};
+use crate::scan::{Explained, Line, Verdict, explain, unasked};
 use crate::time::Timestamp;
 
 pub use miss::{Miss, Nearness, comes_near, field_wanted, item_wanted, part_name};
@@ -97,6 +97,22 @@ impl<'r> Explainer<'r> {
     /// Explains the entry `id`, whose time is `at`, not before that of the last one.
     pub fn line(&mut self, line: &Line<'_>, id: EntryId, at: Option<Timestamp>) -> Report<'r> {
         let explained = explain(self.rules, self.rule, self.exclusions, line);
+        self.report(explained, id, at)
+    }
+
+    /// Takes note of an entry that has nothing for the rule, as a [`Glance`](crate::scan::Glance) says; at the place where
+    /// [`line`](Self::line) would explain it, to the same end.
+    pub fn pass(&mut self, line: &Line<'_>, id: EntryId, at: Option<Timestamp>) {
+        let explained = unasked(self.rule, self.exclusions, line);
+        self.report(explained, id, at);
+    }
+
+    fn report(
+        &mut self,
+        explained: Explained<'r>,
+        id: EntryId,
+        at: Option<Timestamp>,
+    ) -> Report<'r> {
         let outcome = self.outcome(&explained, id, at);
         let miss = match outcome {
             Outcome::Nothing | Outcome::Denominator => nearest_miss(self.rule, &explained),

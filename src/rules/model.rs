@@ -366,7 +366,7 @@ pub struct Source {
 }
 
 /// How a line's fields are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Parse {
     /// JSON where the line starts with `{`, logfmt where it begins with `name=`.
     #[default]

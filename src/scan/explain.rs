@@ -54,7 +54,6 @@ pub fn explain<'r>(
     exclusions: &'r [Exclusion],
     line: &Line<'_>,
 ) -> Explained<'r> {
-    let labels = &*line.stream.labels;
     let see = |wanted| Seen::of(rules, rule, wanted, line);
     let verdict = judge(rules, rule, line);
     let named = |names: &'r [String]| -> Vec<_> {
@@ -65,18 +64,35 @@ pub fn explain<'r>(
         let value = |name: &'r String| (name.as_str(), value(name).map(|value| to_text(&value)));
         names.iter().map(value).collect()
     };
-    let mut exclusions = exclusions.iter();
     Explained {
-        unselected: unselected(&rule.selector, labels),
-        unless: rule.unless.as_ref().filter(|unless| unless.selects(labels)),
-        excluded: exclusions
-            .find(|exclusion| exclusion.concerns(labels) && exclusion.leaves_out(line.bytes)),
         recovery: matcher::recovery(rule).map(see),
         parts: rule.parts().into_iter().map(see).collect(),
         escalations: rule.escalating_matches().map(see).collect(),
         key: named(&rule.by),
         values: named(&rule.values),
         verdict,
+        ..unasked(rule, exclusions, line)
+    }
+}
+
+/// The same of a line that has nothing for the rule, as [`Glance`](super::Glance) says: whether it is read, and no matches.
+///
+/// Costs a look at selectors and exclusions.
+#[must_use]
+pub fn unasked<'r>(rule: &'r Rule, exclusions: &'r [Exclusion], line: &Line<'_>) -> Explained<'r> {
+    let labels = &*line.stream.labels;
+    let mut exclusions = exclusions.iter();
+    Explained {
+        unselected: unselected(&rule.selector, labels),
+        unless: rule.unless.as_ref().filter(|unless| unless.selects(labels)),
+        excluded: exclusions
+            .find(|exclusion| exclusion.concerns(labels) && exclusion.leaves_out(line.bytes)),
+        recovery: None,
+        parts: Vec::new(),
+        escalations: Vec::new(),
+        verdict: None,
+        key: Vec::new(),
+        values: Vec::new(),
     }
 }
 
@@ -237,12 +253,20 @@ fn near(item: &Item, line: &[u8]) -> Option<Near> {
     else {
         return None;
     };
-    let escaped = text.replace('\\', r"\\").replace('"', "\\\"");
-    let unescaped = text.replace("\\\"", "\"").replace(r"\\", "\\");
     find_folded(text, line)
         .map(Near::OtherCase)
-        .or_else(|| find_text(&escaped, line).map(Near::Escaped))
-        .or_else(|| find_text(&unescaped, line).map(Near::Unescaped))
+        .or_else(|| find_text(&escaped(text), line).map(Near::Escaped))
+        .or_else(|| find_text(&unescaped(text), line).map(Near::Unescaped))
+}
+
+/// `text` with a backslash before quotes and backslashes, as inside JSON.
+pub(super) fn escaped(text: &str) -> String {
+    text.replace('\\', r"\\").replace('"', "\\\"")
+}
+
+/// `text` without the backslashes before quotes and backslashes.
+pub(super) fn unescaped(text: &str) -> String {
+    text.replace("\\\"", "\"").replace(r"\\", "\\")
 }
 
 #[cfg(test)]

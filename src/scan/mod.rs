@@ -14,6 +14,7 @@ mod derived;
 mod examples;
 mod explain;
 mod fields;
+mod glance;
 mod grams;
 mod hits;
 mod level;
@@ -33,8 +34,9 @@ mod search;
 mod testing;
 
 pub use examples::matching_rules;
-pub use explain::{Explained, FieldSeen, ItemSeen, Near, Seen, Spoiler, explain};
+pub use explain::{Explained, FieldSeen, ItemSeen, Near, Seen, Spoiler, explain, unasked};
 pub(crate) use fields::find as field;
+pub use glance::Glance;
 pub use hits::VALUE_BYTES_MAX;
 pub use line::{Line, Metadata};
 pub use matcher::{Matched, Verdict, judge, matches};

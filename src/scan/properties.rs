@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::testing::{
     Sent, all_of, any_of, batch, labels, pattern, regex, rule, rule_set, text, text_in_any_case,
 };
-use super::{Cost, Line, Scanner, Scratch, Seen, VALUE_BYTES_MAX, Verdict, explain, judge};
+use super::{Cost, Glance, Line, Scanner, Scratch, Seen, VALUE_BYTES_MAX, Verdict, explain, judge};
 use crate::batch::{Batch, Labels};
 use crate::hit::{Hit, LINE_BYTES_MAX, Role, RuleIndex};
 use crate::rules::{
@@ -488,6 +488,31 @@ proptest! {
 }
 
 proptest! {
+    #[test]
+    fn what_a_glance_leaves_out_has_nothing_to_explain(rules in rules(), streams in streams()) {
+        let rules = rule_set(rules);
+        let glance = Glance::new(&rules);
+        let batch = batch(&streams, "");
+        for entries in &batch.streams {
+            for entry in &batch.entries[entries.entries.start as usize..entries.entries.end as usize] {
+                let line = Line::of(&batch, &entries.stream, entry);
+                let rules_for = glance.rules_for(&line);
+                for (index, rule) in rules.iter() {
+                    if rules_for.binary_search(&index).is_ok() {
+                        continue;
+                    }
+                    let explained = explain(&rules, rule, &[], &line);
+                    prop_assert_eq!(&explained.verdict, &None);
+                    for seen in &explained.parts {
+                        let mut items = seen.all.iter().chain(&seen.any);
+                        prop_assert!(items.all(|seen| seen.at.is_none() && seen.near.is_none()), "{}", rule.id);
+                        prop_assert!(!seen.fields.iter().any(|seen| seen.holds), "{}", rule.id);
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn an_explanation_never_says_otherwise_than_the_verdict(rules in rules(), streams in streams()) {
         let rules = rule_set(rules);

@@ -13,7 +13,7 @@ use crate::detect::Settings;
 use crate::explain::{Explainer, Nearness, Outcome, Told};
 use crate::playback::Playback;
 use crate::rules::{OWN_PREFIX, RuleSet};
-use crate::scan::{Line, Scanner};
+use crate::scan::{Glance, Line, Scanner};
 use crate::time::Timestamp;
 
 /// Rules that are named of a line because it came near them.
@@ -43,6 +43,10 @@ pub struct Explanation {
     pub lines: Vec<LineAnswer>,
     /// What would open, were the lines logged now, a millisecond apart, and nothing else.
     pub findings: Vec<TriedEvent>,
+    /// How often a rule was asked everything about a line: of the work most.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub questions: usize,
 }
 
 /// What rules make of a line.
@@ -83,11 +87,25 @@ pub struct NearRule {
     nearness: Option<Nearness>,
 }
 
-/// Asks `rules` about the lines, as if they came from `now` on.
+/// Asks `rules` about the lines, as if they came from `now` on. Where not one is meant, only those are asked everything about a line
+/// that it has something for: of the others there is nothing to say.
 ///
 /// # Errors
 /// [`TooLong`] when `go_on` says so.
 pub fn explain(
+    rules: &Arc<RuleSet>,
+    terms: &Terms,
+    asked: &Asked,
+    now: Timestamp,
+    go_on: GoOn<'_>,
+) -> Result<Explanation, TooLong> {
+    let glance = asked.rule.is_none().then(|| Glance::new(rules));
+    explain_after(glance.as_ref(), rules, terms, asked, now, go_on)
+}
+
+/// Asks everything where `glance` says that there is something to ask; without one everywhere.
+pub(super) fn explain_after(
+    glance: Option<&Glance<'_>>,
     rules: &Arc<RuleSet>,
     terms: &Terms,
     asked: &Asked,
@@ -107,21 +125,37 @@ pub fn explain(
         more_near: 0,
     });
     let mut answers: Vec<LineAnswer> = lines.collect();
-    let mut count = 0;
-    let wanted = rules.rules.iter().filter(|rule| {
+    let lines = || {
+        batch
+            .entries
+            .iter()
+            .map(|entry| Line::of(&batch, &asked.stream, entry))
+    };
+    let mut rules_for = Vec::new();
+    for line in lines() {
+        in_time(go_on)?;
+        rules_for.push(glance.map(|glance| glance.rules_for(&line)));
+    }
+    let (mut count, mut questions) = (0, 0);
+    let wanted = rules.iter().filter(|(_, rule)| {
         let is_asked = asked.rule.as_ref().is_none_or(|asked| *asked == rule.id);
         is_asked && !rule.id.starts_with(OWN_PREFIX)
     });
-    for rule in wanted {
+    for (place, rule) in wanted {
         count += 1;
         let mut explainer = Explainer::new(rules, rule, &terms.exclude);
-        for (entry, answer) in batch.entries.iter().zip(&mut answers) {
-            if !go_on() {
-                return Err(TooLong);
-            }
-            let line = Line::of(&batch, &asked.stream, entry);
+        for (n, line) in lines().enumerate() {
+            in_time(go_on)?;
+            let entry = &batch.entries[n];
             let id = entry.id(&asked.stream, batch.bytes(entry.line));
+            let asks = |rules: &Vec<_>| rules.binary_search(&place).is_ok();
+            if !rules_for[n].as_ref().is_none_or(asks) {
+                explainer.pass(&line, id, Some(entry.at));
+                continue;
+            }
+            questions += 1;
             let report = explainer.line(&line, id, Some(entry.at));
+            let answer = &mut answers[n];
             let does_nothing = matches!(report.outcome, Outcome::Nothing | Outcome::Denominator);
             if asked.rule.is_some() || !does_nothing {
                 answer.rules.push(RuleAnswer {
@@ -142,7 +176,12 @@ pub fn explain(
         rules: count,
         lines: answers,
         findings: findings(rules, terms, &batch, asked)?,
+        questions,
     })
+}
+
+fn in_time(go_on: GoOn<'_>) -> Result<(), TooLong> {
+    if go_on() { Ok(()) } else { Err(TooLong) }
 }
 
 impl LineAnswer {

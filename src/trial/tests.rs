@@ -2,13 +2,14 @@ use std::collections::BTreeMap;
 
 use expect_test::{Expect, expect};
 
+use super::explain::explain_after;
 use super::*;
 use crate::batch::{EntryId, Labels, Stream};
 use crate::config::RawConfig;
 use crate::detect::{TapeRole, Taped};
 use crate::recent::RecentLine;
 use crate::record::Coverage;
-use crate::rules::{LoadOptions, load};
+use crate::rules::{LoadOptions, builtin, load};
 use crate::time::Timestamp;
 
 const RULES: &str = "rules:
@@ -104,6 +105,61 @@ fn lines_are_explained_by_all_rules_and_what_would_open_is_told() {
           near refused: would match, but the selector wants app="api" app is `web`
     "#]],
     );
+}
+
+/// Lines as they come: of each ten one that some rule that ships is for.
+fn ordinary(rules: &RuleSet, count: usize) -> Vec<String> {
+    let caught = rules.rules.iter().filter_map(|rule| rule.catches.first());
+    let mut caught = caught.cycle();
+    let line = |n: usize| match n % 10 {
+        0 => caught.next().expect("some rule has an example").clone(),
+        1..=4 => format!(
+            "level=info msg=\"request done\" method=GET path=/carts/{n} status=200 took=12ms"
+        ),
+        5..=7 => format!(
+            "{{\"level\":\"debug\",\"message\":\"cache warm\",\"entries\":{n},\"status\":304}}"
+        ),
+        8 => format!("2026-11-30T10:00:00Z worker {n} took the job, 3 are left"),
+        _ => format!("level=error msg=\"cart {n} cannot be priced\" status=500"),
+    };
+    (0..count).map(line).collect()
+}
+
+fn shipped() -> Arc<RuleSet> {
+    let loaded = load(&builtin(), &LoadOptions::default());
+    Arc::new(loaded.set.expect("valid"))
+}
+
+#[test]
+fn rules_that_a_line_has_nothing_for_are_not_asked_and_nobody_sees_a_difference() {
+    let (rules, terms) = (shipped(), terms());
+    let asked = Asked {
+        stream: stream("api"),
+        lines: ordinary(&rules, 30),
+        rule: None,
+    };
+    let now = Timestamp(SECOND);
+    let quick = explain(&rules, &terms, &asked, now, ALWAYS).expect("there is time");
+    let whole = explain_after(None, &rules, &terms, &asked, now, ALWAYS).expect("there is time");
+    let told = |explanation: &Explanation| serde_json::to_value(explanation).expect("JSON");
+    assert_eq!(told(&quick), told(&whole));
+    assert!(quick.lines.iter().any(|line| !line.rules.is_empty()));
+    assert!(quick.lines.iter().any(|line| !line.near.is_empty()));
+    assert_eq!(whole.questions, whole.rules * whole.lines.len());
+}
+
+#[test]
+fn of_many_lines_few_questions_are_asked() {
+    let rules = shipped();
+    let asked = Asked {
+        stream: stream("api"),
+        lines: ordinary(&rules, 200),
+        rule: None,
+    };
+    let explained = explain(&rules, &terms(), &asked, Timestamp(SECOND), ALWAYS);
+    let explained = explained.expect("there is time");
+    // Of each line some; without a glance they would be as many as lines times rules, some 16 000.
+    assert!(explained.questions < 2000, "{}", explained.questions);
 }
 
 #[test]

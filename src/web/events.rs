@@ -1,21 +1,32 @@
 //! Word to open pages that a finding has changed, or how things stand, as server-sent events.
 //!
+//! Each browser with a page that is looked at holds a connection. They are bounded, so that scrapers and probes find one; pages of a
+//! browser that is refused renew themselves now and then instead.
+//!
 //! Source: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::State;
-use axum::response::IntoResponse;
+use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::routing::get;
 use futures_util::stream::{Stream, unfold};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::sleep;
 
 use super::Admin;
+use super::answer::Refusal;
 use crate::owner::Standing;
 use crate::reload::Status;
+use crate::telemetry::{VIEWERS, VIEWERS_REFUSED_TOTAL};
+
+/// Browsers that are told at once. With one more connection for each, over which pages are renewed, they leave a quarter of the admin
+/// port's to scrapers and probes.
+const VIEWERS_MAX: usize = 24;
 
 /// Least time between two words to one page: whoever watches costs little, however much happens.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -25,13 +36,49 @@ const STILL_HERE: Duration = Duration::from_secs(20);
 const RETRY: Duration = Duration::from_secs(2);
 
 /// `GET /events`.
-pub(super) async fn events(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
-    let news = News {
-        findings: admin.changed.clone(),
-        standing: admin.standing.clone(),
-        files: admin.status.clone(),
+pub(super) fn router() -> Router<Arc<Admin>> {
+    let places = Arc::new(Semaphore::new(VIEWERS_MAX));
+    let events = move |State(admin): State<Arc<Admin>>| {
+        let place = Place::among(&places);
+        async move {
+            let news = News {
+                findings: admin.changed.clone(),
+                standing: admin.standing.clone(),
+                files: admin.status.clone(),
+                _place: place?,
+            };
+            let keep_alive = KeepAlive::new().interval(STILL_HERE).text("still here");
+            Ok::<_, Refusal>(Sse::new(words(news)).keep_alive(keep_alive))
+        }
     };
-    Sse::new(words(news)).keep_alive(KeepAlive::new().interval(STILL_HERE).text("still here"))
+    Router::new().route("/events", get(events))
+}
+
+/// The place of one browser among those that are told; free again when dropped.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Place {
+    fn among(places: &Arc<Semaphore>) -> Result<Self, Refusal> {
+        let Ok(permit) = Arc::clone(places).try_acquire_owned() else {
+            metrics::counter!(VIEWERS_REFUSED_TOTAL).increment(1);
+            return Err(Refusal {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                why: format!(
+                    "{VIEWERS_MAX} browsers are told of changes already, and no more are; close some"
+                ),
+            });
+        };
+        metrics::gauge!(VIEWERS).increment(1.0);
+        Ok(Self { _permit: permit })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        metrics::gauge!(VIEWERS).decrement(1.0);
+    }
 }
 
 /// What pages are told of.
@@ -42,6 +89,7 @@ struct News {
     standing: watch::Receiver<Standing>,
     /// Rules and settings.
     files: watch::Receiver<Status>,
+    _place: Place,
 }
 
 impl News {
@@ -92,7 +140,11 @@ fn words(news: News) -> impl Stream<Item = Result<Event, Infallible>> {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+    use axum::response::IntoResponse;
     use http_body_util::BodyExt;
+    use tower::ServiceExt;
 
     use super::*;
     use crate::time::Timestamp;
@@ -106,6 +158,7 @@ mod tests {
             findings,
             standing,
             files,
+            _place: Place::among(&Arc::new(Semaphore::new(1))).expect("it is free"),
         };
         sender.send_replace(());
         let keep_alive = KeepAlive::new().interval(STILL_HERE).text("still here");
@@ -143,5 +196,23 @@ mod tests {
         );
         drop(sender);
         assert_eq!(next().await, None);
+    }
+    #[tokio::test]
+    async fn so_many_are_told_and_one_that_goes_leaves_its_place() {
+        let routes = Admin::without_rules(Vec::new(), true).routes();
+        let ask = async || {
+            let request = Request::get("/events").body(Body::empty());
+            let answer = routes.clone().oneshot(request.expect("valid"));
+            answer.await.expect("infallible")
+        };
+        let mut told = Vec::new();
+        for _ in 0..VIEWERS_MAX {
+            let answer = ask().await;
+            assert_eq!(answer.status(), StatusCode::OK);
+            told.push(answer);
+        }
+        assert_eq!(ask().await.status(), StatusCode::SERVICE_UNAVAILABLE);
+        told.pop();
+        assert_eq!(ask().await.status(), StatusCode::OK);
     }
 }

@@ -1,4 +1,4 @@
-//! What the page needs beside itself, built in: one style sheet, a script for all pages and one for the page of a rule.
+//! What the page needs beside itself, built in: one style sheet, two scripts for all pages and one for the page of a rule.
 
 use std::sync::LazyLock;
 
@@ -28,6 +28,7 @@ macro_rules! asset {
 }
 
 pub(super) static STYLE: Asset = asset!("style.css", "text/css; charset=utf-8");
+pub(super) static EVENTS_SCRIPT: Asset = asset!("events.js", "text/javascript; charset=utf-8");
 pub(super) static SCRIPT: Asset = asset!("page.js", "text/javascript; charset=utf-8");
 pub(super) static RULE_SCRIPT: Asset = asset!("rule.js", "text/javascript; charset=utf-8");
 
@@ -40,7 +41,7 @@ impl Asset {
 
 /// The asset called `name`. Its path's hash is not compared: a page that an older trommel made goes on with this one's.
 pub(super) fn named(name: &str) -> Option<&'static Asset> {
-    [&STYLE, &SCRIPT, &RULE_SCRIPT]
+    [&STYLE, &EVENTS_SCRIPT, &SCRIPT, &RULE_SCRIPT]
         .into_iter()
         .find(|asset| asset.name == name)
 }

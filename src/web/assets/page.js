@@ -57,6 +57,9 @@ function isTouched(root) {
   });
 }
 
+const NO_ANSWER = "not up to date: trommel does not answer";
+// Whether all was heard of that has changed since the page was made.
+let isCurrent = !document.hidden;
 let loading = false;
 let again = false;
 let waits = false;
@@ -77,7 +80,7 @@ async function refresh() {
     const [now, next] = [document.getElementById("main"), page.getElementById("main")];
     prepare(next);
     document.title = page.title;
-    live.textContent = "";
+    if (isCurrent) live.textContent = "";
     // Somebody is typing, or has: the content waits until they are done.
     const focused = document.activeElement;
     waits = (now.contains(focused) && focused !== now) || isTouched(now);
@@ -86,7 +89,7 @@ async function refresh() {
     next.querySelectorAll("details").forEach((details, at) => (details.open ||= open[at] ?? false));
     if (now.innerHTML !== next.innerHTML) now.replaceChildren(...next.childNodes);
   } catch {
-    live.textContent = "not up to date: trommel does not answer";
+    live.textContent = NO_ANSWER;
   } finally {
     loading = false;
     if (again) {
@@ -100,17 +103,61 @@ prepare(document);
 document.addEventListener("focusout", () => {
   if (waits) setTimeout(refresh);
 });
-const events = new EventSource("/events");
-let connected = false;
-events.addEventListener("changed", (event) => {
-  // Only the overview shows how things stand.
-  if (event.data === "findings" || document.querySelector("[data-state]")) refresh();
-});
-events.addEventListener("open", () => {
-  if (connected) refresh();
-  connected = true;
-  live.textContent = "";
-});
-events.addEventListener("error", () => {
-  live.textContent = "not up to date: trommel does not answer";
-});
+
+// How long a page that is refused waits, in milliseconds. Where nobody answers, browsers ask again by themselves.
+const REFUSED_MS = 30000;
+let leave = null;
+let asksAgain;
+
+// Has `hear` told; returns what ends that.
+function subscribe() {
+  let worker;
+  try {
+    worker = new SharedWorker(document.getElementById("events").src);
+  } catch {
+    // Not every browser has them.
+    const events = listen(hear);
+    return () => events.close();
+  }
+  worker.port.onmessage = ({ data }) => hear(data);
+  worker.port.postMessage("listen");
+  return () => {
+    worker.port.postMessage("leave");
+    worker.port.close();
+  };
+}
+
+function hear(word) {
+  if (word === "open") {
+    live.textContent = "";
+    if (!isCurrent) refresh();
+    isCurrent = true;
+  } else if (word === "lost") {
+    isCurrent = false;
+    live.textContent = NO_ANSWER;
+  } else if (word === "refused") {
+    isCurrent = false;
+    live.textContent = "renewed every 30 s: too many browsers look at trommel";
+    refresh();
+    leave?.();
+    leave = null;
+    asksAgain = setTimeout(attend, REFUSED_MS);
+  } else if (word === "findings" || document.querySelector("[data-state]")) {
+    // Only the overview shows how things stand.
+    refresh();
+  }
+}
+
+// Only a page that is looked at is told; when it is shown again it catches up.
+function attend() {
+  clearTimeout(asksAgain);
+  if (document.hidden) {
+    leave?.();
+    leave = null;
+    isCurrent = false;
+  } else {
+    leave ??= subscribe();
+  }
+}
+document.addEventListener("visibilitychange", attend);
+attend();

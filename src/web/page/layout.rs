@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, html};
 
 use crate::web::Admin;
-use crate::web::assets::{SCRIPT, STYLE};
+use crate::web::assets::{EVENTS_SCRIPT, SCRIPT, STYLE};
 
 /// Places in the navigation.
 const PLACES: [(&str, &str); 6] = [
@@ -27,6 +27,7 @@ pub(super) fn page(admin: &Admin, title: &str, place: Option<&str>, content: &Ma
                 title { (title) " · trommel" }
                 link rel="stylesheet" href=(STYLE.path());
                 link rel="icon" href="data:,";
+                script #events src=(EVENTS_SCRIPT.path()) defer {}
                 script src=(SCRIPT.path()) defer {}
             }
             body {

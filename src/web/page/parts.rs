@@ -133,7 +133,7 @@ pub(super) fn table(caption: &str, findings: &[Shown]) -> Markup {
                                     }
                                 }
                             }
-                            td { (time(row.changed_at)) }
+                            td data-label="changed" { (time(row.changed_at)) }
                         }
                     }
                 }

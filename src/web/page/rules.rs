@@ -137,7 +137,7 @@ fn row(rule: &Rule, activity: &RuleActivity, is_unselected: bool) -> Markup {
     let last = activity.last_match.max(activity.last_finding);
     html! {
         tr #(rule.id) {
-            td {
+            td .id {
                 a href={ "/rules/" (rule.id) } { code { (rule.id) } }
                 @if is_unselected { div .aside { "no stream for a day" } }
             }
@@ -149,11 +149,11 @@ fn row(rule: &Rule, activity: &RuleActivity, is_unselected: bool) -> Markup {
                 }
             }
             td { (severity(rule.severity)) }
-            td { (activity.matches_day) }
-            td { a href={ "/findings?rule=" (rule.id) } { (activity.findings_day) } }
-            td { @if activity.open > 0 { a href={ "/findings?state=open&rule=" (rule.id) } { (activity.open) } } @else { "0" } }
-            td { @if let Some(last) = last { (time(last)) } @else { span .aside { "not lately" } } }
-            td {
+            td data-label="matches" { (activity.matches_day) }
+            td data-label="findings" { a href={ "/findings?rule=" (rule.id) } { (activity.findings_day) } }
+            td data-label="open" { @if activity.open > 0 { a href={ "/findings?state=open&rule=" (rule.id) } { (activity.open) } } @else { "0" } }
+            td data-label="last" { @if let Some(last) = last { (time(last)) } @else { span .aside { "not lately" } } }
+            td data-label="looked at" {
                 (activity.candidates)
                 @if activity.candidates > 0 { div .aside { (activity.confirmed) " counted" } }
             }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use trommel::time::Timestamp;
+
 use crate::support::browser::Browser;
 use crate::support::http::{Client, Request};
 use crate::support::loki::{self, Entry};
@@ -34,11 +36,17 @@ fn much_to_show_is_shown_at_once() {
     let minute = |minute: i64| now - 180 * 60_000_000_000 + minute * 60_000_000_000;
     for round in 0..ROUNDS {
         push(&trommel, minute(round * 12), RULES, "web");
+        // What is over is over since its stream went on without it.
+        let calm = (1..12).map(|later| Entry {
+            line: "level=info request done".to_owned(),
+            ..entry(0, minute(round * 12 + later), "web")
+        });
+        trommel.push_json(&calm.collect::<Vec<_>>());
     }
     push(&trommel, minute(175), OPEN, "web");
-    let open = "trommel_findings_open";
-    wait::until("what is over to be over", || {
-        (trommel.metric(open, "") as usize == OPEN).then_some(())
+    wait::within(Duration::from_secs(120), "what is over to be over", || {
+        let open = trommel.metric("trommel_findings_open", "golden_signals");
+        (open as usize == OPEN).then_some(())
     });
 
     println!("| page | answer | first contentful paint |\n|---|---|---|");
@@ -48,12 +56,20 @@ fn much_to_show_is_shown_at_once() {
         "/findings/{}",
         first["findings"][0]["finding_id"].as_str().expect("an id")
     );
+    let (since, until) = (Timestamp(minute(40)), Timestamp(minute(50)));
+    let of_a_time = format!("/findings?since={since}&until={until}");
     let paths = [
         "/",
         "/findings",
         "/findings?state=recovered&severity=warning",
+        // All that is known is looked through, for ten and for none.
         "/findings?text=fault+0999",
+        "/findings?text=nowhere",
+        "/findings?label=app%3Dweb&text=fault+0999",
+        "/findings?label=app%3Dnowhere",
+        &*of_a_time,
         "/rules",
+        "/rules/fault_0999",
         &*one,
     ];
     for path in paths {
@@ -153,7 +169,7 @@ fn rules() -> String {
     let mut rules = "rules:\n".to_owned();
     for number in 0..RULES {
         rules += format!(
-            "  - id: fault_{number:04}\n    match: 'fault {number:04} '\n    by: [namespace, app]\n    recover: 5m\n    \
+            "  - id: fault_{number:04}\n    match: 'fault {number:04} '\n    by: [namespace, app]\n    recover: 5m\n    cooldown: 1m\n    \
              incident_type: error_spike\n    summary: 'fault {number:04} in {{namespace}}/{{app}}'\n    \
              catches: ['fault {number:04} here']\n    passes: ['fine']\n"
         )

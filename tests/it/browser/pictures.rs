@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -10,6 +11,7 @@ use serde_json::json;
 use crate::support::browser::Browser;
 use crate::support::page::root;
 use crate::support::scene::{Scene, setup};
+use crate::support::wait;
 
 /// Of a desk's screen and a telephone's: name, width, and the most height that is shown.
 const SCREENS: [(&str, u32, u64); 2] = [("desktop", 1200, 1100), ("phone", 390, 1300)];
@@ -25,6 +27,12 @@ fn pictures_of_the_pages() {
     browser.live_in("Europe/Berlin", "en-GB");
     browser.tell("Emulation.setScrollbarsHidden", &json!({"hidden": true}));
     let finding = scene.finding("payments_refused");
+    browser.open(&scene.trommel, "/");
+    // What was measured is known when its minute is over.
+    let measured = "return !document.querySelector('.plots').innerText.includes('unknown')";
+    wait::within(Duration::from_secs(120), "what was measured", || {
+        (browser.ask(measured) == json!(true)).then_some(())
+    });
     let pages = [
         ("overview", "/"),
         ("findings", "/findings"),

@@ -40,7 +40,7 @@ const SWITCHES: [&str; 10] = [
 /// How long chromedriver may take to close a browser.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// A browser with one window, closed when dropped.
+/// A browser with one window at first, closed when dropped.
 ///
 /// It speaks WebDriver itself, a dozen commands in JSON: the crates that do bring a copyleft, or features of others that would make the
 /// binary under test another than the one that ships.
@@ -134,6 +134,49 @@ impl Browser {
     pub(crate) fn open(&self, trommel: &Trommel, path: &str) {
         let address = format!("http://{}{path}", trommel.admin_address());
         self.must("/url", &json!({ "url": address }));
+    }
+
+    /// A further tab, shown in the place of the one before, which is spoken of from here on. Tells what it is called.
+    #[track_caller]
+    pub(crate) fn open_tab(&self) -> String {
+        let tab = self.open_another("tab");
+        self.show_tab(&tab);
+        tab
+    }
+
+    /// A further window beside those that are open, which is spoken of from here on. Tells what its tab is called.
+    #[track_caller]
+    pub(crate) fn open_window(&self) -> String {
+        let tab = self.open_another("window");
+        self.turn_to(&tab);
+        tab
+    }
+
+    #[track_caller]
+    fn open_another(&self, what: &str) -> String {
+        let tab = self.must("/window/new", &json!({ "type": what }));
+        tab["handle"].as_str().expect("text").to_owned()
+    }
+
+    /// What the tab is called that is spoken of.
+    #[track_caller]
+    pub(crate) fn tab(&self) -> String {
+        let tab = self.send("GET", "/window", &json!({}));
+        let tab = tab.expect("a tab is open");
+        tab.as_str().expect("text").to_owned()
+    }
+
+    /// Speaks of another tab.
+    #[track_caller]
+    pub(crate) fn turn_to(&self, tab: &str) {
+        self.must("/window", &json!({ "handle": tab }));
+    }
+
+    /// Speaks of another tab, and shows it.
+    #[track_caller]
+    pub(crate) fn show_tab(&self, tab: &str) {
+        self.turn_to(tab);
+        self.tell("Page.bringToFront", &json!({}));
     }
 
     /// The page before.

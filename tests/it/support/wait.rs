@@ -11,15 +11,24 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// # Panics
 /// When there is none within [`PATIENCE`]; `what` says what was waited for.
 #[track_caller]
-pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+pub(crate) fn until<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
+    within(PATIENCE, what, ask)
+}
+
+/// The same for what takes its time.
+///
+/// # Panics
+/// When there is none within `patience`.
+#[track_caller]
+pub(crate) fn within<T>(patience: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
         assert!(
             Instant::now() < deadline,
-            "waited {PATIENCE:?} for {what}, in vain"
+            "waited {patience:?} for {what}, in vain"
         );
         std::thread::sleep(Duration::from_millis(20));
     }
