@@ -4,7 +4,10 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::*;
+use crate::audit::{Entry, What};
 use crate::finding::{Counts, Outline};
+use crate::record::Commit;
+use crate::record::testing::archive_with;
 use crate::rules::{Item, Match, Rule, RuleSet};
 use crate::time::Timestamp;
 
@@ -304,4 +307,31 @@ async fn a_rule_has_a_page_with_what_is_written_and_what_each_key_means() {
     let (status, page) = shown_of(Admin::with_shipped_rules(), "/rules/tls_x508").await;
     assert_eq!(status, 404);
     assert!(page.contains("did you mean `tls_x509`?"), "{page}");
+}
+
+#[tokio::test]
+async fn what_people_write_into_the_audit_shows_what_cannot_be_seen() {
+    let hostile = "<b>\u{202e}\u{200b}\u{7}";
+    let entry = Entry {
+        id: "0123456789abcdef".to_owned(),
+        time: Timestamp(0),
+        who: hostile.to_owned(),
+        what: What::RuleChanged,
+        target: hostile.to_owned(),
+        reason: hostile.to_owned(),
+        diff: format!("-{hostile}\n+x\n"),
+    };
+    let admin = Admin {
+        archive: archive_with(&Commit {
+            audit: vec![entry],
+            ..Commit::default()
+        }),
+        ..Admin::without_rules(Vec::new(), true)
+    };
+    let (status, page) = shown_of(admin, "/audit").await;
+    assert_eq!(status, 200);
+    let shown = "&lt;b&gt;⟨U+202E⟩⟨U+200B⟩␇";
+    assert_eq!(page.matches(shown).count(), 4, "{page}");
+    assert!(page.contains(&format!("-{shown}\n+x\n")), "{page}");
+    assert!(!page.contains(['\u{202e}', '\u{200b}', '\u{7}']), "{page}");
 }
