@@ -155,6 +155,8 @@ metrics! {
     HISTORY_BYTES = "trommel_history_bytes", Gauge, [], "Size of findings and their timelines in the database.";
     FINDINGS_FORGOTTEN_TOTAL = "trommel_findings_forgotten_total", Counter, [], "Findings that were over and are no longer shown, because of history_max_age or history_bytes_max.";
     AUDIT_FORGOTTEN_TOTAL = "trommel_audit_forgotten_total", Counter, [], "Entries of what people did that are no longer shown: older than a year, or beyond 10 000 entries or 4 MiB.";
+    CHANGES_REFUSED_TOTAL = "trommel_changes_refused_total", Counter, ["reason"], "Requests to the admin port that would have changed something and were refused: remote, where nobody is asked who they are and the request is not from loopback; host, for a name that may lead here from anywhere; site, from a page of another site; token, of a form that is too old or somebody else's.";
+    RULE_SAVES_TOTAL = "trommel_rule_saves_total", Counter, ["outcome"], "Changes of rule files that somebody wanted saved at the admin port: saved, or refused as conflict (the file has changed meanwhile), wrong (the rules would not be valid), read_only, bad, missing, failed or busy.";
     SILENCES_ACTIVE = "trommel_silences_active", Gauge, [], "Silences that hold messages back.";
     SILENCES_REFUSED_TOTAL = "trommel_silences_refused_total", Counter, [], "Silences that were not made because there were a thousand.";
     MATCHES_BYTES = "trommel_matches_bytes", Gauge, [], "Size of recorded matches and their counts in the database.";

@@ -246,6 +246,11 @@ fn a_page_of_another_site_changes_nothing_and_a_form_of_our_own_does() {
             assert_eq!(answer.status, 403, "{name}: {value}: {}", answer.text());
         }
     }
+    let refused = |reason: &str| {
+        let series = format!("trommel_changes_refused_total{{reason=\"{reason}\"}}");
+        trommel.series(&series)
+    };
+    assert_eq!((refused("site"), refused("token")), (Some(8.0), None));
     let of_page = |request: Request| {
         let request = request.with_header("Origin", &own);
         request.with_header("Sec-Fetch-Site", "same-origin")
@@ -257,6 +262,7 @@ fn a_page_of_another_site_changes_nothing_and_a_form_of_our_own_does() {
     let fields = "rule=boom&matchers=&duration=1h&reason=moving+house";
     let without = request("POST", "/silences", form, fields);
     assert_eq!(trommel.admin_request(&of_page(without)).status, 403);
+    assert_eq!((refused("site"), refused("token")), (Some(8.0), Some(1.0)));
     assert!(silences(&trommel).is_empty());
     let page = trommel.admin("/silences").text();
     let (_, rest) = page.split_once("name=\"token\" value=\"").expect("a form");
