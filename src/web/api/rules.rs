@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 
 use crate::reload::Standing;
 use crate::rules::{Confidence, Rule, RuleSet, Severity};
-use crate::telemetry::{RULE_CANDIDATES_TOTAL, RULE_MATCHES_TOTAL};
+use crate::telemetry::OfRule;
 use crate::time::Timestamp;
 use crate::time::format_duration;
 use crate::web::Admin;
@@ -83,10 +83,13 @@ pub(in crate::web) struct RuleActivity {
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     #[serde(serialize_with = "time")]
     pub(in crate::web) last_finding: Option<Timestamp>,
-    /// What it costs: entries since the start that held a text of its and were looked at closely. Time is not measured for each rule.
+    /// What it costs: entries since the start that held a text of its and were looked at closely.
     pub(in crate::web) candidates: u64,
     /// Those of them that matched and counted.
     pub(in crate::web) confirmed: u64,
+    /// About how long it took to look at them, in seconds: one look in 61 is timed. Zero where too few were to know. The search for texts,
+    /// which all rules share, is not in it.
+    pub(in crate::web) seconds: f64,
 }
 
 fn time<S: Serializer>(at: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
@@ -101,8 +104,6 @@ pub(in crate::web) async fn activity(admin: &Admin) -> Option<HashMap<String, Ru
         .archive
         .ask(move |reader| reader.activity(since))
         .await;
-    let counters = [RULE_CANDIDATES_TOTAL, RULE_MATCHES_TOTAL];
-    let [candidates, confirmed] = admin.telemetry.by_rule(counters);
     let mut rules: HashMap<String, RuleActivity> = known
         .ok()?
         .into_iter()
@@ -118,11 +119,16 @@ pub(in crate::web) async fn activity(admin: &Admin) -> Option<HashMap<String, Ru
             (rule, activity)
         })
         .collect();
-    for (rule, count) in candidates {
-        rules.entry(rule).or_default().candidates = count;
-    }
-    for (rule, count) in confirmed {
-        rules.entry(rule).or_default().confirmed = count;
+    for (rule, counted) in admin.telemetry.by_rule() {
+        let OfRule {
+            matches,
+            candidates,
+            time,
+        } = counted;
+        let activity = rules.entry(rule).or_default();
+        activity.candidates = candidates;
+        activity.confirmed = matches;
+        activity.seconds = time.as_secs_f64();
     }
     Some(rules)
 }
