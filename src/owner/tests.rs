@@ -124,7 +124,7 @@ pub(super) fn rules(ids: &[&str]) -> Arc<RuleSet> {
         .map(|id| Arc::new(Rule::new(*id, Match::default())));
     let set = RuleSet {
         rules: rules.collect(),
-        hash: String::new(),
+        ..RuleSet::default()
     };
     Arc::new(set.with_own())
 }

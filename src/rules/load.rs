@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::hash;
 use super::lint;
-use super::model::{Rule, RuleSet};
+use super::model::{Off, Rule, RuleSet};
 use super::own;
 use super::problem::{Code, Fault, Level, Problem, SourceText};
 use super::read::{self, Draft, FAULTS_MAX, Patterns, TaxonomyDraft};
@@ -229,16 +229,32 @@ pub fn load(sources: &[SourceText], options: &LoadOptions) -> Loaded {
     let sharing = Sharing::new(settled, &drafts, sources);
     fill_hashes(&mut drafts, &by_id, &order);
     let mut examples = Vec::new();
-    let mut rules = Vec::new();
-    drafts.retain(|(_, draft)| draft.enabled);
+    let (mut rules, mut off) = (Vec::new(), Vec::new());
     drafts.sort_by(|a, b| a.1.rule.id.cmp(&b.1.rule.id));
-    for (file, draft) in drafts {
-        examples.extend(examples_of(files[file], &draft));
-        rules.push(Arc::new(draft.rule));
+    for (file, mut draft) in drafts {
+        if let Some((environments, _)) = draft.environments.take() {
+            draft.rule.environments = environments;
+        }
+        if draft.enabled {
+            examples.extend(examples_of(files[file], &draft));
+            rules.push(Arc::new(draft.rule));
+        } else {
+            off.push(Off {
+                rule: Arc::new(draft.rule),
+                elsewhere: draft.elsewhere,
+            });
+        }
     }
     let hash = hash::of_set(rules.iter().map(|rule| &**rule));
+    // What is wrong with a valid set is nothing but warnings.
+    let warnings = problems.clone();
     Loaded {
-        set: Some(RuleSet { rules, hash }),
+        set: Some(RuleSet {
+            rules,
+            hash,
+            off,
+            warnings,
+        }),
         taxonomy,
         problems,
         examples,
