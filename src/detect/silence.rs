@@ -90,7 +90,8 @@ impl Detector {
         Ok(gone)
     }
 
-    /// Ends the silence `id` at `at`, for `who`, as if it had been made so: what it holds back is told once the time of its tenant has come there.
+    /// Ends the silence `id` at `at`, for `who`, as if it had been made so: what it holds back is told once the time of its tenant is `late_by`
+    /// past that, as when it ends by itself, and what the log has had to say since then, where it is ahead, is told at once.
     ///
     /// # Errors
     /// [`SilenceError::Unknown`] if it does not go on then.
@@ -122,6 +123,7 @@ impl Detector {
                 state.reconsider(cx, ended.until);
             });
         }
+        self.tell(&Spoken::default());
         Ok(ended)
     }
 

@@ -134,10 +134,16 @@ impl KeyState {
         }
     }
 
-    /// A silence was ended at `at`: what it holds back waits no longer, unless something else holds it.
+    /// A silence was ended at `at`: what it holds back waits no longer, unless something else holds it. What the log, which may be ahead
+    /// of who ended it, has had to say since then is said now, as of its own time: no message is from before what it tells.
     pub(in crate::detect) fn reconsider(&mut self, cx: &Context<'_>, at: Timestamp) {
-        if self.telling.until.is_some_and(|until| at < until) {
-            self.telling.until = self.suppressed_until(cx, at).or(Some(at));
+        if self.telling.until.is_none_or(|until| until <= at) {
+            return;
+        }
+        let last_said = self.episode.as_ref().map(|episode| episode.last_said);
+        match last_said.filter(|said| *said > at) {
+            Some(said) => self.window_ended(cx, said),
+            None => self.telling.until = self.suppressed_until(cx, at).or(Some(at)),
         }
     }
 

@@ -150,6 +150,38 @@ fn it_is_about_what_it_says_and_nothing_else() {
 }
 
 #[test]
+fn where_the_log_is_ahead_what_was_held_back_is_told_when_the_silence_is_ended() {
+    let settings = Settings {
+        late_by: seconds(10),
+        ..Settings::replay(origin())
+    };
+    let mut detector = detector(settings, &set([noisy()]));
+    let made = silence(of_rule(None), 0, 1000);
+    let id = made.id.clone();
+    detector.add_silence(made).expect("there is room");
+    // It is 100 o'clock, and the log is 400 seconds ahead: one finding is from before, the other from after.
+    detector.apply(scanned(&[hit(50, 1, 0), hit(500, 2, 1)]), at(100));
+    assert_eq!(detector.take_changes().findings, []);
+    let told = |detector: &mut Detector| -> Vec<_> {
+        let findings = detector.take_changes().findings.into_iter();
+        findings
+            .map(|it| (it.observed_at, it.time, it.reason))
+            .collect()
+    };
+    detector
+        .end_silence(&id, at(100), "ben")
+        .expect("it goes on");
+    let late = (at(500), at(500), Reason::WindowEnded);
+    assert_eq!(told(&mut detector), [late]);
+    // The other waits for entries that come late, as at any end of a window.
+    detector.tick(at(110));
+    assert_eq!(told(&mut detector), []);
+    detector.tick(at(111));
+    let early = (at(50), at(100), Reason::WindowEnded);
+    assert_eq!(told(&mut detector), [early]);
+}
+
+#[test]
 fn a_thousand_go_on_at_once_and_one_that_is_over_makes_room() {
     let mut detector = detector(Settings::replay(origin()), &set([noisy()]));
     for n in 0..SILENCES_MAX as i64 {
