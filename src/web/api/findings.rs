@@ -232,6 +232,25 @@ pub(in crate::web) async fn told(admin: &Admin, id: String) -> Result<Told, Refu
     })
 }
 
+/// The finding that `row` is the last revision of.
+///
+/// # Errors
+/// If this version cannot read it.
+pub(in crate::web) fn finding_of(row: &FindingRow) -> Result<Finding, Refusal> {
+    let finding: Finding = serde_json::from_str(&row.body).map_err(|error| {
+        let id = &row.finding_id;
+        Refusal::broken(format!(
+            "finding {id} was stored by another version of trommel: {error}"
+        ))
+    })?;
+    // A message says it in its subject alone.
+    let finding_key = row.finding_key.clone();
+    Ok(Finding {
+        finding_key,
+        ..finding
+    })
+}
+
 fn stored(body: String) -> Result<Box<RawValue>, Refusal> {
     RawValue::from_string(body)
         .map_err(|error| Refusal::broken(format!("a stored finding is not JSON: {error}")))
