@@ -26,6 +26,7 @@
 use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 
@@ -171,7 +172,7 @@ struct Worker {
 impl Default for Worker {
     fn default() -> Self {
         Self {
-            scratch: Scratch::default(),
+            scratch: Scratch::timed_by(Instant::now),
             sampled: Timestamp::MIN,
         }
     }
@@ -231,9 +232,13 @@ impl Inspect for Looker {
         self.scanner
             .note_oldest(batch, entries.clone(), &mut out.progress.oldest);
         self.scanner.scan(batch, entries, scratch, &mut out.hits);
-        scratch.take_candidates(|rule, candidates| {
-            let id = self.scanner.rules().rule(rule).id.clone();
-            metrics::counter!(telemetry::RULE_CANDIDATES_TOTAL, "rule" => id).increment(candidates);
+        scratch.take_spent(|rule, spent| {
+            let id = &self.scanner.rules().rule(rule).id;
+            metrics::counter!(telemetry::RULE_CANDIDATES_TOTAL, "rule" => id.clone())
+                .increment(spent.candidates);
+            if !spent.time.is_zero() {
+                telemetry::count_rule_time(id.clone(), spent.time);
+            }
         });
         self.scratches().push(worker);
     }

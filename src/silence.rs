@@ -1,16 +1,17 @@
 //! Silences: what people want to hear nothing of for a time.
 //!
-//! A silence is a window of `suppress` that a rule does not have: it holds back messages of one finding, or of a rule where its labels match, from
-//! the moment it was made until it ends. What that means for findings is the same as for a rule's own window, by the same clock: messages of that time are
+//! A silence is a window of `suppress` that a rule does not have: it holds back messages of one key of a rule, or of the rule where its labels match,
+//! from the moment it was made until it ends. There is none of a single finding: who mutes what goes on and off wants the next one to be as silent. What that means for findings is the same as for a rule's own window, by the same clock: messages of that time are
 //! held back and counted, what is open when it ends is told once. It is on disk before whoever made it is told so, and ends by itself.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::finding::rfc3339;
-use crate::rules::Selector;
+use crate::rules::{Matcher, Selector};
 use crate::time::{Timestamp, format_duration};
 
 /// Silences at once.
@@ -48,19 +49,34 @@ pub struct Silence {
     pub ended_by: Option<String>,
 }
 
-/// What is silent: one finding, or what a rule finds.
+/// What is silent: findings of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
 pub struct Scope {
-    /// Id of a finding. When it is over and another opens under the same key, that is another finding.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub finding: Option<String>,
-    /// Id of a rule.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rule: Option<String>,
-    /// Which findings of that rule, by their `resource_scope`, as in a selector of Loki: `{namespace="shop", component=~"db|cache"}`. Without it all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub matchers: Option<String>,
+    /// Id of the rule.
+    pub rule: String,
+    /// Which of its findings; without it all.
+    #[serde(flatten)]
+    pub only: Option<Only>,
+}
+
+/// Which findings of a rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Only {
+    /// Those of one key: the finding that was there when the silence was made, and those after it.
+    Key(FindingKey),
+    /// Those whose `resource_scope` these match, as in a selector of Loki: `{namespace="shop", component=~"db|cache"}`.
+    Matchers(String),
+}
+
+/// What all findings of one key of a rule have in common.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FindingKey {
+    /// As in their messages: by this they are known.
+    #[schemars(extend("pattern" = "^[0-9a-f]{16}$"))]
+    pub finding_key: String,
+    /// As in their messages: this is for people, and begins with the rule.
+    pub dedupe_key: String,
 }
 
 /// A silence that somebody wants.
@@ -99,17 +115,6 @@ impl Wanted {
     /// [`SilenceError::Unclear`] says what is missing, or too much.
     pub fn check(&self) -> Result<(), SilenceError> {
         let unclear = |why: String| Err(SilenceError::Unclear(why));
-        let Scope {
-            finding,
-            rule,
-            matchers,
-        } = &self.scope;
-        if finding.is_some() == rule.is_some() {
-            return unclear("expected either `finding` or `rule`".to_owned());
-        }
-        if finding.is_some() && matchers.is_some() {
-            return unclear("`matchers` are for a `rule`: a `finding` is one".to_owned());
-        }
         if !(DURATION_MIN..=DURATION_MAX).contains(&self.lasts) {
             return unclear(format!(
                 "a silence of {} cannot be made, expected {} to {}",
@@ -121,11 +126,14 @@ impl Wanted {
         if self.reason.trim().is_empty() {
             return unclear("expected a `reason`: others will wonder".to_owned());
         }
-        let texts = [finding, rule, matchers].into_iter().flatten();
-        if let Some(long) = texts
-            .chain([&self.reason])
-            .find(|text| text.len() > TEXT_BYTES_MAX)
-        {
+        let Scope { rule, only } = &self.scope;
+        let matchers = match only {
+            Some(Only::Matchers(matchers)) => matchers,
+            // What a key is called comes from a finding, which is bounded.
+            Some(Only::Key(_)) | None => "",
+        };
+        let mut texts = [rule, matchers, &self.reason].into_iter();
+        if let Some(long) = texts.find(|text| text.len() > TEXT_BYTES_MAX) {
             return unclear(format!(
                 "a text of {} bytes is too long, expected {TEXT_BYTES_MAX} at most",
                 long.len()
@@ -136,28 +144,45 @@ impl Wanted {
 }
 
 impl Scope {
-    /// Its matchers, read.
+    /// Its matchers, read; those that match everything where it has none.
     ///
     /// # Errors
     /// [`SilenceError::Unclear`] if they cannot be.
     pub fn selector(&self) -> Result<Selector, SilenceError> {
-        let text = self.matchers.as_deref().unwrap_or_default();
+        let Some(Only::Matchers(text)) = &self.only else {
+            return Ok(Selector::default());
+        };
         text.parse()
             .map_err(|error| SilenceError::Unclear(format!("`matchers`: {error}")))
+    }
+
+    /// Whether it is about the finding of `rule` that has `finding_key` and `resource_scope`; `selector` is its own.
+    #[must_use]
+    pub fn concerns(
+        &self,
+        selector: &Selector,
+        rule: &str,
+        finding_key: &str,
+        resource_scope: &BTreeMap<String, String>,
+    ) -> bool {
+        let has = |matcher: &Matcher| {
+            let value = resource_scope.get(&matcher.name).map_or("", String::as_str);
+            matcher.test.accepts(value)
+        };
+        self.rule == rule
+            && match &self.only {
+                Some(Only::Key(key)) => key.finding_key == finding_key,
+                Some(Only::Matchers(_)) | None => selector.0.iter().all(has),
+            }
     }
 }
 
 impl std::fmt::Display for Scope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match (&self.finding, &self.rule) {
-            (Some(finding), _) => write!(f, "finding {finding}"),
-            (None, rule) => {
-                write!(f, "rule {}", rule.as_deref().unwrap_or_default())?;
-                match &self.matchers {
-                    Some(matchers) => write!(f, " {matchers}"),
-                    None => Ok(()),
-                }
-            }
+        match &self.only {
+            None => write!(f, "rule {}", self.rule),
+            Some(Only::Matchers(matchers)) => write!(f, "rule {} {matchers}", self.rule),
+            Some(Only::Key(key)) => write!(f, "key {}", key.dedupe_key),
         }
     }
 }
@@ -174,12 +199,15 @@ impl Silence {
 mod tests {
     use super::*;
 
+    fn matching(matchers: &str) -> Only {
+        Only::Matchers(matchers.to_owned())
+    }
+
     fn wanted(change: impl FnOnce(&mut Wanted)) -> Result<(), String> {
         let mut wanted = Wanted {
             scope: Scope {
-                finding: None,
-                rule: Some("r".to_owned()),
-                matchers: Some("{namespace=\"shop\", component=~\"a|b\"}".to_owned()),
+                rule: "r".to_owned(),
+                only: Some(matching("{namespace=\"shop\", component=~\"a|b\"}")),
             },
             lasts: DURATION_MIN,
             who: "ann".to_owned(),
@@ -193,25 +221,11 @@ mod tests {
     fn it_must_be_clear_what_is_silent_and_for_how_long_and_why() {
         assert_eq!(wanted(|_| {}), Ok(()));
         assert_eq!(wanted(|it| it.lasts = DURATION_MAX), Ok(()));
-        assert_eq!(wanted(|it| it.scope.matchers = None), Ok(()));
+        assert_eq!(wanted(|it| it.scope.only = None), Ok(()));
         for (change, why) in [
             (
-                (|it: &mut Wanted| it.scope.rule = None) as fn(&mut Wanted),
-                "expected either `finding` or `rule`",
-            ),
-            (
-                |it| it.scope.finding = Some("f".to_owned()),
-                "expected either `finding` or `rule`",
-            ),
-            (
-                |it| {
-                    it.scope.rule = None;
-                    it.scope.finding = Some("f".to_owned());
-                },
-                "`matchers` are for a `rule`: a `finding` is one",
-            ),
-            (
-                |it| it.lasts = DURATION_MIN - Duration::from_secs(1),
+                (|it: &mut Wanted| it.lasts = DURATION_MIN - Duration::from_secs(1))
+                    as fn(&mut Wanted),
                 "a silence of 59s cannot be made, expected 1m to 30d",
             ),
             (
@@ -226,10 +240,40 @@ mod tests {
                 |it| it.reason = "x".repeat(TEXT_BYTES_MAX + 1),
                 "a text of 2049 bytes is too long, expected 2048 at most",
             ),
+            (
+                |it| it.scope.only = Some(matching(&"x".repeat(TEXT_BYTES_MAX + 1))),
+                "a text of 2049 bytes is too long, expected 2048 at most",
+            ),
         ] {
             assert_eq!(wanted(change), Err(why.to_owned()));
         }
-        let why = wanted(|it| it.scope.matchers = Some("{namespace=\"shop\"".to_owned()));
+        let why = wanted(|it| it.scope.only = Some(matching("{namespace=\"shop\"")));
         assert!(why.is_err_and(|why| why.starts_with("`matchers`: ")));
+    }
+
+    #[test]
+    fn it_is_written_and_read_back() {
+        let key = FindingKey {
+            finding_key: "0123456789abcdef".to_owned(),
+            dedupe_key: "r{pod=a}".to_owned(),
+        };
+        for (only, text) in [
+            (None, r#"{"rule":"r"}"#),
+            (
+                Some(matching("pod=a")),
+                r#"{"rule":"r","matchers":"pod=a"}"#,
+            ),
+            (
+                Some(Only::Key(key)),
+                r#"{"rule":"r","key":{"finding_key":"0123456789abcdef","dedupe_key":"r{pod=a}"}}"#,
+            ),
+        ] {
+            let scope = Scope {
+                rule: "r".to_owned(),
+                only,
+            };
+            assert_eq!(serde_json::to_string(&scope).expect("plain data"), text);
+            assert_eq!(serde_json::from_str::<Scope>(text).expect("a scope"), scope);
+        }
     }
 }

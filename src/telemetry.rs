@@ -10,18 +10,20 @@ use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use metrics_exporter_prometheus::{
-    Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
-};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
+mod by_rule;
 mod durations;
 mod process;
 
+pub use by_rule::{OfRule, count_rule_time};
 pub use durations::Durations;
+
+use by_rule::{ByRule, Counting};
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -128,6 +130,7 @@ metrics! {
 
     RULE_MATCHES_TOTAL = "trommel_rule_matches_total", Counter, ["rule"], "Entries that a rule matched and that were counted.";
     RULE_CANDIDATES_TOTAL = "trommel_rule_candidates_total", Counter, ["rule"], "Entries that held a rule's literal and were looked at closely.";
+    RULE_SECONDS_TOTAL = "trommel_rule_seconds_total", Counter, ["rule"], "About how long a rule's entries were looked at closely: one look in 61 is timed. The search for literals, which all rules share, is not in it.";
     RULES_LOADED = "trommel_rules_loaded", Gauge, [], "Rules in use.";
     RULES_UNSELECTED = "trommel_rules_unselected", Gauge, [], "Rules whose selector has matched no stream for 24 hours of running; /api/v1/rules and the log name them.";
     RULES_LAST_RELOAD_SUCCESSFUL = "trommel_rules_last_reload_successful", Gauge, [], "1 when the newest rule files are in use, 0 when they were refused and older rules go on.";
@@ -157,6 +160,8 @@ metrics! {
     HISTORY_BYTES = "trommel_history_bytes", Gauge, [], "Size of findings and their timelines in the database.";
     FINDINGS_FORGOTTEN_TOTAL = "trommel_findings_forgotten_total", Counter, [], "Findings that were over and are no longer shown, because of history_max_age or history_bytes_max.";
     AUDIT_FORGOTTEN_TOTAL = "trommel_audit_forgotten_total", Counter, [], "Entries of what people did that are no longer shown: older than a year, or beyond 10 000 entries or 4 MiB.";
+    CHANGES_REFUSED_TOTAL = "trommel_changes_refused_total", Counter, ["reason"], "Requests to the admin port that would have changed something and were refused: remote, where nobody is asked who they are and the request is not from loopback; host, for a name that may lead here from anywhere; site, from a page of another site; token, of a form that is too old or somebody else's.";
+    RULE_SAVES_TOTAL = "trommel_rule_saves_total", Counter, ["outcome"], "Changes of rule files that somebody wanted saved at the admin port: saved, or refused as conflict (the file has changed meanwhile), wrong (the rules would not be valid), read_only, bad, missing, failed or busy.";
     SILENCES_ACTIVE = "trommel_silences_active", Gauge, [], "Silences that hold messages back.";
     SILENCES_REFUSED_TOTAL = "trommel_silences_refused_total", Counter, [], "Silences that were not made because there were a thousand.";
     MATCHES_BYTES = "trommel_matches_bytes", Gauge, [], "Size of recorded matches and their counts in the database.";
@@ -180,15 +185,26 @@ metrics! {
 #[derive(Debug, Clone)]
 pub struct Telemetry {
     handle: PrometheusHandle,
+    by_rule: Arc<ByRule>,
     /// Hash of the rules in use. The recorder would go on to show every hash that there was.
     rules: Arc<Mutex<Option<String>>>,
 }
 
 impl Telemetry {
+    /// What `recorder` records.
+    fn of(recorder: &Counting) -> Self {
+        Self {
+            handle: recorder.others.handle(),
+            by_rule: Arc::clone(&recorder.by_rule),
+            rules: Arc::default(),
+        }
+    }
+
     /// Everything measured so far in Prometheus's text format 0.0.4.
     #[must_use]
     pub fn render(&self) -> String {
         let mut text = self.handle.render();
+        self.by_rule.render(&mut text);
         process::render(&mut text);
         let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(hash) = &*rules {
@@ -201,18 +217,11 @@ impl Telemetry {
         text
     }
 
-    /// The counters called `names` that count by rule, since the start: each by the rule's id. As costly as [`render`](Self::render).
+    /// What each rule has done and taken since the start, by its id; none of those that nothing was counted of. Cost: a look at each
+    /// counter.
     #[must_use]
-    pub fn by_rule<const N: usize>(&self, names: [&str; N]) -> [HashMap<String, u64>; N] {
-        let text = self.handle.render();
-        names.map(|name| {
-            let counted = text.lines().filter_map(|line| {
-                let labels = line.strip_prefix(name)?.strip_prefix("{rule=\"")?;
-                let (rule, count) = labels.split_once("\"} ")?;
-                Some((rule.to_owned(), count.parse().ok()?))
-            });
-            counted.collect()
-        })
+    pub fn by_rule(&self) -> HashMap<String, OfRule> {
+        self.by_rule.all()
     }
 
     /// From now on rules with that hash, hex digits, are in use.
@@ -236,18 +245,15 @@ pub fn install() -> Telemetry {
     INSTALLED
         .get_or_init(|| {
             let recorder = recorder();
-            let handle = recorder.handle();
+            let telemetry = Telemetry::of(&recorder);
             metrics::set_global_recorder(recorder).expect("only this function installs a recorder");
             register();
-            Telemetry {
-                handle,
-                rules: Arc::default(),
-            }
+            telemetry
         })
         .clone()
 }
 
-fn recorder() -> PrometheusRecorder {
+fn recorder() -> Counting {
     let mut builder = PrometheusBuilder::new();
     for metric in METRICS {
         if let Histogram(bounds) = metric.kind {
@@ -257,7 +263,10 @@ fn recorder() -> PrometheusRecorder {
                 .expect("every histogram has bounds");
         }
     }
-    builder.build_recorder()
+    Counting {
+        others: builder.build_recorder(),
+        by_rule: Arc::default(),
+    }
 }
 
 /// Describes every metric to the current recorder; those without labels begin at zero.
@@ -379,10 +388,7 @@ mod tests {
     /// One observation of every metric, rendered.
     fn render_all() -> String {
         let recorder = recorder();
-        let telemetry = Telemetry {
-            handle: recorder.handle(),
-            rules: Arc::default(),
-        };
+        let telemetry = Telemetry::of(&recorder);
         metrics::with_local_recorder(&recorder, || {
             register();
             for metric in METRICS {
@@ -458,9 +464,8 @@ mod tests {
     #[test]
     fn metrics_without_labels_are_zero_before_anything_happened() {
         let recorder = recorder();
-        let handle = recorder.handle();
         metrics::with_local_recorder(&recorder, register);
-        let text = handle.render();
+        let text = Telemetry::of(&recorder).render();
         assert!(text.contains("\ntrommel_entries_shed_total 0\n"), "{text}");
         assert!(text.contains("\ntrommel_outbox_messages 0\n"), "{text}");
         assert!(text.contains("trommel_build_info{version="), "{text}");

@@ -242,7 +242,7 @@ impl Row {
     fn print_candidates(&mut self) {
         let mut candidates = Vec::new();
         self.scratch
-            .take_candidates(|rule, count| candidates.push((count, rule)));
+            .take_spent(|rule, spent| candidates.push((spent.candidates, rule)));
         candidates.sort_unstable_by_key(|(count, _)| std::cmp::Reverse(*count));
         println!("{}: candidates of all requests and one more", self.name);
         for (count, rule) in candidates.iter().take(20) {

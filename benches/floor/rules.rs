@@ -88,7 +88,7 @@ pub(crate) fn five_simplest(
     });
     let rules = RuleSet {
         rules: five.collect(),
-        hash: String::new(),
+        ..RuleSet::default()
     };
     (Arc::new(rules), examples.clone())
 }
@@ -199,7 +199,7 @@ pub(crate) fn rule_set(signatures: &[Signature]) -> (Arc<RuleSet>, Vec<String>) 
     let rules = rules.map(|(number, signature)| Arc::new(rule(format!("r{number:04}"), signature)));
     let rules = RuleSet {
         rules: rules.collect(),
-        hash: String::new(),
+        ..RuleSet::default()
     };
     let examples = signatures.iter().map(|signature| signature.example.clone());
     (Arc::new(rules), examples.collect())

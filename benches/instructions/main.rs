@@ -28,6 +28,7 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use trommel::detect::{Detector, Settings};
@@ -103,7 +104,7 @@ fn run() {
         (&shipped, &quiet),
     ] {
         let batch = decoder.decode(request);
-        let mut scratch = Scratch::default();
+        let mut scratch = Scratch::timed_by(Instant::now);
         let mut hits = Vec::new();
         twice(request, || {
             hits.clear();
@@ -113,7 +114,7 @@ fn run() {
     }
     let (_, tenth) = case(&two_hundred, 100);
     let batch = decoder.decode(&tenth);
-    let scanned = scanner.scan_whole(batch, &"".into(), &mut Scratch::default());
+    let scanned = scanner.scan_whole(batch, &"".into(), &mut Scratch::timed_by(Instant::now));
     let rules = Arc::clone(scanner.rules());
     let mut detector = Detector::new(Settings::replay(origin()), Redactor::new(Vec::new()), rules);
     let mut rounds = [later(&scanned), scanned].map(Some);

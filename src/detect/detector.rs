@@ -528,6 +528,11 @@ impl Detector {
     pub(super) fn end_instant(&mut self, tenant: &Arc<str>, at: Timestamp, spoken: &Spoken) {
         self.escalate_over_keys(tenant, at, spoken);
         self.correlate(tenant, at, spoken);
+        self.tell(spoken);
+    }
+
+    /// Has every key say what it has to.
+    pub(super) fn tell(&mut self, spoken: &Spoken) {
         let mut telling: Vec<KeyRef> = std::mem::take(&mut self.telling).into_iter().collect();
         telling.sort_by_key(|key| self.correlations.depth(key.rule));
         for key in telling {

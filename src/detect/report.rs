@@ -26,6 +26,11 @@ fn dedupe_key(cx: &Context<'_>) -> String {
     finding::dedupe_key(&cx.rule.id, &cx.rule.by, cx.key)
 }
 
+/// What all findings of this key are known by.
+pub(super) fn finding_key(cx: &Context<'_>) -> String {
+    finding::finding_key(&cx.origin.cluster, tenant(cx), &dedupe_key(cx))
+}
+
 /// The id of the finding that opens at `at`.
 pub(super) fn finding_id(cx: &Context<'_>, at: Timestamp) -> String {
     finding::finding_id(&cx.origin.cluster, tenant(cx), &dedupe_key(cx), at)

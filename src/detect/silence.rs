@@ -1,7 +1,5 @@
 //! Which silences hold a message back.
 
-use std::collections::BTreeMap;
-
 use super::detector::{Detector, Spoken};
 use super::keys::KeyRef;
 use super::report;
@@ -19,12 +17,12 @@ const JOINED_MAX: usize = 64;
 pub(super) struct Silences(Vec<(Silence, Selector)>);
 
 impl Context<'_> {
-    /// Until when messages about the finding `finding_id` of this key are held back at `at`, by a window of the rule or by a silence; as
+    /// Until when messages about findings of this key are held back at `at`, by a window of the rule or by a silence; as
     /// [`suppressed_until`](crate::rules::suppressed_until) has it for windows of the rule alone.
     ///
     /// Cost: constant for each window and each silence.
-    pub(super) fn suppressed_until(&self, finding_id: &str, at: Timestamp) -> Option<Timestamp> {
-        let silences: Vec<&Silence> = self.silences.of(self, finding_id);
+    pub(super) fn suppressed_until(&self, at: Timestamp) -> Option<Timestamp> {
+        let silences: Vec<&Silence> = self.silences.of(self);
         let end = |at: Timestamp| {
             let own = self
                 .rule
@@ -41,17 +39,15 @@ impl Context<'_> {
 }
 
 impl Silences {
-    /// Those that are about the finding `finding_id` of the key of `cx`.
-    fn of(&self, cx: &Context<'_>, finding_id: &str) -> Vec<&Silence> {
-        if self.0.is_empty() {
+    /// Those that are about findings of the key of `cx`.
+    fn of(&self, cx: &Context<'_>) -> Vec<&Silence> {
+        let rule = &*cx.rule.id;
+        if self.0.iter().all(|(silence, _)| silence.scope.rule != rule) {
             return Vec::new();
         }
-        let labels = report::scope(cx);
-        let about = |(silence, selector): &&(Silence, Selector)| match &silence.scope.finding {
-            Some(finding) => finding == finding_id,
-            None => {
-                silence.scope.rule.as_deref() == Some(&*cx.rule.id) && selects(selector, &labels)
-            }
+        let (key, labels) = (report::finding_key(cx), report::scope(cx));
+        let about = |(silence, selector): &&(Silence, Selector)| {
+            silence.scope.concerns(selector, rule, &key, &labels)
         };
         self.0
             .iter()
@@ -59,14 +55,6 @@ impl Silences {
             .map(|(silence, _)| silence)
             .collect()
     }
-}
-
-/// Whether a finding of this `resource_scope` is meant.
-fn selects(selector: &Selector, scope: &BTreeMap<String, String>) -> bool {
-    selector.0.iter().all(|matcher| {
-        let value = scope.get(&matcher.name).map_or("", String::as_str);
-        matcher.test.accepts(value)
-    })
 }
 
 impl Detector {
@@ -90,7 +78,8 @@ impl Detector {
         Ok(gone)
     }
 
-    /// Ends the silence `id` at `at`, for `who`, as if it had been made so: what it holds back is told once the time of its tenant has come there.
+    /// Ends the silence `id` at `at`, for `who`, as if it had been made so: what it holds back is told once the time of its tenant is `late_by`
+    /// past that, as when it ends by itself, and what the log has had to say since then, where it is ahead, is told at once.
     ///
     /// # Errors
     /// [`SilenceError::Unknown`] if it does not go on then.
@@ -122,6 +111,7 @@ impl Detector {
                 state.reconsider(cx, ended.until);
             });
         }
+        self.tell(&Spoken::default());
         Ok(ended)
     }
 

@@ -90,7 +90,7 @@ fn set(rules: impl IntoIterator<Item = Rule>) -> RuleSet {
     rules.sort_by(|a, b| a.id.cmp(&b.id));
     RuleSet {
         rules,
-        hash: String::new(),
+        ..RuleSet::default()
     }
 }
 

@@ -124,7 +124,7 @@ pub(super) fn rules(ids: &[&str]) -> Arc<RuleSet> {
         .map(|id| Arc::new(Rule::new(*id, Match::default())));
     let set = RuleSet {
         rules: rules.collect(),
-        hash: String::new(),
+        ..RuleSet::default()
     };
     Arc::new(set.with_own())
 }
@@ -232,9 +232,8 @@ async fn what_people_do_is_written_down_and_told_before_they_are_answered() {
 
         let wanted = Wanted {
             scope: crate::silence::Scope {
-                finding: None,
-                rule: Some("r".to_owned()),
-                matchers: None,
+                rule: "r".to_owned(),
+                only: None,
             },
             lasts: Duration::from_secs(60),
             who: "ben".to_owned(),

@@ -1,11 +1,12 @@
 //! From files to a rule set: what can be said about a rule only when all are known.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::hash;
 use super::lint;
-use super::model::{Rule, RuleSet};
+use super::model::{Off, Rule, RuleSet};
 use super::own;
 use super::problem::{Code, Fault, Level, Problem, SourceText};
 use super::read::{self, Draft, FAULTS_MAX, Patterns, TaxonomyDraft};
@@ -194,9 +195,10 @@ pub fn load(sources: &[SourceText], options: &LoadOptions) -> Loaded {
         lints
     });
     let settled = lint::settle(&drafts, lints, &mut faults.0);
+    let places = Places::of(&drafts);
     let mut problems = Vec::new();
     let (mut errors, mut warnings) = (0, 0);
-    for (source, mut faults) in sources.iter().zip(faults.0) {
+    for (file, (source, mut faults)) in sources.iter().zip(faults.0).enumerate() {
         // Errors first, so that warnings cannot crowd them out.
         faults.sort_by_key(|fault| (fault.code.level(), fault.at.start));
         faults.truncate(FAULTS_MAX);
@@ -209,7 +211,10 @@ pub fn load(sources: &[SourceText], options: &LoadOptions) -> Loaded {
             };
             *same += 1;
             if *same <= PROBLEMS_MAX {
-                problems.push(Problem::new(source, fault));
+                problems.push(Problem {
+                    rule: places.rule_at(file, fault.at.start),
+                    ..Problem::new(source, fault)
+                });
             }
         }
     }
@@ -224,20 +229,58 @@ pub fn load(sources: &[SourceText], options: &LoadOptions) -> Loaded {
     let sharing = Sharing::new(settled, &drafts, sources);
     fill_hashes(&mut drafts, &by_id, &order);
     let mut examples = Vec::new();
-    let mut rules = Vec::new();
-    drafts.retain(|(_, draft)| draft.enabled);
+    let (mut rules, mut off) = (Vec::new(), Vec::new());
     drafts.sort_by(|a, b| a.1.rule.id.cmp(&b.1.rule.id));
-    for (file, draft) in drafts {
-        examples.extend(examples_of(files[file], &draft));
-        rules.push(Arc::new(draft.rule));
+    for (file, mut draft) in drafts {
+        if let Some((environments, _)) = draft.environments.take() {
+            draft.rule.environments = environments;
+        }
+        if draft.enabled {
+            examples.extend(examples_of(files[file], &draft));
+            rules.push(Arc::new(draft.rule));
+        } else {
+            off.push(Off {
+                rule: Arc::new(draft.rule),
+                elsewhere: draft.elsewhere,
+            });
+        }
     }
     let hash = hash::of_set(rules.iter().map(|rule| &**rule));
+    // What is wrong with a valid set is nothing but warnings.
+    let warnings = problems.clone();
     Loaded {
-        set: Some(RuleSet { rules, hash }),
+        set: Some(RuleSet {
+            rules,
+            hash,
+            off,
+            warnings,
+        }),
         taxonomy,
         problems,
         examples,
         sharing,
+    }
+}
+
+/// Which rule stands where.
+struct Places(Vec<(usize, Range<usize>, String)>);
+
+impl Places {
+    fn of(drafts: &[(usize, Draft)]) -> Self {
+        let places = drafts.iter();
+        let places = places.map(|(file, draft)| (*file, draft.span.clone(), draft.rule.id.clone()));
+        let mut places: Vec<_> = places.filter(|(_, _, id)| !id.is_empty()).collect();
+        places.sort_by_key(|(file, span, _)| (*file, span.start));
+        Self(places)
+    }
+
+    /// Id of the rule that holds the byte `at` of `file`. What is written in `defaults` is in none.
+    fn rule_at(&self, file: usize, at: usize) -> Option<String> {
+        let begun = self
+            .0
+            .partition_point(|(of, span, _)| (*of, span.start) <= (file, at));
+        let (of, span, id) = self.0.get(begun.checked_sub(1)?)?;
+        (*of == file && at <= span.end).then(|| id.clone())
     }
 }
 
@@ -458,7 +501,10 @@ fn examples_of(source: &SourceText, draft: &Draft) -> Vec<Example> {
                 rule: id.clone(),
                 line: line.clone(),
                 must_match,
-                problem: Problem::new(source, Fault::new(code, span.clone(), message)),
+                problem: Problem {
+                    rule: Some(id.clone()),
+                    ..Problem::new(source, Fault::new(code, span.clone(), message))
+                },
             });
         }
     }

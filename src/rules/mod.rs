@@ -56,7 +56,7 @@ pub use files::{FilesRead, builtin, read_paths, read_test_paths};
 pub use load::{Environment, Example, LoadOptions, Loaded, RULES_MAX, load};
 pub use model::{
     Advice, Comparison, Confidence, EscalateWhen, Escalation, EvidenceRules, Exclude,
-    FieldCondition, FieldTest, Item, Match, Parse, Pattern, Recover, Rule, RuleSet, Severity,
+    FieldCondition, FieldTest, Item, Match, Off, Parse, Pattern, Recover, Rule, RuleSet, Severity,
     Source, Summary, SummaryPart,
 };
 pub use own::{

@@ -1,5 +1,6 @@
 //! What a rule is, once it has been read and checked. Past this type nothing re-checks.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::condition::{Condition, Distinct, Threshold};
 use super::keys::nearest;
 use super::own;
+use super::problem::Problem;
 use super::schedule::Schedule;
 use super::selector::Selector;
 use super::taxonomy::ActionClass;
@@ -25,6 +27,19 @@ pub struct RuleSet {
     pub rules: Vec<Arc<Rule>>,
     /// Hash over all rules' [`Rule::hash`]: what `/metrics` and `/api/v1/rules` report.
     pub hash: String,
+    /// The rules that the files have and that are off here, sorted by id: for people, nothing looks for them.
+    pub off: Vec<Off>,
+    /// What is probably not meant so, of all rules.
+    pub warnings: Vec<Problem>,
+}
+
+/// A rule that is off.
+#[derive(Debug, Clone)]
+pub struct Off {
+    /// The rule.
+    pub rule: Arc<Rule>,
+    /// Whether it is on, but for other environments; otherwise it is switched off everywhere.
+    pub elsewhere: bool,
 }
 
 impl RuleSet {
@@ -62,6 +77,18 @@ impl RuleSet {
             .binary_search_by(|rule| rule.id.as_str().cmp(id))
             .ok()?;
         Some((RuleIndex(place as u32), &self.rules[place]))
+    }
+
+    /// [`warnings`](Self::warnings) by the ids of the rules that they are about.
+    #[must_use]
+    pub fn warnings_by_rule(&self) -> HashMap<&str, Vec<&Problem>> {
+        let mut by_rule: HashMap<&str, Vec<&Problem>> = HashMap::new();
+        for problem in &self.warnings {
+            if let Some(rule) = &problem.rule {
+                by_rule.entry(rule).or_default().push(problem);
+            }
+        }
+        by_rule
     }
 
     /// The id of a rule that somebody who wrote `id` may have meant.
@@ -145,6 +172,8 @@ pub struct Rule {
     pub late_by: Option<Duration>,
     /// For people: words to find it by.
     pub tags: Vec<String>,
+    /// The environments that it is for; empty for all of them. No part of its hash: it says where the rule is on, not what it is.
+    pub environments: Vec<String>,
     /// Where it was written, for people: file and line.
     pub source: Source,
 }
@@ -247,6 +276,7 @@ impl Rule {
             keys_max: None,
             late_by: None,
             tags: Vec::new(),
+            environments: Vec::new(),
             source: Source::default(),
         }
     }

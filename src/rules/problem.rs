@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub(super) use super::code::{Code, Level};
@@ -47,13 +48,14 @@ impl SourceText {
 }
 
 /// One thing that is wrong, where, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Problem {
-    /// Error or warning.
+    /// Whether it refuses the rules.
     pub level: Level,
-    /// What kind.
+    /// What kind: `trommel check --explain` tells more.
+    #[schemars(with = "String")]
     pub code: Code,
-    /// Name of the file.
+    /// The path that the rules know the file by; `text` for a text that came along.
     pub file: String,
     /// One-based line; 1 when the problem is the file itself.
     pub line: usize,
@@ -64,11 +66,25 @@ pub struct Problem {
     /// The column behind its last character.
     pub end_column: usize,
     /// The same place in bytes of the file.
+    #[schemars(with = "Span")]
     pub span: Range<usize>,
     /// What is wrong: lowercase, no full stop.
     pub message: String,
     /// What to write instead.
     pub help: Option<String>,
+    /// Id of the rule that it is in; none for what `defaults` say, or the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+}
+
+/// How a [`Problem`]'s `span` is written.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its description is used")]
+struct Span {
+    /// The first byte.
+    start: usize,
+    /// The one behind the last.
+    end: usize,
 }
 
 impl Problem {
@@ -87,6 +103,7 @@ impl Problem {
             span: fault.at,
             message: fault.message,
             help: fault.help,
+            rule: None,
         }
     }
 
@@ -103,6 +120,7 @@ impl Problem {
             span: 0..0,
             message,
             help: None,
+            rule: None,
         }
     }
 }

@@ -179,7 +179,7 @@ mod tests {
 
         "#]]
         .assert_eq(&text(&problems, &sources, false));
-        expect_test::expect![[r#"[{"level":"error","code":"R004","file":"a,b.yaml","line":4,"column":5,"end_line":4,"end_column":14,"span":{"start":49,"end":58},"message":"unknown key `serverity` in a rule","help":"did you mean `severity`?"}]"#]].assert_eq(&json(&problems));
+        expect_test::expect![[r#"[{"level":"error","code":"R004","file":"a,b.yaml","line":4,"column":5,"end_line":4,"end_column":14,"span":{"start":49,"end":58},"message":"unknown key `serverity` in a rule","help":"did you mean `severity`?","rule":"x"}]"#]].assert_eq(&json(&problems));
         expect_test::expect![[r#"
             ::error file=a%2Cb.yaml,line=4,col=5,title=R004::unknown key `serverity` in a rule: did you mean `severity`?
         "#]].assert_eq(&github(&problems));

@@ -54,7 +54,7 @@ fn matching_each(rules: &RuleSet, lines: &[&str]) -> Vec<Vec<RuleIndex>> {
     };
     let scanner = Scanner::new(Arc::new(RuleSet {
         rules: rules.rules.iter().map(everywhere).collect(),
-        hash: String::new(),
+        ..RuleSet::default()
     }));
     let batch = batch(lines);
     let mut matching = vec![Vec::new(); batch.entries.len()];
@@ -68,7 +68,7 @@ fn matching_each(rules: &RuleSet, lines: &[&str]) -> Vec<Vec<RuleIndex>> {
         let matches = hits.drain(..).filter(|hit| hit.role == Role::Match);
         matching.extend(matches.map(|hit| hit.rule));
         matching.sort_unstable();
-        scratch.take_candidates(|_, count| asked += count);
+        scratch.take_spent(|_, spent| asked += spent.candidates);
         if asked > ASKED_MAX {
             break;
         }
@@ -116,7 +116,7 @@ mod tests {
         }]);
         let rules = RuleSet {
             rules: vec![Arc::new(elsewhere), Arc::new(general)],
-            hash: String::new(),
+            ..RuleSet::default()
         };
         let lines = ["dial: i/o timeout", "fine", "timeout", "dial: i/o timeout"];
         let matching = matching_rules(&rules, lines);

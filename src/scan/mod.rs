@@ -5,7 +5,8 @@
 //! held against the selector, and the rule itself asked (`confirm`). [`matches()`] is the same question asked in the plainest way,
 //! for single lines; that both always agree is the room's chief property, tested on random rules and lines.
 //!
-//! Pure: no I/O, no clock, nothing shared but the immutable [`Scanner`]; each worker brings its own [`Scratch`].
+//! Pure: no I/O, no clock but one that a worker brings to see what rules cost (`spent`), nothing shared but the immutable [`Scanner`];
+//! each worker brings its own [`Scratch`].
 
 mod confirm;
 #[cfg(test)]
@@ -30,6 +31,7 @@ mod pod_name;
 mod properties;
 mod scanner;
 mod search;
+mod spent;
 #[cfg(test)]
 mod testing;
 
@@ -42,3 +44,4 @@ pub use line::{Line, Metadata};
 pub use matcher::{Matched, Verdict, judge, matches};
 pub use plan::Cost;
 pub use scanner::{Scanner, Scratch};
+pub use spent::Spent;

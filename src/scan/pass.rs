@@ -105,7 +105,7 @@ impl Pass<'_> {
         };
         for of_rule in asks.chunk_by(|a, b| a.rule == b.rule) {
             let rule = of_rule[0].rule;
-            self.scratch.candidates[rule] += 1;
+            self.scratch.ledger.count(rule, 1);
             if of_rule.iter().any(may_be) && self.selects(rule, cursor) {
                 self.ask(rule, raised, cursor.stream, cursor.entry);
             }
@@ -138,7 +138,7 @@ impl Pass<'_> {
             asked.clear();
             asked.extend(rules.filter(|&rule| scanner.plans[rule].selects(&stream.stream)));
             for &rule in &asked {
-                self.scratch.candidates[rule] += present.len() as u64;
+                self.scratch.ledger.count(rule, present.len() as u64);
             }
             for entry in present {
                 for &rule in &asked {
@@ -150,6 +150,14 @@ impl Pass<'_> {
     }
 
     fn ask(&mut self, rule: usize, raised: Raised<'_>, stream: usize, entry: usize) {
+        let began = self.scratch.ledger.begin(rule);
+        self.judge(rule, raised, stream, entry);
+        if let Some(began) = began {
+            self.scratch.ledger.end(rule, began);
+        }
+    }
+
+    fn judge(&mut self, rule: usize, raised: Raised<'_>, stream: usize, entry: usize) {
         let plan = &self.scanner.plans[rule];
         self.scratch.work.caches.turn_to(entry);
         let entry = &self.batch.entries[entry];

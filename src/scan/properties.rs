@@ -596,9 +596,9 @@ fn a_line_full_of_a_literal_is_asked_about_once() {
     let mut scratch = Scratch::default();
     assert_eq!(scanned(&scanner, &mut scratch, &batch).len(), 1);
     let mut counts = Vec::new();
-    scratch.take_candidates(|rule, count| counts.push((rule.0, count)));
+    scratch.take_spent(|rule, spent| counts.push((rule.0, spent.candidates)));
     assert_eq!(counts, [(0, 1), (1, 1)]);
-    scratch.take_candidates(|_, _| panic!("they were taken"));
+    scratch.take_spent(|_, _| panic!("they were taken"));
 }
 
 #[test]

@@ -9,12 +9,14 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::confirm::{Searchers, Work};
 use super::hits::Keys;
 use super::line::Line;
 use super::pass::Pass;
 use super::plan::{Ask, Cost, Plan, Tier};
+use super::spent::{Ledger, Spent};
 use crate::batch::{Batch, Labels};
 use crate::hit::{Hit, Progress, RuleIndex, Scanned};
 use crate::rules::{Condition, Exclusion, RuleSet};
@@ -210,8 +212,8 @@ pub struct Scratch {
     pub(super) work: Work,
     pub(super) keys: Keys,
     pub(super) concerned: Concerned,
-    /// For each rule how many lines it was asked about.
-    pub(super) candidates: Vec<u64>,
+    /// For each rule how many lines it was asked about, and how long that took.
+    pub(super) ledger: Ledger,
 }
 
 /// Which exclusions concern the stream that was last hit.
@@ -231,14 +233,18 @@ pub(super) struct RuleState {
 }
 
 impl Scratch {
-    /// Tells `count` of every rule that had candidates since the last call, and how many: lines that hold one of its literals,
-    /// or all lines of its streams if it has none. Far more candidates than hits mean that the literals are too common.
-    pub fn take_candidates(&mut self, mut count: impl FnMut(RuleIndex, u64)) {
-        for (place, candidates) in self.candidates.iter_mut().enumerate() {
-            if *candidates > 0 {
-                count(RuleIndex(place as u32), std::mem::take(candidates));
-            }
+    /// One that times some of the questions to rules by `clock`.
+    #[must_use]
+    pub fn timed_by(clock: fn() -> Instant) -> Self {
+        Self {
+            ledger: Ledger::new(0, Some(clock)),
+            ..Self::default()
         }
+    }
+
+    /// Tells `tell` of every rule that had candidates since the last call, and what these cost.
+    pub fn take_spent(&mut self, tell: impl FnMut(RuleIndex, Spent)) {
+        self.ledger.take(tell);
     }
 
     fn begin(&mut self, scanner: &Scanner) {
@@ -246,7 +252,7 @@ impl Scratch {
         if !known.is_some_and(|rules| Arc::ptr_eq(rules, &scanner.rules)) {
             *self = Self {
                 rules: Some(Arc::clone(&scanner.rules)),
-                candidates: vec![0; scanner.plans.len()],
+                ledger: Ledger::new(scanner.plans.len(), self.ledger.clock),
                 ..Self::default()
             };
         }

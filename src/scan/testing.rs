@@ -57,7 +57,7 @@ pub(super) fn rule_set(rules: impl IntoIterator<Item = Rule>) -> Arc<RuleSet> {
     rules.sort_by(|a, b| a.id.cmp(&b.id));
     Arc::new(RuleSet {
         rules,
-        hash: String::new(),
+        ..RuleSet::default()
     })
 }
 

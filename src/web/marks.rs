@@ -104,7 +104,7 @@ mod tests {
     fn marked(wanted: Match, line: &str) -> String {
         let rules = RuleSet {
             rules: vec![Arc::new(Rule::new("r", wanted))],
-            hash: String::new(),
+            ..RuleSet::default()
         };
         let mut finding: Finding =
             serde_json::from_str(include_str!("page/testdata/finding.json")).expect("a finding");

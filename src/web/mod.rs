@@ -11,6 +11,7 @@ mod events;
 mod form;
 mod marks;
 mod page;
+mod paging;
 mod router;
 mod trying;
 mod visitor;

@@ -89,69 +89,7 @@ pub(super) struct DeclinedView {
     /// What was wrong, and what would be right.
     error: String,
     /// What is wrong with rules that came along, as `trommel check` says it.
-    problems: Vec<ProblemView>,
-}
-
-/// One thing that is wrong with rules.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Problem")]
-pub(super) struct ProblemView {
-    /// `error` or `warning`.
-    level: &'static str,
-    /// What kind.
-    code: String,
-    /// `text` for the text that came along, else a file.
-    file: String,
-    /// The line, from 1.
-    line: usize,
-    /// The column, in characters from 1.
-    column: usize,
-    /// The line where the place ends.
-    end_line: usize,
-    /// The column behind its last character.
-    end_column: usize,
-    /// What is wrong.
-    message: String,
-    /// What to write instead.
-    help: Option<String>,
-}
-
-impl From<&Problem> for ProblemView {
-    fn from(problem: &Problem) -> Self {
-        Self {
-            level: problem.level.as_str(),
-            code: problem.code.to_string(),
-            file: problem.file.clone(),
-            line: problem.line,
-            column: problem.column,
-            end_line: problem.end_line,
-            end_column: problem.end_column,
-            message: problem.message.clone(),
-            help: problem.help.clone(),
-        }
-    }
-}
-
-impl ProblemView {
-    /// `error` or `warning`.
-    pub(super) fn level(&self) -> &'static str {
-        self.level
-    }
-
-    /// Where it is: file, line and column.
-    pub(super) fn place(&self) -> String {
-        format!("{}:{}:{}", self.file, self.line, self.column)
-    }
-
-    /// What is wrong.
-    pub(super) fn message(&self) -> &str {
-        &self.message
-    }
-
-    /// What to write instead.
-    pub(super) fn help(&self) -> Option<&str> {
-        self.help.as_deref()
-    }
+    problems: Vec<Problem>,
 }
 
 impl IntoResponse for Declined {
@@ -161,7 +99,7 @@ impl IntoResponse for Declined {
             Self::Rules(problems) => {
                 let view = DeclinedView {
                     error: "the rules are wrong; `problems` says where".to_owned(),
-                    problems: problems.iter().map(ProblemView::from).collect(),
+                    problems,
                 };
                 (StatusCode::UNPROCESSABLE_ENTITY, Json(view)).into_response()
             }
@@ -332,7 +270,7 @@ pub(super) async fn backtest(
     id: String,
     text: String,
     hours: u8,
-) -> Result<(Backtest, Vec<ProblemView>), Declined> {
+) -> Result<(Backtest, Vec<Problem>), Declined> {
     let in_use = Arc::clone(&admin.rules.borrow());
     if in_use.find(&id).is_none() {
         return Err(no_rule(&in_use, &id).into());
@@ -368,7 +306,7 @@ pub(super) async fn backtest(
         }
         let (before, after) = ((&in_use, &*id), (&rules, &*ids));
         let tried = trial::backtest(terms, material, before, after, now, go_on)?;
-        Ok((tried, warnings.iter().map(ProblemView::from).collect()))
+        Ok((tried, warnings))
     };
     admin.trying.in_turn(work).await
 }

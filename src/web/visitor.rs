@@ -26,6 +26,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::answer::Refusal;
 use crate::access::{Addresses, Identity, Peer};
+use crate::telemetry::CHANGES_REFUSED_TOTAL;
 
 /// Hours for which a form may be sent after its page was made.
 const FORM_HOURS: u64 = 12;
@@ -85,9 +86,10 @@ impl Visitor {
     pub(super) fn check_token(&self, token: &str) -> Result<(), Refusal> {
         let hour = self.forms.hour();
         let known = self.forms.knows(&self.identity, hour, token);
-        known.then_some(()).ok_or_else(|| {
+        let checked = known.then_some(()).ok_or_else(|| {
             forbidden("the form is too old, was made for somebody else, or trommel has been restarted since: load its page again, then send it once more")
-        })
+        });
+        checked.inspect_err(counted("token"))
     }
 
     /// Whether a request with `headers`, which a browser may have sent, comes from a page of this site.
@@ -159,6 +161,11 @@ fn host(headers: &HeaderMap) -> Option<&str> {
     hosts.next().is_none().then_some(host)
 }
 
+/// Counts a request that would have changed something, by what is in its way.
+fn counted(reason: &'static str) -> impl FnOnce(&Refusal) {
+    move |_| metrics::counter!(CHANGES_REFUSED_TOTAL, "reason" => reason).increment(1)
+}
+
 fn forbidden(why: impl Into<String>) -> Refusal {
     Refusal {
         status: StatusCode::FORBIDDEN,
@@ -198,9 +205,10 @@ impl<S: Sync> FromRequestParts<S> for Author {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
         let Ok(visitor) = Visitor::from_request_parts(parts, state).await;
-        visitor.may_change()?;
-        visitor.check_host(&parts.headers)?;
-        visitor.check_site(&parts.headers)?;
+        visitor.may_change().inspect_err(counted("remote"))?;
+        let headers = &parts.headers;
+        visitor.check_host(headers).inspect_err(counted("host"))?;
+        visitor.check_site(headers).inspect_err(counted("site"))?;
         Ok(Self(visitor))
     }
 }
@@ -218,9 +226,9 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
         let Ok(visitor) = Visitor::from_request_parts(parts, state).await;
         let headers = &parts.headers;
-        visitor.check_site(headers)?;
+        visitor.check_site(headers).inspect_err(counted("site"))?;
         if headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site") {
-            visitor.check_host(headers)?;
+            visitor.check_host(headers).inspect_err(counted("host"))?;
         }
         Ok(Self(visitor))
     }

@@ -46,31 +46,16 @@ pub struct Checked {
     pub(super) old: Option<String>,
 }
 
-/// One thing that is wrong.
+/// One thing that is wrong, and how the editor shows it.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Diagnostic {
-    /// `error` or `warning`.
-    pub level: &'static str,
-    /// What kind: `trommel check --explain` tells more.
-    pub code: &'static str,
+    /// What is wrong.
+    #[serde(flatten)]
+    pub problem: Problem,
     /// Whether it breaks a hard constraint, which no file can change.
     pub hard_constraint: bool,
-    /// Where: the path that the rules know the file by.
-    pub file: String,
-    /// Whether that is the file that is changed.
+    /// Whether it is in the file that is changed.
     pub here: bool,
-    /// One-based.
-    pub line: usize,
-    /// One-based, in characters.
-    pub column: usize,
-    /// Where it ends.
-    pub end_line: usize,
-    /// Behind its last character.
-    pub end_column: usize,
-    /// What is wrong.
-    pub message: String,
-    /// What to write instead.
-    pub help: Option<String>,
     /// All of that with the line it is about, as `trommel check` prints it.
     pub rendered: String,
 }
@@ -161,17 +146,9 @@ impl Diagnostic {
     fn new(problem: &Problem, proposed: &Proposed, sources: &[SourceText]) -> Self {
         let rendered = report::text(std::slice::from_ref(problem), sources, false);
         Self {
-            level: problem.level.as_str(),
-            code: problem.code.as_str(),
+            problem: problem.clone(),
             hard_constraint: problem.code == Code::Constraint,
             here: problem.file == proposed.path,
-            file: problem.file.clone(),
-            line: problem.line,
-            column: problem.column,
-            end_line: problem.end_line,
-            end_column: problem.end_column,
-            message: problem.message.clone(),
-            help: problem.help.clone(),
             rendered,
         }
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::config::{Config, RawConfig};
 use crate::rules::edit::Tree;
-use crate::rules::{LoadOptions, load};
+use crate::rules::{Code, Level, LoadOptions, load};
 
 impl Workshop {
     /// Of the rules below `paths` and those that ship, all of which are in use.
@@ -216,15 +216,16 @@ fn what_is_wrong_is_told_as_check_tells_it_and_nothing_is_written() {
     let Err(Refused::Wrong(checked)) = wrong else {
         panic!("{wrong:?}");
     };
-    let problem = &checked.problems[0];
+    let diagnostic = &checked.problems[0];
+    let problem = &diagnostic.problem;
     assert_eq!(
         (problem.level, problem.code, problem.line, problem.column),
-        ("error", "R013", 5, 16)
+        (Level::Error, Code::Threshold, 5, 16)
     );
     assert!(
-        problem.here && problem.rendered.contains("threshold: often"),
+        diagnostic.here && diagnostic.rendered.contains("threshold: often"),
         "{}",
-        problem.rendered
+        diagnostic.rendered
     );
     assert!(checked.changes.is_none());
     // The same text through the command says the same.
@@ -246,7 +247,7 @@ fn what_is_wrong_is_told_as_check_tells_it_and_nothing_is_written() {
         checked
             .problems
             .iter()
-            .any(|it| it.hard_constraint && it.message.contains("a hard constraint")),
+            .any(|it| it.hard_constraint && it.problem.message.contains("a hard constraint")),
         "{:?}",
         checked.problems
     );

@@ -89,12 +89,11 @@ fn a_silence_holds_back_what_it_says_over_kill_9_and_reload_until_it_is_ended() 
         (&json!(id), &json!("active"))
     );
     trommel.push(&[entry("silent", "boom"), entry("loud", "boom")]);
-    let key = |pod: &str| format!("boom{{pod={pod}}}");
     let heard = |trommel: &Trommel, pod: &str| {
         let events = trommel.events();
         events
             .into_iter()
-            .find(|event| event.data_text("dedupe_key") == key(pod))
+            .find(|event| event.data_text("dedupe_key") == key_of(pod))
     };
     wait::until("the other finding", || heard(&trommel, "loud"));
     wait::until("the gauge", || {
@@ -164,6 +163,59 @@ fn a_silence_holds_back_what_it_says_over_kill_9_and_reload_until_it_is_ended() 
 }
 
 #[test]
+fn who_silences_a_finding_hears_nothing_of_the_next_one_of_its_key_either() {
+    let rules = RULES.replace("recover: 1h", "recover: {match: all is well}");
+    let rules = rules.replace("cooldown: 1h", "cooldown: 0s");
+    let trommel = Setup::new(&rules).with_settings(SETTINGS).start();
+    let heard = |pod: &str, state: &str| -> Vec<String> {
+        let events = trommel.events().into_iter();
+        let of_pod = events.filter(|event| event.data_text("dedupe_key") == key_of(pod));
+        let of_state = of_pod.filter(|event| event.state() == state);
+        of_state
+            .map(|event| event.data_text("finding_id").to_owned())
+            .collect()
+    };
+    let wait_for = |pod: &str, state: &str, count: usize| {
+        wait::until(&format!("{pod} {state} for the {count}."), || {
+            // Timers wait for the log to go on.
+            trommel.push(&[entry("beside", "nothing")]);
+            (heard(pod, state).len() >= count).then_some(())
+        });
+    };
+    trommel.push(&[entry("a", "boom"), entry("b", "boom")]);
+    wait_for("a", "observed", 1);
+    trommel.push(&[entry("a", "all is well"), entry("b", "all is well")]);
+    wait_for("a", "recovered", 1);
+    wait_for("b", "recovered", 1);
+
+    // Also of one that is over: it will come back.
+    let first = heard("a", "observed").remove(0);
+    let page = trommel.admin(&format!("/findings/{first}")).text();
+    assert!(page.contains("Silence this"), "{page}");
+    let wanted = json!({"finding": first, "duration": "1h", "reason": "it flaps"});
+    let made = post(&trommel, &wanted);
+    assert_eq!(made.status, 201, "{}", made.text());
+    let made = json_of(&made);
+    assert_eq!(
+        (&made["rule"], &made["key"]["dedupe_key"]),
+        (&json!("boom"), &json!("boom{pod=a}"))
+    );
+    let page = trommel.admin(&format!("/findings/{first}")).text();
+    assert!(page.contains("Nothing is said of it until"), "{page}");
+    for round in 2..4 {
+        trommel.push(&[entry("a", "boom"), entry("b", "boom")]);
+        wait_for("b", "observed", round);
+        trommel.push(&[entry("a", "all is well"), entry("b", "all is well")]);
+        wait_for("b", "recovered", round);
+    }
+    assert_eq!(heard("a", "observed"), [first]);
+}
+
+fn key_of(pod: &str) -> String {
+    format!("boom{{pod={pod}}}")
+}
+
+#[test]
 fn silences_that_mean_nothing_are_refused() {
     let trommel = Setup::new(RULES).start();
     let refused = |body: Value| {
@@ -208,6 +260,16 @@ fn silences_that_mean_nothing_are_refused() {
             "expected either `finding` or `rule`",
         ),
         (
+            json!({"finding": "0", "rule": "boom", "duration": "1h", "reason": "x"}),
+            400,
+            "expected either `finding` or `rule`",
+        ),
+        (
+            json!({"finding": "0", "matchers": "pod=a", "duration": "1h", "reason": "x"}),
+            400,
+            "`matchers` are for a `rule`",
+        ),
+        (
             json!({"rule": "boom", "matchers": "pod=", "duration": "1h", "reason": "x"}),
             400,
             "`matchers`: ",
@@ -246,6 +308,11 @@ fn a_page_of_another_site_changes_nothing_and_a_form_of_our_own_does() {
             assert_eq!(answer.status, 403, "{name}: {value}: {}", answer.text());
         }
     }
+    let refused = |reason: &str| {
+        let series = format!("trommel_changes_refused_total{{reason=\"{reason}\"}}");
+        trommel.series(&series)
+    };
+    assert_eq!((refused("site"), refused("token")), (Some(8.0), None));
     let of_page = |request: Request| {
         let request = request.with_header("Origin", &own);
         request.with_header("Sec-Fetch-Site", "same-origin")
@@ -257,6 +324,7 @@ fn a_page_of_another_site_changes_nothing_and_a_form_of_our_own_does() {
     let fields = "rule=boom&matchers=&duration=1h&reason=moving+house";
     let without = request("POST", "/silences", form, fields);
     assert_eq!(trommel.admin_request(&of_page(without)).status, 403);
+    assert_eq!((refused("site"), refused("token")), (Some(8.0), Some(1.0)));
     assert!(silences(&trommel).is_empty());
     let page = trommel.admin("/silences").text();
     let (_, rest) = page.split_once("name=\"token\" value=\"").expect("a form");

@@ -82,6 +82,12 @@ impl Shop {
             .admin_request(&request.with_header("Content-Type", kind))
     }
 
+    /// How many saves had that outcome.
+    fn saves(&self, outcome: &str) -> Option<f64> {
+        let series = format!("trommel_rule_saves_total{{outcome=\"{outcome}\"}}");
+        self.trommel.series(&series)
+    }
+
     fn page(&self, path: &str) -> String {
         let answer = self.trommel.admin(path);
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -246,6 +252,7 @@ fn what_is_wrong_is_refused_with_its_place_and_nothing_is_written() {
         (422, &json!(1)),
         "{told}"
     );
+    assert_eq!(shop.saves("wrong"), Some(1.0));
     let constraint = format!(
         "{MINE}incident_types:\n  - id: error_spike\n    policy: {{automatic: [{{recover: restart it}}]}}\n"
     );
@@ -292,6 +299,8 @@ fn whoever_edited_what_is_no_longer_there_is_told_what_is() {
     let ours = json!({"text": text, "hash": file["hash"]});
     let (status, told) = shop.ask("PUT", "/api/v1/rule-files/mine.yaml", &ours);
     assert_eq!(status, 409, "{told}");
+    let saves = ["saved", "conflict"].map(|outcome| shop.saves(outcome));
+    assert_eq!(saves, [Some(1.0); 2]);
     assert!(
         told["diff"]
             .as_str()
@@ -320,6 +329,7 @@ fn where_nothing_may_be_written_the_patch_is_what_patch_and_git_take() {
         &json!({"keys": {"cooldown": "1h"}}),
     );
     assert_eq!(status, 403, "{told}");
+    assert_eq!(shop.saves("read_only"), Some(1.0));
     let mine = [
         ("threshold", "7 in 5m"),
         ("environments", "[staging, production]"),

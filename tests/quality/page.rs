@@ -294,6 +294,7 @@ fn alone(set: &RuleSet) -> Arc<RuleSet> {
     Arc::new(RuleSet {
         rules: set.rules.iter().filter(reads).cloned().collect(),
         hash: set.hash.clone(),
+        ..RuleSet::default()
     })
 }
 

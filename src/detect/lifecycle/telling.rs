@@ -91,7 +91,7 @@ impl KeyState {
             // It goes on: that it was over need not be told any more.
             self.telling.owed = None;
         }
-        if let Some(until) = cx.suppressed_until(&episode.finding_id, at) {
+        if let Some(until) = cx.suppressed_until(at) {
             self.telling.until = Some(until);
             self.telling.held = !over;
             episode.suppressed += 1;
@@ -128,27 +128,28 @@ impl KeyState {
 
     /// A suppression ends at `at`, or another begins there.
     pub(super) fn window_ended(&mut self, cx: &Context<'_>, at: Timestamp) {
-        self.telling.until = self.suppressed_until(cx, at);
+        self.telling.until = cx.suppressed_until(at);
         if self.telling.until.is_none() {
             self.unhide(at);
         }
     }
 
-    /// A silence was ended at `at`: what it holds back waits no longer, unless something else holds it.
+    /// A silence was ended at `at`: what it holds back waits no longer, unless something else holds it. What the log, which may be ahead
+    /// of who ended it, has had to say since then is said now, as of its own time: no message is from before what it tells.
     pub(in crate::detect) fn reconsider(&mut self, cx: &Context<'_>, at: Timestamp) {
-        if self.telling.until.is_some_and(|until| at < until) {
-            self.telling.until = self.suppressed_until(cx, at).or(Some(at));
+        if self.telling.until.is_none_or(|until| until <= at) {
+            return;
+        }
+        let last_said = self.episode.as_ref().map(|episode| episode.last_said);
+        match last_said.filter(|said| *said > at) {
+            Some(said) => self.window_ended(cx, said),
+            None => self.telling.until = cx.suppressed_until(at).or(Some(at)),
         }
     }
 
     /// Whether messages are held back by a suppression.
     pub(in crate::detect) fn is_held(&self) -> bool {
         self.telling.until.is_some()
-    }
-
-    fn suppressed_until(&self, cx: &Context<'_>, at: Timestamp) -> Option<Timestamp> {
-        let finding = self.episode.as_ref();
-        cx.suppressed_until(finding.map_or("", |it| &it.finding_id), at)
     }
 
     /// Nothing holds messages back any more.

@@ -59,7 +59,7 @@ fn rule(id: &str, count: u64, window: u64, quiet: u64) -> Rule {
 fn set(rules: impl IntoIterator<Item = Rule>) -> Arc<RuleSet> {
     Arc::new(RuleSet {
         rules: rules.into_iter().map(Arc::new).collect(),
-        hash: String::new(),
+        ..RuleSet::default()
     })
 }
 

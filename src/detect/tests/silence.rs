@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::finding::Reason;
-use crate::silence::{SILENCES_MAX, Scope, Silence, SilenceError};
+use crate::silence::{FindingKey, Only, SILENCES_MAX, Scope, Silence, SilenceError};
 
 fn silence(scope: Scope, from: i64, until: i64) -> Silence {
     Silence {
@@ -18,9 +18,18 @@ fn silence(scope: Scope, from: i64, until: i64) -> Silence {
 
 fn of_rule(matchers: Option<&str>) -> Scope {
     Scope {
-        finding: None,
-        rule: Some("r".to_owned()),
-        matchers: matchers.map(str::to_owned),
+        rule: "r".to_owned(),
+        only: matchers.map(|it| Only::Matchers(it.to_owned())),
+    }
+}
+
+fn of_key_of(finding: &Finding) -> Scope {
+    Scope {
+        only: Some(Only::Key(FindingKey {
+            finding_key: finding.finding_key.clone(),
+            dedupe_key: finding.dedupe_key.clone(),
+        })),
+        ..of_rule(None)
     }
 }
 
@@ -105,19 +114,12 @@ fn it_is_about_what_it_says_and_nothing_else() {
         (of_rule(Some("pod!=p1, absent=\"\"")), [false, true]),
         (
             Scope {
-                rule: Some("other".to_owned()),
+                rule: "other".to_owned(),
                 ..of_rule(None)
             },
             [false, false],
         ),
-        (
-            Scope {
-                finding: id(1),
-                rule: None,
-                matchers: None,
-            },
-            [false, true],
-        ),
+        (of_key_of(&found[1]), [false, true]),
     ] {
         let mut detector = detector(Settings::replay(origin()), &set([noisy()]));
         let silence = silence(scope.clone(), 0, 60);
@@ -147,6 +149,67 @@ fn it_is_about_what_it_says_and_nothing_else() {
             "{scope}"
         );
     }
+}
+
+#[test]
+fn the_next_finding_of_a_silent_key_is_as_silent() {
+    let mut detector = detector(Settings::replay(origin()), &set([noisy()]));
+    detector.apply(scanned(&[hit(0, 1, 0)]), at(0));
+    let found = detector.take_changes().findings;
+    let made = silence(of_key_of(&found[0]), 100, 2000);
+    detector.add_silence(made).expect("there is room");
+    // It recovers, and another opens under the same key, and one under another.
+    detector.apply(scanned(&[other(500, 1)]), at(500));
+    detector.apply(scanned(&[hit(1000, 1, 1), hit(1000, 2, 1)]), at(1000));
+    let heard = detector.take_changes().findings;
+    let keys: Vec<_> = heard.iter().map(|it| &*it.dedupe_key).collect();
+    assert_eq!(keys, ["r{pod=p2}"]);
+    detector.apply(scanned(&[hit(1999, 1, 2), hit(2001, 1, 3)]), at(2001));
+    let told = detector.take_changes().findings.into_iter();
+    let told: Vec<_> = told
+        .filter(|it| it.dedupe_key == found[0].dedupe_key)
+        .map(|it| (it.time, it.reason, it.finding_id == found[0].finding_id))
+        .collect();
+    // The end of the first, which was announced, and the beginning of the second.
+    assert_eq!(
+        told,
+        [
+            (at(300), Reason::WindowEnded, true),
+            (at(2000), Reason::WindowEnded, false),
+        ]
+    );
+}
+
+#[test]
+fn where_the_log_is_ahead_what_was_held_back_is_told_when_the_silence_is_ended() {
+    let settings = Settings {
+        late_by: seconds(10),
+        ..Settings::replay(origin())
+    };
+    let mut detector = detector(settings, &set([noisy()]));
+    let made = silence(of_rule(None), 0, 1000);
+    let id = made.id.clone();
+    detector.add_silence(made).expect("there is room");
+    // It is 100 o'clock, and the log is 400 seconds ahead: one finding is from before, the other from after.
+    detector.apply(scanned(&[hit(50, 1, 0), hit(500, 2, 1)]), at(100));
+    assert_eq!(detector.take_changes().findings, []);
+    let told = |detector: &mut Detector| -> Vec<_> {
+        let findings = detector.take_changes().findings.into_iter();
+        findings
+            .map(|it| (it.observed_at, it.time, it.reason))
+            .collect()
+    };
+    detector
+        .end_silence(&id, at(100), "ben")
+        .expect("it goes on");
+    let late = (at(500), at(500), Reason::WindowEnded);
+    assert_eq!(told(&mut detector), [late]);
+    // The other waits for entries that come late, as at any end of a window.
+    detector.tick(at(110));
+    assert_eq!(told(&mut detector), []);
+    detector.tick(at(111));
+    let early = (at(50), at(100), Reason::WindowEnded);
+    assert_eq!(told(&mut detector), [early]);
 }
 
 #[test]

@@ -376,7 +376,7 @@ async fn a_rule_that_has_too_many_keys_is_named_with_how_many() {
     many.keys_max = Some(2);
     let set = RuleSet {
         rules: vec![Arc::new(many)],
-        hash: String::new(),
+        ..RuleSet::default()
     };
     let (owner, inbox, mut around) = in_memory(Arc::new(set.with_own()));
     let asks = async {

@@ -238,7 +238,9 @@ fn applied(file: &Tree, change: &Edit) -> Result<Tree, EditError> {
     };
     let mut rules = match &file[place].1 {
         Tree::List(rules) => rules.clone(),
-        _ => Vec::new(),
+        Tree::Nothing => Vec::new(),
+        // Whatever stands there instead of rules would be gone.
+        Tree::Text(_) | Tree::Map(_) => return Err(EditError::Text("rules".to_owned())),
     };
     let id_of = |rule: &Tree| match rule {
         Tree::Map(entries) => {

@@ -245,6 +245,11 @@ fn what_cannot_be_done_is_refused_with_a_reason() {
         refused(alias, remove("a", "match")),
         format!("`match` {written}")
     );
+    // What is no list is nothing to add to, and nothing to throw away.
+    for text in ["rules: to come\n", "rules:\n  a: {match: x}\n"] {
+        let rule = vec![("id".to_owned(), Tree::Text("b".to_owned()))];
+        assert_eq!(refused(text, Edit::Add(rule)), format!("`rules` {written}"));
+    }
 }
 
 /// A rule file as people write them: every comment has a number of its own.

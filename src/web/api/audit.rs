@@ -9,14 +9,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::{Entry, What};
-use crate::record::AuditFilter;
+use crate::record::{AuditFilter, Reader};
 use crate::web::Admin;
 use crate::web::answer::{Query, Refusal};
-
-/// Entries in an answer when the request does not say.
-const LIMIT_DEFAULT: u16 = 100;
-/// Entries in an answer at most: some are 20 KiB.
-const LIMIT_MAX: u16 = 500;
+use crate::web::paging;
 
 /// Which entries are asked for. What is not known is refused: a misspelt filter would show too much.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -31,7 +27,8 @@ pub(in crate::web) struct AuditQuery {
     /// Only those behind the page before: what its `next` said.
     after: Option<i64>,
     /// At most this many.
-    #[schemars(range(min = 1, max = 500))]
+    #[serde(default, deserialize_with = "paging::limit")]
+    #[schemars(with = "Option<u16>", range(min = 1, max = 500))]
     limit: Option<NonZeroU16>,
 }
 
@@ -59,27 +56,18 @@ pub(in crate::web) async fn audit_page(
     admin: &Admin,
     query: AuditQuery,
 ) -> Result<(Vec<Entry>, Option<i64>), Refusal> {
-    let limit = query.limit.map_or(LIMIT_DEFAULT, NonZeroU16::get);
-    if limit > LIMIT_MAX {
-        return Err(Refusal::bad(format!(
-            "`{limit}` is no limit, expected a number from 1 to {LIMIT_MAX}"
-        )));
-    }
-    let limit = usize::from(limit);
-    let filter = AuditFilter {
+    let mut filter = AuditFilter {
         what: query.what,
         target: query.target,
         who: query.who,
         before: query.after,
-        // One more tells whether there is another page.
-        limit: limit + 1,
+        limit: 0,
     };
-    let mut rows = admin
-        .archive
-        .ask(move |reader| reader.audit(&filter))
-        .await?;
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let next = rows.last().filter(|_| more).map(|row| row.place);
+    let read = move |reader: &Reader, limit| {
+        filter.limit = limit;
+        reader.audit(&filter)
+    };
+    let limit = paging::entries(query.limit);
+    let (rows, next) = paging::page(admin, limit, read, |row| row.place).await?;
     Ok((rows.into_iter().map(|row| row.entry).collect(), next))
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use crate::rules::edit::Tree;
+use crate::telemetry::RULE_SAVES_TOTAL;
 use crate::web::Admin;
 use crate::web::answer::{Given, Id, Refusal};
 use crate::web::visitor::Author;
@@ -151,6 +152,19 @@ fn status(refused: &Refused) -> StatusCode {
         Refused::Wrong(_) => StatusCode::UNPROCESSABLE_ENTITY,
         Refused::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         Refused::Busy => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// How a save that came to nothing is counted.
+fn outcome(refused: &Refused) -> &'static str {
+    match refused {
+        Refused::Bad(_) => "bad",
+        Refused::Missing(_) => "missing",
+        Refused::ReadOnly(_) => "read_only",
+        Refused::Conflict { .. } => "conflict",
+        Refused::Wrong(_) => "wrong",
+        Refused::Failed(_) => "failed",
+        Refused::Busy => "busy",
     }
 }
 
@@ -367,7 +381,10 @@ pub(in crate::web) async fn save(
         let proposed = files.propose(proposal)?;
         bench.save(&files, &proposed, hash.as_deref())
     });
-    let checked = saved.await?;
+    let saved = saved.await;
+    let outcome = saved.as_ref().map_or_else(outcome, |_| "saved");
+    metrics::counter!(RULE_SAVES_TOTAL, "outcome" => outcome).increment(1);
+    let checked = saved?;
     for deed in checked.deeds(author.name(), &reason.unwrap_or_default()) {
         // The file is changed, whether that is written down or not.
         if let Err(error) = admin.acts.record(deed).await {

@@ -11,17 +11,13 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::value::RawValue;
 
 use crate::finding::{EvidenceLine, Finding, Outline, State};
-use crate::record::{FindingFilter, FindingRow, Told};
+use crate::record::{FindingFilter, FindingRow, Reader, Told};
 use crate::rules::Severity;
 use crate::time::Timestamp;
 use crate::web::Admin;
 use crate::web::answer::{BETWEEN, Id, Query, Refusal};
 use crate::web::marks::marks;
-
-/// Findings in an answer when the request does not say.
-const LIMIT_DEFAULT: NonZeroU16 = NonZeroU16::new(100).expect("not zero");
-/// Findings in an answer at most, some 3 KiB each and never above 32: a slow reader holds its answer in memory.
-const LIMIT_MAX: NonZeroU16 = NonZeroU16::new(500).expect("not zero");
+use crate::web::paging;
 
 /// Labels that can be asked for at once: each is looked for in the text of every finding.
 const LABELS_MAX: usize = 8;
@@ -61,7 +57,7 @@ pub(in crate::web) struct FindingsQuery {
     #[schemars(with = "Option<String>", regex(pattern = r"^-?[0-9]{1,18}:.*$"))]
     after: Option<(Timestamp, String)>,
     /// At most this many.
-    #[serde(default, deserialize_with = "limit")]
+    #[serde(default, deserialize_with = "paging::limit")]
     #[schemars(with = "Option<u16>", range(min = 1, max = 500))]
     limit: Option<NonZeroU16>,
 }
@@ -114,16 +110,6 @@ fn place<'de, D: Deserializer<'de>>(from: D) -> Result<Option<(Timestamp, String
     })
 }
 
-fn limit<'de, D: Deserializer<'de>>(from: D) -> Result<Option<NonZeroU16>, D::Error> {
-    let text = String::deserialize(from)?;
-    let limit = text.parse().ok().filter(|limit| *limit <= LIMIT_MAX);
-    limit.map(Some).ok_or_else(|| {
-        de::Error::custom(format!(
-            "`{text}` is no limit, expected a number from 1 to {LIMIT_MAX}"
-        ))
-    })
-}
-
 impl FindingsQuery {
     /// As the database is asked.
     pub(in crate::web) fn into_filter(self) -> FindingFilter {
@@ -139,7 +125,7 @@ impl FindingsQuery {
             since: self.since,
             until: self.until,
             after: self.after,
-            limit: self.limit.unwrap_or(LIMIT_DEFAULT).get().into(),
+            limit: paging::entries(self.limit),
         }
     }
 }
@@ -227,19 +213,12 @@ pub(in crate::web) async fn page_of(
     mut filter: FindingFilter,
 ) -> Result<(Vec<FindingRow>, Option<String>), Refusal> {
     let limit = filter.limit;
-    // One more tells whether there is another page.
-    filter.limit += 1;
-    let mut rows = admin
-        .archive
-        .ask(move |reader| reader.findings(&filter))
-        .await?;
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let next = rows
-        .last()
-        .filter(|_| more)
-        .map(|row| format!("{}:{}", row.changed_at.0, row.finding_id));
-    Ok((rows, next))
+    let read = move |reader: &Reader, limit| {
+        filter.limit = limit;
+        reader.findings(&filter)
+    };
+    let place = |row: &FindingRow| format!("{}:{}", row.changed_at.0, row.finding_id);
+    paging::page(admin, limit, read, place).await
 }
 
 /// The finding `id` with all that was said of it.
@@ -250,6 +229,25 @@ pub(in crate::web) async fn told(admin: &Admin, id: String) -> Result<Told, Refu
         Refusal::missing(format!(
             "no finding `{id}`: it may have been forgotten, `history_max_age` and `history_bytes_max` say when"
         ))
+    })
+}
+
+/// The finding that `row` is the last revision of.
+///
+/// # Errors
+/// If this version cannot read it.
+pub(in crate::web) fn finding_of(row: &FindingRow) -> Result<Finding, Refusal> {
+    let finding: Finding = serde_json::from_str(&row.body).map_err(|error| {
+        let id = &row.finding_id;
+        Refusal::broken(format!(
+            "finding {id} was stored by another version of trommel: {error}"
+        ))
+    })?;
+    // A message says it in its subject alone.
+    let finding_key = row.finding_key.clone();
+    Ok(Finding {
+        finding_key,
+        ..finding
     })
 }
 

@@ -25,7 +25,7 @@ use super::Admin;
 use super::trying::BODY_BYTES_MAX;
 
 pub(super) use audit::{AuditQuery, audit_page};
-pub(super) use findings::{FindingsQuery, page_of, told};
+pub(super) use findings::{FindingsQuery, finding_of, page_of, told};
 pub use rules::rule_list;
 pub(super) use rules::{RuleActivity, activity};
 pub(super) use silences::{EndQuery, NewSilence, end_silence, silence};

@@ -191,7 +191,14 @@ pub(in crate::web) async fn detail(admin: &Admin, id: String) -> Result<RuleDeta
         Ok(RuleDetail {
             examples: examples(in_use, &id),
             caught,
-            rule: rule.map(|rule| view(rule, unselected)),
+            rule: rule.map(|rule| {
+                let warnings = in_use.warnings_by_rule();
+                view(
+                    rule,
+                    unselected,
+                    warnings.get(&*rule.id).map_or(&[], Vec::as_slice),
+                )
+            }),
             written,
             extends: base,
             id,

@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use crate::reload::Standing;
-use crate::rules::{Confidence, Rule, RuleSet, Severity};
-use crate::telemetry::{RULE_CANDIDATES_TOTAL, RULE_MATCHES_TOTAL};
+use crate::rules::{Confidence, Problem, Rule, RuleSet, Severity};
+use crate::telemetry::OfRule;
 use crate::time::Timestamp;
 use crate::time::format_duration;
 use crate::web::Admin;
@@ -21,8 +21,10 @@ use crate::web::Admin;
 pub struct RuleList {
     /// Hash over all of them.
     hash: String,
-    /// By id.
+    /// Those in use, by id.
     rules: Vec<RuleView>,
+    /// Those that the files have and that are off here, by id.
+    off: Vec<RuleView>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -45,6 +47,11 @@ pub(in crate::web) struct RuleView {
     condition: String,
     /// What there is one finding for each of.
     by: Vec<String>,
+    /// The environments that it is for; empty for all of them.
+    environments: Vec<String>,
+    /// Why it is off; not there where it is on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    off: Option<WhyOff>,
     /// How long the condition must hold.
     #[serde(rename = "for")]
     hold: String,
@@ -61,9 +68,21 @@ pub(in crate::web) struct RuleView {
     source: String,
     /// Whether its selector has matched no stream for a day of running.
     unselected: bool,
+    /// What is probably not meant so. `trommel check` also tells of lines that several rules match.
+    warnings: Vec<Problem>,
     /// What it has done; not there where nothing runs or the database is busy.
     #[serde(skip_serializing_if = "Option::is_none")]
     activity: Option<RuleActivity>,
+}
+
+/// Why a rule is off.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum WhyOff {
+    /// It is switched off.
+    Disabled,
+    /// It is for other environments.
+    Elsewhere,
 }
 
 /// What a rule has done.
@@ -83,10 +102,13 @@ pub(in crate::web) struct RuleActivity {
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     #[serde(serialize_with = "time")]
     pub(in crate::web) last_finding: Option<Timestamp>,
-    /// What it costs: entries since the start that held a text of its and were looked at closely. Time is not measured for each rule.
+    /// What it costs: entries since the start that held a text of its and were looked at closely.
     pub(in crate::web) candidates: u64,
     /// Those of them that matched and counted.
     pub(in crate::web) confirmed: u64,
+    /// About how long it took to look at them, in seconds: one look in 61 is timed. Zero where too few were to know. The search for texts,
+    /// which all rules share, is not in it.
+    pub(in crate::web) seconds: f64,
 }
 
 fn time<S: Serializer>(at: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
@@ -101,8 +123,6 @@ pub(in crate::web) async fn activity(admin: &Admin) -> Option<HashMap<String, Ru
         .archive
         .ask(move |reader| reader.activity(since))
         .await;
-    let counters = [RULE_CANDIDATES_TOTAL, RULE_MATCHES_TOTAL];
-    let [candidates, confirmed] = admin.telemetry.by_rule(counters);
     let mut rules: HashMap<String, RuleActivity> = known
         .ok()?
         .into_iter()
@@ -118,11 +138,16 @@ pub(in crate::web) async fn activity(admin: &Admin) -> Option<HashMap<String, Ru
             (rule, activity)
         })
         .collect();
-    for (rule, count) in candidates {
-        rules.entry(rule).or_default().candidates = count;
-    }
-    for (rule, count) in confirmed {
-        rules.entry(rule).or_default().confirmed = count;
+    for (rule, counted) in admin.telemetry.by_rule() {
+        let OfRule {
+            matches,
+            candidates,
+            time,
+        } = counted;
+        let activity = rules.entry(rule).or_default();
+        activity.candidates = candidates;
+        activity.confirmed = matches;
+        activity.seconds = time.as_secs_f64();
     }
     Some(rules)
 }
@@ -195,18 +220,31 @@ pub(super) async fn config(State(admin): State<Arc<Admin>>) -> Json<ConfigAnswer
 /// What people and programs want to know of the rules in use; `unselected` are the ids of those that had no stream for long.
 #[must_use]
 pub fn rule_list(rules: &RuleSet, unselected: &[String]) -> RuleList {
+    let warnings = rules.warnings_by_rule();
+    let view = |rule: &Rule, off: Option<WhyOff>| {
+        let warnings = warnings.get(&*rule.id).map_or(&[][..], Vec::as_slice);
+        RuleView {
+            off,
+            ..view(rule, unselected.contains(&rule.id), warnings)
+        }
+    };
+    let off = |elsewhere: bool| match elsewhere {
+        true => WhyOff::Elsewhere,
+        false => WhyOff::Disabled,
+    };
     RuleList {
         hash: rules.hash.clone(),
-        rules: rules
-            .rules
+        rules: rules.rules.iter().map(|rule| view(rule, None)).collect(),
+        off: rules
+            .off
             .iter()
-            .map(|rule| view(rule, unselected.contains(&rule.id)))
+            .map(|it| view(&it.rule, Some(off(it.elsewhere))))
             .collect(),
     }
 }
 
-/// What there is to know of `rule`; `unselected` tells whether it has had no stream for long.
-pub(in crate::web) fn view(rule: &Rule, unselected: bool) -> RuleView {
+/// What there is to know of `rule`; `unselected` tells whether it has had no stream for long, `warnings` are about it.
+pub(in crate::web) fn view(rule: &Rule, unselected: bool, warnings: &[&Problem]) -> RuleView {
     RuleView {
         id: rule.id.clone(),
         name: rule.name.clone(),
@@ -218,6 +256,8 @@ pub(in crate::web) fn view(rule: &Rule, unselected: bool) -> RuleView {
         class: rule.condition.class(),
         condition: rule.condition.to_string(),
         by: rule.by.clone(),
+        environments: rule.environments.clone(),
+        off: None,
         hold: format_duration(rule.hold),
         severity: rule.severity,
         confidence: rule.confidence,
@@ -228,6 +268,7 @@ pub(in crate::web) fn view(rule: &Rule, unselected: bool) -> RuleView {
         hash: rule.hash.clone(),
         source: format!("{}:{}", rule.source.file, rule.source.line),
         unselected,
+        warnings: warnings.iter().copied().cloned().collect(),
         activity: None,
     }
 }

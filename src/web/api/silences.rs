@@ -13,18 +13,17 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use crate::finding::State;
-use crate::silence::{Scope, Silence, SilenceError, Wanted};
+use crate::silence::{FindingKey, Only, Scope, Silence, SilenceError, Wanted};
 use crate::time::{Timestamp, parse_duration};
 use crate::web::Admin;
 use crate::web::answer::{Given, Id, Query, Refusal};
 use crate::web::visitor::Author;
 
-/// A silence that is wanted: of a `finding`, or of a `rule` where `matchers` match.
+/// A silence that is wanted: of the key of a `finding`, or of a `rule` where `matchers` match.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::web) struct NewSilence {
-    /// Id of a finding that is open.
+    /// Id of a finding: it, and all others of its rule and key.
     pub(in crate::web) finding: Option<String>,
     /// Id of a rule in use.
     pub(in crate::web) rule: Option<String>,
@@ -177,32 +176,43 @@ pub(in crate::web) async fn silence(
         duration,
         reason,
     } = wanted;
-    let wanted = Wanted {
-        scope: Scope {
-            finding,
+    let scope = match (finding, rule) {
+        (Some(_), None) if matchers.is_some() => {
+            return Err(Refusal::bad(
+                "`matchers` are for a `rule`: a `finding` has its key",
+            ));
+        }
+        (Some(id), None) => scope_of(admin, id).await?,
+        (None, Some(rule)) => Scope {
             rule,
-            matchers,
+            only: matchers.map(Only::Matchers),
         },
+        _ => return Err(Refusal::bad("expected either `finding` or `rule`")),
+    };
+    let wanted = Wanted {
+        scope,
         lasts: duration,
         who: author.name().to_owned(),
         reason,
     };
     wanted.check()?;
-    if let Some(id) = &wanted.scope.finding {
-        let told = super::told(admin, id.clone()).await?;
-        if told.finding.state != State::Open {
-            return Err(Refusal {
-                status: StatusCode::CONFLICT,
-                why: format!("finding `{id}` is over"),
-            });
-        }
-    }
-    if let Some(id) = &wanted.scope.rule
-        && admin.rules.borrow().find(id).is_none()
-    {
+    let id = &wanted.scope.rule;
+    if admin.rules.borrow().find(id).is_none() {
         return Err(Refusal::missing(format!("no rule `{id}` is in use")));
     }
     Ok(admin.acts.silence(wanted).await??)
+}
+
+/// What has the rule and the key of the finding `id`.
+async fn scope_of(admin: &Admin, id: String) -> Result<Scope, Refusal> {
+    let finding = super::finding_of(&super::told(admin, id).await?.finding)?;
+    Ok(Scope {
+        rule: finding.rule.id,
+        only: Some(Only::Key(FindingKey {
+            finding_key: finding.finding_key,
+            dedupe_key: finding.dedupe_key,
+        })),
+    })
 }
 
 /// Ends a silence before its time.

@@ -10,11 +10,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Labels;
-use crate::rules::Selector;
+use crate::rules::{Problem, Selector};
 use crate::trial::{Backtest, Explanation};
 use crate::web::Admin;
 use crate::web::answer::{Given, Query, Refusal};
-use crate::web::trying::{self, Declined, HOURS_MAX, LINES_MAX, ProblemView, Question, lines_of};
+use crate::web::trying::{self, Declined, HOURS_MAX, LINES_MAX, Question, lines_of};
 
 /// Which recent lines are asked for.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -142,7 +142,7 @@ pub(super) struct BacktestAnswer {
     #[serde(flatten)]
     tried: Backtest,
     /// Warnings about the text.
-    warnings: Vec<ProblemView>,
+    warnings: Vec<Problem>,
 }
 
 /// `POST /api/v1/backtest`.

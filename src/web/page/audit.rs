@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::layout;
-use super::parts::time;
+use super::parts::{plain, text, time};
 use crate::audit::Entry;
 use crate::web::Admin;
 
@@ -30,12 +30,12 @@ pub(super) fn page(
                         @for entry in entries {
                             tr #(entry.id) {
                                 td { (time(entry.time)) }
-                                td { (entry.who) }
+                                td { (text(&entry.who)) }
                                 td .what {
-                                    (entry.what) " " code { (entry.target) }
-                                    @if !entry.diff.is_empty() { details { summary { "Difference" } pre tabindex="0" { code { (entry.diff) } } } }
+                                    (entry.what) " " code { (text(&entry.target)) }
+                                    @if !entry.diff.is_empty() { details { summary { "Difference" } pre tabindex="0" { code { bdi { (plain(&entry.diff)) } } } } }
                                 }
-                                td .what { (entry.reason) }
+                                td .what { (text(&entry.reason)) }
                             }
                         }
                     }

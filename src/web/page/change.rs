@@ -10,6 +10,7 @@ use maud::{Markup, html};
 use super::parts::notice;
 use super::{answer, rule_page};
 use crate::rule_check::{Changes, Decision, Outcome};
+use crate::rules::Problem;
 use crate::rules::edit::Tree;
 use crate::web::Admin;
 use crate::web::answer::{Id, Refusal};
@@ -211,24 +212,26 @@ fn looked_at(checked: &Checked) -> Markup {
     }
 }
 
-fn diagnostic(problem: &Diagnostic) -> Markup {
+fn diagnostic(diagnostic: &Diagnostic) -> Markup {
+    let problem = &diagnostic.problem;
     html! {
-        div .diagnostic .(problem.level) {
+        div .diagnostic .(problem.level.as_str()) {
             p {
-                strong { (problem.level) " " (problem.code) @if problem.hard_constraint { ", a hard constraint" } } " "
-                @if problem.here { a href={ "#L" (problem.line) } { "line " (problem.line) ", column " (problem.column) } }
+                strong { (problem.level.as_str()) " " (problem.code) @if diagnostic.hard_constraint { ", a hard constraint" } } " "
+                @if diagnostic.here { a href={ "#L" (problem.line) } { "line " (problem.line) ", column " (problem.column) } }
                 @else { (problem.file) ":" (problem.line) ":" (problem.column) }
                 ": " (problem.message)
                 @if let Some(help) = &problem.help { " (" (help) ")" }
             }
-            pre tabindex="0" { code { (problem.rendered) } }
+            pre tabindex="0" { code { (diagnostic.rendered) } }
         }
     }
 }
 
 /// The file's lines with what is wrong below each.
 fn marked(checked: &Checked) -> Markup {
-    let here: Vec<&Diagnostic> = checked.problems.iter().filter(|it| it.here).collect();
+    let here = checked.problems.iter().filter(|it| it.here);
+    let here: Vec<&Problem> = here.map(|it| &it.problem).collect();
     html! {
         @if !here.is_empty() {
             h3 { "In place" }

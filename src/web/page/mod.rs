@@ -34,7 +34,7 @@ use super::answer::{Id, Refusal, read_query};
 use super::api::rule::{detail, tests_of};
 use super::api::{
     AuditQuery, EndQuery, FindingsQuery, NewSilence, Survey, activity, audit_page, end_silence,
-    page_of, silence, told,
+    finding_of, page_of, silence, told,
 };
 use super::form::Form;
 use super::marks::marks;
@@ -223,8 +223,9 @@ async fn make_silence(
 ) -> Response {
     let made = async {
         let Form { author, given } = form?;
+        let of = given.finding.clone();
         let made = silence(&admin, &author, given).await?;
-        Ok(match made.scope.finding {
+        Ok(match of {
             Some(finding) => format!("{FINDING}{finding}#silence"),
             None => format!("{SILENCES}#{}", made.id),
         })
@@ -342,12 +343,7 @@ async fn read_one(admin: &Admin, visitor: &Visitor, id: String) -> Result<Markup
         .filter_map(|outline| serde_json::from_str(outline).ok())
         .collect();
     let row = told.finding;
-    let finding: Finding = serde_json::from_str(&row.body).map_err(|error| {
-        let id = &row.finding_id;
-        Refusal::broken(format!(
-            "finding {id} was stored by another version of trommel: {error}"
-        ))
-    })?;
+    let finding = finding_of(&row)?;
     let silences = admin.archive.ask(|reader| reader.silences()).await?;
     let silence = silences::of_finding(visitor, &finding, &silences, (admin.clock)());
     let marks = marks(&admin.rules.borrow().clone(), &finding);

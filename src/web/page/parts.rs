@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::{FINDING, Shown};
 use crate::finding::{Reason, shows};
-use crate::rules::Severity;
+use crate::rules::{Problem, Severity};
 use crate::time::{Timestamp, format_duration};
 
 /// A line that says what is the matter with the page itself.
@@ -105,6 +105,26 @@ pub(super) fn reason(reason: Reason) -> &'static str {
         Reason::Silent => "recovered: its streams say nothing any more",
         Reason::MatchedRecovery => "recovered: an entry said so",
         Reason::RuleRemoved => "ended with its rule",
+    }
+}
+
+/// Warnings about rules, folded up.
+pub(super) fn notes(warnings: &[&Problem]) -> Markup {
+    html! {
+        @if !warnings.is_empty() {
+            details {
+                summary { (warnings.len()) @if warnings.len() == 1 { " warning" } @else { " warnings" } }
+                ul .plain {
+                    @for problem in warnings {
+                        li {
+                            code { (problem.code) } " " (text(&problem.message))
+                            @if let Some(help) = &problem.help { div .aside { (text(help)) } }
+                            div .aside { (text(&format!("{}:{}:{}", problem.file, problem.line, problem.column))) }
+                        }
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use maud::{Markup, html};
 
 use super::change::{self, Answered};
-use super::parts::{notice, severity, table, time};
+use super::parts::{notes, notice, severity, table, time};
 use super::{Shown, layout};
 use crate::rules::edit::{TokenKind, meaning_of, tokens};
 use crate::web::Admin;
@@ -32,6 +32,18 @@ pub(super) fn page(
 ) -> Markup {
     let rules = admin.rules.borrow().clone();
     let rule = rules.find(&detail.id).map(|(_, rule)| rule);
+    let off = rules.off.iter().find(|off| off.rule.id == detail.id);
+    let why_off = match off {
+        Some(off) if off.elsewhere => format!(
+            "This rule is off here: it is for {}.",
+            off.rule.environments.join(", ")
+        ),
+        Some(_) => "This rule is off here: it is switched off.".to_owned(),
+        None => {
+            "This rule is off here: it is in a file that is refused, or not read yet.".to_owned()
+        }
+    };
+    let warnings = rules.warnings_by_rule().remove(&*detail.id);
     let name = rule.and_then(|rule| rule.name.clone());
     let content = html! {
         p .aside { a href="/rules" { "Rules" } " / " code { (detail.id) } }
@@ -41,9 +53,10 @@ pub(super) fn page(
                 p .lead { (severity(rule.severity)) " · " (rule.condition) }
                 @if let Some(description) = &rule.description { p .description { (description) } }
             }
-            None => { (notice("This rule is off here: switched off, for other environments only, or in a file that is refused.")) }
+            None => (notice(&why_off)),
         }
         (change::result(answered))
+        @if let Some(warnings) = &warnings { (notes(warnings)) }
         @if let Some(rule) = rule {
             dl {
                 dt { "Id" } dd { code { (rule.id) } }

@@ -1,16 +1,15 @@
-//! The rules in use: what each finds, what it has done lately, and what it costs.
+//! The rules: what each finds and where, what it has done lately, what it costs, and what is probably not meant so.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::num::NonZeroU16;
-use std::sync::Arc;
 
 use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::layout;
-use super::parts::{notice, severity, time};
-use crate::rules::Rule;
+use super::parts::{figure, notes, notice, severity, text, time};
+use crate::rules::{Problem, Rule};
 use crate::web::Admin;
 use crate::web::api::RuleActivity;
 
@@ -41,6 +40,8 @@ enum Sort {
     Open,
     Last,
     Cost,
+    Time,
+    Warnings,
 }
 
 impl Sort {
@@ -53,12 +54,20 @@ impl Sort {
             Self::Open => "open",
             Self::Last => "last",
             Self::Cost => "cost",
+            Self::Time => "time",
+            Self::Warnings => "warnings",
         }
     }
 }
 
-/// A rule with what it has done.
-type Row = (Arc<Rule>, RuleActivity);
+/// A rule with what is known of it.
+struct Row<'r> {
+    rule: &'r Rule,
+    /// Whether it is off, and if so whether that is because it is for other environments.
+    off: Option<bool>,
+    warnings: Vec<&'r Problem>,
+    activity: RuleActivity,
+}
 
 pub(super) fn page(
     admin: &Admin,
@@ -71,15 +80,17 @@ pub(super) fn page(
     let is_known = activity.is_some();
     let mut activity = activity.unwrap_or_default();
     let wanted = query.text.clone().unwrap_or_default().to_lowercase();
-    let mut rows: Vec<Row> = rules
-        .rules
-        .iter()
-        .filter(|rule| has(rule, &wanted))
-        .map(|rule| {
-            (
-                Arc::clone(rule),
-                activity.remove(&rule.id).unwrap_or_default(),
-            )
+    let mut warnings = rules.warnings_by_rule();
+    let on = rules.rules.iter().map(|rule| (&**rule, None));
+    let off = rules.off.iter().map(|it| (&*it.rule, Some(it.elsewhere)));
+    let mut rows: Vec<Row<'_>> = on
+        .chain(off)
+        .filter(|(rule, _)| has(rule, &wanted))
+        .map(|(rule, off)| Row {
+            rule,
+            off,
+            warnings: warnings.remove(&*rule.id).unwrap_or_default(),
+            activity: activity.remove(&rule.id).unwrap_or_default(),
         })
         .collect();
     let sort = query.sort.unwrap_or_default();
@@ -87,12 +98,18 @@ pub(super) fn page(
     let page = usize::from(query.page.map_or(1, NonZeroU16::get));
     let pages = rows.len().div_ceil(SHOWN_MAX).max(1);
     let shown = rows.chunks(SHOWN_MAX).nth(page - 1).unwrap_or_default();
+    let of_none: Vec<&Problem> = rules
+        .warnings
+        .iter()
+        .filter(|it| it.rule.is_none())
+        .collect();
     let content = html! {
-        h1 { (rules.rules.len()) " rules" }
+        h1 { (rules.rules.len()) " rules" @if !rules.off.is_empty() { ", and " (rules.off.len()) " that are off" } }
         @if let Some((_, why)) = &status.rules.refused {
             (notice(&format!("Newer rules were refused, and these go on: {why}")))
         }
         @if !is_known { (notice("The database is busy: what the rules have done is not shown.")) }
+        @if !of_none.is_empty() { p { "Of no single rule: " } (notes(&of_none)) }
         form .filters method="get" action="/rules" {
             label { "Text" input name="text" value=(query.text.as_deref().unwrap_or_default()); }
             input type="hidden" name="sort" value=(sort.as_str());
@@ -102,7 +119,7 @@ pub(super) fn page(
         @else {
             div .scroll tabindex="0" role="region" aria-label="Rules" {
                 table {
-                    caption .visually-hidden { "Rules in use" }
+                    caption .visually-hidden { "Rules" }
                     thead { tr {
                         (heading(query, sort, Sort::Id, "Rule"))
                         th scope="col" { "Finds" }
@@ -112,9 +129,11 @@ pub(super) fn page(
                         (heading(query, sort, Sort::Open, "Open"))
                         (heading(query, sort, Sort::Last, "Last"))
                         (heading(query, sort, Sort::Cost, "Looked at closely"))
+                        (heading(query, sort, Sort::Time, "Time"))
+                        (heading(query, sort, Sort::Warnings, "Warnings"))
                         th scope="col" { "From" }
                     } }
-                    tbody { @for (rule, activity) in shown { (row(rule, activity, unselected.contains(&rule.id))) } }
+                    tbody { @for it in shown { (row(it, unselected.contains(&it.rule.id))) } }
                 }
             }
         }
@@ -126,26 +145,42 @@ pub(super) fn page(
             }
         }
         p .aside {
-            "Looked at closely are entries since the start that held a text of the rule; time is not measured for each rule. "
-            "Matches of a day and the last match are known as far as matches are recorded."
+            "Looked at closely are entries since the start that held a text of the rule; the time is that of these looks, of which one in 61 is timed. "
+            "The search for texts, which all rules share, is not in it. "
+            "Matches of a day and the last match are known as far as matches are recorded. "
+            "Warnings are those of "
+            code { "trommel check" }
+            ", which also tells of lines that several rules match."
         }
     };
     layout::page(admin, "Rules", Some("/rules"), &content)
 }
 
-fn row(rule: &Rule, activity: &RuleActivity, is_unselected: bool) -> Markup {
+fn row(row: &Row<'_>, is_unselected: bool) -> Markup {
+    let Row {
+        rule,
+        off,
+        warnings,
+        activity,
+    } = row;
     let last = activity.last_match.max(activity.last_finding);
     html! {
         tr #(rule.id) {
             td .id {
                 a href={ "/rules/" (rule.id) } { code { (rule.id) } }
+                @match off {
+                    None => {}
+                    Some(true) => { div .aside { strong { "off here" } } }
+                    Some(false) => { div .aside { strong { "switched off" } } }
+                }
                 @if is_unselected { div .aside { "no stream for a day" } }
             }
             td .what {
-                @if let Some(name) = &rule.name { (name) }
+                @if let Some(name) = &rule.name { (text(name)) }
                 div .aside {
-                    (rule.condition.class()) ": " (rule.condition)
-                    @if !rule.by.is_empty() { ", for each " (rule.by.join(", ")) }
+                    (rule.condition.class()) ": " (text(&rule.condition.to_string()))
+                    @if rule.by.is_empty() { ", one finding at a time" } @else { ", one finding for each " (text(&rule.by.join(", "))) }
+                    @if !rule.environments.is_empty() { ", in " (text(&rule.environments.join(", "))) }
                 }
             }
             td { (severity(rule.severity)) }
@@ -157,7 +192,21 @@ fn row(rule: &Rule, activity: &RuleActivity, is_unselected: bool) -> Markup {
                 (activity.candidates)
                 @if activity.candidates > 0 { div .aside { (activity.confirmed) " counted" } }
             }
-            td .aside { (rule.source.file) ":" (rule.source.line) }
+            td { (took(activity.seconds)) }
+            td .notes { (notes(warnings)) }
+            td .aside { (text(&format!("{}:{}", rule.source.file, rule.source.line))) }
+        }
+    }
+}
+
+/// How long something took, with two digits or so; nothing where that is not known.
+fn took(seconds: f64) -> Markup {
+    html! {
+        @match seconds {
+            0.0 => span .aside { "little" },
+            ..0.001 => { (figure(seconds * 1e6)) " µs" }
+            ..1.0 => { (figure(seconds * 1e3)) " ms" }
+            _ => { (figure(seconds)) " s" }
         }
     }
 }
@@ -169,23 +218,26 @@ fn has(rule: &Rule, wanted: &str) -> bool {
         || rule.name.as_deref().is_some_and(fits)
         || rule.owner.as_deref().is_some_and(fits)
         || rule.tags.iter().any(|tag| fits(tag))
+        || rule.environments.iter().any(|name| fits(name))
         || fits(&rule.condition.to_string())
 }
 
 /// Puts what is most first; of equal ones the order of ids stays.
-fn order(rows: &mut [Row], by: Sort) {
+fn order(rows: &mut [Row<'_>], by: Sort) {
+    // Those that are off are there with the others.
+    rows.sort_by(|a, b| a.rule.id.cmp(&b.rule.id));
     match by {
         Sort::Id => {}
-        Sort::Severity => rows.sort_by_key(|(rule, _)| Reverse(rule.severity)),
-        Sort::Matches => rows.sort_by_key(|(_, activity)| Reverse(activity.matches_day)),
-        Sort::Findings => rows.sort_by_key(|(_, activity)| Reverse(activity.findings_day)),
-        Sort::Open => rows.sort_by_key(|(_, activity)| Reverse(activity.open)),
+        Sort::Severity => rows.sort_by_key(|row| Reverse(row.rule.severity)),
+        Sort::Matches => rows.sort_by_key(|row| Reverse(row.activity.matches_day)),
+        Sort::Findings => rows.sort_by_key(|row| Reverse(row.activity.findings_day)),
+        Sort::Open => rows.sort_by_key(|row| Reverse(row.activity.open)),
         Sort::Last => {
-            rows.sort_by_key(|(_, activity)| {
-                Reverse(activity.last_match.max(activity.last_finding))
-            });
+            rows.sort_by_key(|row| Reverse(row.activity.last_match.max(row.activity.last_finding)));
         }
-        Sort::Cost => rows.sort_by_key(|(_, activity)| Reverse(activity.candidates)),
+        Sort::Cost => rows.sort_by_key(|row| Reverse(row.activity.candidates)),
+        Sort::Time => rows.sort_by(|a, b| b.activity.seconds.total_cmp(&a.activity.seconds)),
+        Sort::Warnings => rows.sort_by_key(|row| Reverse(row.warnings.len())),
     }
 }
 

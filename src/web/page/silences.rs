@@ -2,11 +2,11 @@
 
 use maud::{Markup, html};
 
+use super::SILENCES;
 use super::layout;
-use super::parts::{query, time};
-use super::{FINDING, SILENCES};
+use super::parts::{plain, query, rule as link, text, time};
 use crate::finding::Finding;
-use crate::silence::{Scope, Silence};
+use crate::silence::{Only, Scope, Silence};
 use crate::time::Timestamp;
 use crate::web::Admin;
 use crate::web::visitor::{TOKEN, Visitor};
@@ -72,11 +72,11 @@ fn table(caption: &str, silences: &[&Silence], visitor: Option<&Visitor>) -> Mar
                         tr #(silence.id) {
                             td .what { (about(&silence.scope)) div .aside { "since " (time(silence.from)) } }
                             td { (time(silence.until)) }
-                            td .what { (silence.reason) }
-                            td { (silence.who) @if let Some(who) = &silence.ended_by { div .aside { "ended by " (who) } } }
+                            td .what { (text(&silence.reason)) }
+                            td { (text(&silence.who)) @if let Some(who) = &silence.ended_by { div .aside { "ended by " (text(who)) } } }
                             @if let Some(visitor) = visitor {
                                 td {
-                                    form method="post" action={ (SILENCES) "/" (silence.id) "/end" } { (token(visitor)) button aria-label={ "End the silence of " (silence.scope) } { "End" } }
+                                    form method="post" action={ (SILENCES) "/" (silence.id) "/end" } { (token(visitor)) button aria-label={ "End the silence of " (plain(&silence.scope.to_string())) } { "End" } }
                                 }
                             }
                         }
@@ -89,9 +89,12 @@ fn table(caption: &str, silences: &[&Silence], visitor: Option<&Visitor>) -> Mar
 
 fn about(scope: &Scope) -> Markup {
     html! {
-        @if let Some(finding) = &scope.finding { a href={ (FINDING) (finding) } { "finding " code { (finding) } } }
-        @if let Some(rule) = &scope.rule { code { (rule) } }
-        @if let Some(matchers) = &scope.matchers { " " code { (matchers) } }
+        (link(&scope.rule))
+        @match &scope.only {
+            None => {}
+            Some(Only::Matchers(matchers)) => { " where " code { (text(matchers)) } }
+            Some(Only::Key(key)) => { ", key " code { (text(&key.dedupe_key)) } }
+        }
     }
 }
 
@@ -108,36 +111,32 @@ pub(super) fn of_finding(
         section #silence {
             h2 { "Silence" }
             @for silence in silences {
-                p .notice { "Nothing is said of it until " (time(silence.until)) ", by " (silence.who) ": " (silence.reason) " " a href={ (SILENCES) "#" (silence.id) } { "Silences" } }
+                p .notice { "Nothing is said of it until " (time(silence.until)) ", by " (text(&silence.who)) ": " (text(&silence.reason)) " " a href={ (SILENCES) "#" (silence.id) } { "Silences" } }
             }
-            @if finding.recovered_at.is_some() { p .aside { "It is over." } }
-            @else if let Err(refusal) = visitor.may_change() { p .aside { (refusal.why) } }
+            @if let Err(refusal) = visitor.may_change() { p .aside { (refusal.why) } }
             @else {
                 form .filters method="post" action=(SILENCES) {
                     (token(visitor))
                     input type="hidden" name="finding" value=(finding.finding_id);
                     (how_long())
-                    button { "Silence this finding" }
+                    button { "Silence this" }
                 }
-                p .aside { a href={ (SILENCES) "?" (query("rule", &finding.rule.id)) } { "Silence its rule" } }
+                p .aside { "It and those after it, of the same rule and key: " code { (text(&finding.dedupe_key)) } "." }
+                p .aside { a href={ (SILENCES) "?" (query("rule", &finding.rule.id)) } { "Silence all of its rule" } }
             }
         }
     }
 }
 
 fn concerns(scope: &Scope, finding: &Finding) -> bool {
-    match &scope.finding {
-        Some(id) => *id == finding.finding_id,
-        None => {
-            scope.rule.as_deref() == Some(&*finding.rule.id)
-                && scope.selector().is_ok_and(|selector| {
-                    selector.0.iter().all(|matcher| {
-                        let value = finding.resource_scope.get(&matcher.name);
-                        matcher.test.accepts(value.map_or("", String::as_str))
-                    })
-                })
-        }
-    }
+    let Finding {
+        rule,
+        finding_key,
+        resource_scope,
+        ..
+    } = finding;
+    let concerns = |selector| scope.concerns(&selector, &rule.id, finding_key, resource_scope);
+    scope.selector().is_ok_and(concerns)
 }
 
 fn token(visitor: &Visitor) -> Markup {

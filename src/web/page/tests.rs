@@ -4,8 +4,12 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::*;
+use crate::audit::{Entry, What};
 use crate::finding::{Counts, Outline};
-use crate::rules::{Item, Match, Rule, RuleSet};
+use crate::record::Commit;
+use crate::record::testing::archive_with;
+use crate::rules::{Item, LoadOptions, Match, Rule, RuleSet, SourceText, load};
+use crate::telemetry;
 use crate::time::Timestamp;
 
 /// A finding as it is stored, with a change.
@@ -183,7 +187,7 @@ async fn what_matched_is_marked_by_the_rule_in_use() {
     };
     let rules = RuleSet {
         rules: vec![Arc::new(Rule::new("pool_exhausted", wanted))],
-        hash: String::new(),
+        ..RuleSet::default()
     };
     let row = stored(|body| body["evidence"]["lines"][0]["line"] = "é pool <exhausted>".into());
     let id = row.finding_id.clone();
@@ -304,4 +308,135 @@ async fn a_rule_has_a_page_with_what_is_written_and_what_each_key_means() {
     let (status, page) = shown_of(Admin::with_shipped_rules(), "/rules/tls_x508").await;
     assert_eq!(status, 404);
     assert!(page.contains("did you mean `tls_x509`?"), "{page}");
+}
+
+/// With rules of which one is for another environment, one is switched off, and one is warned of.
+fn of_production() -> RuleSet {
+    let source = SourceText {
+        name: "shop.yaml".to_owned(),
+        text: "defaults: {incident_type: error_spike}
+rules:
+  - id: at_home
+    match: basket is gone
+    by: [namespace, app]
+    environments: [production, staging]
+    unless: {app: 'test.*'}
+    catches: [basket is gone]
+  - {id: elsewhere, match: basket is lost, environments: [staging, canary], catches: [basket is lost]}
+  - {id: switched_off, match: basket is late, enabled: false}
+"
+        .to_owned(),
+    };
+    let loaded = load(&[source], &LoadOptions::of_instance("production"));
+    loaded
+        .set
+        .unwrap_or_else(|| panic!("{:?}", loaded.problems))
+}
+
+#[tokio::test]
+async fn the_list_of_rules_has_those_that_are_off_and_what_is_to_say_of_each() {
+    // Counters are the process's: nobody else counts for this id.
+    let telemetry = telemetry::install();
+    telemetry::count_rule_time("at_home".to_owned(), std::time::Duration::from_millis(1500));
+    let admin = || Admin {
+        telemetry: telemetry.clone(),
+        rules: watch::channel(Arc::new(of_production())).1,
+        ..Admin::without_rules(Vec::new(), true)
+    };
+    let (status, page) = shown_of(admin(), "/rules").await;
+    assert_eq!(
+        (status, heading(&page)),
+        (200, "1 rules, and 2 that are off")
+    );
+    let row = |id: &str| {
+        let (_, rest) = page.split_once(&format!("<tr id=\"{id}\">")).expect(id);
+        rest.split_once("</tr>").expect("its end").0
+    };
+    for (id, parts) in [
+        (
+            "at_home",
+            &[
+                "one finding for each <bdi>namespace, app</bdi>",
+                "in <bdi>production, staging</bdi>",
+                "<summary>1 warning</summary>",
+                "looks like an expression",
+                "shop.yaml:7:",
+                "<td>1.5 s</td>",
+            ][..],
+        ),
+        (
+            "elsewhere",
+            &[
+                "off here",
+                "one finding at a time",
+                "in <bdi>staging, canary</bdi>",
+            ],
+        ),
+        ("switched_off", &["switched off"]),
+    ] {
+        for part in parts {
+            assert!(row(id).contains(part), "{id}: {part}: {}", row(id));
+        }
+    }
+    assert!(!row("at_home").contains(" off"), "{}", row("at_home"));
+    let (_, page) = shown_of(admin(), "/rules?sort=time&text=canary").await;
+    assert!(page.contains("<tr id=\"elsewhere\">") && !page.contains("<tr id=\"at_home\">"));
+    let (_, told) = json_of(admin(), "/api/v1/rules").await;
+    let ids = |list: &str| -> Vec<_> {
+        let rules = told[list].as_array().expect("a list").iter();
+        rules
+            .map(|rule| (rule["id"].clone(), rule["off"].clone()))
+            .collect()
+    };
+    assert_eq!(ids("rules"), [("at_home".into(), serde_json::Value::Null)]);
+    assert_eq!(
+        ids("off"),
+        [
+            ("elsewhere".into(), "elsewhere".into()),
+            ("switched_off".into(), "disabled".into())
+        ]
+    );
+    let rule = &told["rules"][0];
+    assert_eq!(rule["warnings"][0]["line"], 7);
+    assert_eq!(rule["activity"]["seconds"], 1.5);
+    assert_eq!(rule["environments"][1], "staging");
+}
+
+/// Status and JSON of what is at `path` of `admin`.
+async fn json_of(admin: Admin, path: &str) -> (u16, serde_json::Value) {
+    let request = Request::builder().uri(path).body(Body::empty());
+    let response = admin.routes().oneshot(request.expect("valid")).await;
+    let (parts, body) = response.expect("infallible").into_parts();
+    let body = to_bytes(body, usize::MAX).await.expect("in memory");
+    (
+        parts.status.as_u16(),
+        serde_json::from_slice(&body).expect("JSON"),
+    )
+}
+
+#[tokio::test]
+async fn what_people_write_into_the_audit_shows_what_cannot_be_seen() {
+    let hostile = "<b>\u{202e}\u{200b}\u{7}";
+    let entry = Entry {
+        id: "0123456789abcdef".to_owned(),
+        time: Timestamp(0),
+        who: hostile.to_owned(),
+        what: What::RuleChanged,
+        target: hostile.to_owned(),
+        reason: hostile.to_owned(),
+        diff: format!("-{hostile}\n+x\n"),
+    };
+    let admin = Admin {
+        archive: archive_with(&Commit {
+            audit: vec![entry],
+            ..Commit::default()
+        }),
+        ..Admin::without_rules(Vec::new(), true)
+    };
+    let (status, page) = shown_of(admin, "/audit").await;
+    assert_eq!(status, 200);
+    let shown = "&lt;b&gt;⟨U+202E⟩⟨U+200B⟩␇";
+    assert_eq!(page.matches(shown).count(), 4, "{page}");
+    assert!(page.contains(&format!("-{shown}\n+x\n")), "{page}");
+    assert!(!page.contains(['\u{202e}', '\u{200b}', '\u{7}']), "{page}");
 }

@@ -12,12 +12,12 @@ use maud::{Markup, html};
 use super::parts::{notice, severity};
 use super::{answer, layout};
 use crate::explain::PartTold;
-use crate::rules::{OWN_PREFIX, Selector};
+use crate::rules::{OWN_PREFIX, Problem, Selector};
 use crate::trial::{Backtest, Explanation, LineAnswer, Side, TriedEvent};
 use crate::web::Admin;
 use crate::web::answer::Refusal;
 use crate::web::trying::{
-    self, BODY_BYTES_MAX, Declined, HOURS_MAX, ProblemView, Question, labels_of, lines_of,
+    self, BODY_BYTES_MAX, Declined, HOURS_MAX, Question, labels_of, lines_of,
 };
 
 /// Recent lines that are put into the form.
@@ -74,7 +74,7 @@ impl Form {
 enum Answer {
     None,
     Explained(Box<Explanation>),
-    Played(Box<Backtest>, Vec<ProblemView>),
+    Played(Box<Backtest>, Vec<Problem>),
     Declined(Declined),
 }
 
@@ -165,7 +165,7 @@ fn show(admin: &Admin, form: &Form, told: &Answer) -> Response {
                 Answer::Declined(Declined::Refusal(refusal)) => (notice(&refusal.why)),
                 Answer::Declined(Declined::Rules(wrong)) => {
                     (notice("The rules are wrong."))
-                    (problems(&wrong.iter().map(ProblemView::from).collect::<Vec<_>>()))
+                    (problems(wrong))
                 }
             }
         }
@@ -238,14 +238,14 @@ fn streams(admin: &Admin) -> Markup {
     }
 }
 
-fn problems(problems: &[ProblemView]) -> Markup {
+fn problems(problems: &[Problem]) -> Markup {
     html! {
         @if !problems.is_empty() {
             ul .problems {
                 @for problem in problems {
                     li {
-                        strong { (problem.level()) } " " code { (problem.place()) } " " (problem.message())
-                        @if let Some(help) = problem.help() { div .aside { (help) } }
+                        strong { (problem.level.as_str()) } " " code { (problem.file) ":" (problem.line) ":" (problem.column) } " " (problem.message)
+                        @if let Some(help) = &problem.help { div .aside { (help) } }
                     }
                 }
             }

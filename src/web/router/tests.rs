@@ -115,7 +115,7 @@ fn each_path_says_what_it_is_for() {
         "/api/v1/rules",
         expect![[r#"
         200 application/json
-        {"loaded_at":"1970-01-01T00:00:00Z","error":null,"error_at":null,"hash":"","rules":[]}
+        {"loaded_at":"1970-01-01T00:00:00Z","error":null,"error_at":null,"hash":"","rules":[],"off":[]}
     "#]],
     );
     check(

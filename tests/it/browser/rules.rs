@@ -77,6 +77,51 @@ fn a_rule_is_broken_mended_saved_and_fires() {
 }
 
 #[test]
+fn a_rule_that_ships_is_cloned_broken_mended_saved_and_fires() {
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    let scratch = Scratch::new();
+    let rules = scratch.path("rules");
+    fs::create_dir(&rules).expect("the folder is writable");
+    fs::write(rules.join("shop.yaml"), RULES).expect("the folder is writable");
+    let folder = rules.display();
+    let settings = format!("rules: [{folder}]\nreload_interval: 0\nrules_writable: {folder}\n");
+    let scene = Scene::calm(&Setup::with_builtin_rules().with_settings(&settings));
+    browser.open(&scene.trommel, "/rules/tls_x509");
+    browser.see("#change", "What is different here goes to overrides.yaml");
+    browser.write("input[name=threshold]", "2 of 10m");
+    browser.write("input[name=severity]", "critical");
+    browser.click("form.change button[value=save]");
+    browser.see("#result", "The rules are not valid so; nothing is written.");
+    browser.see("#result .lines .wrong", "threshold: 2 of 10m");
+    browser.see("#result .lines .wrong .mark", "▲");
+    let overrides = rules.join("overrides.yaml");
+    assert!(!overrides.exists());
+
+    // What was typed is still there, and one letter is wrong.
+    let severity = "return document.querySelector('input[name=severity]').value";
+    assert_eq!(browser.ask(severity), "critical");
+    browser.write("input[name=threshold]", "2 in 10m");
+    browser.click("form.change button[value=save]");
+    browser.see("#result", "Saved to overrides.yaml");
+    let written = fs::read_to_string(&overrides).expect("a file");
+    assert_eq!(
+        written,
+        "rules:\n  - extends: tls_x509\n    threshold: 2 in 10m\n    severity: critical\n"
+    );
+    scene.say("checkout", "x509: certificate has expired", 0..2);
+    let found = scene.wait_for("observed", "tls_x509");
+    assert_eq!(found.data_text("severity"), "critical");
+    assert_eq!(found.data("rule")["condition"], "2 in 10m");
+    browser.open(&scene.trommel, "/");
+    browser.see("h1", "1 critical open");
+    browser.open(&scene.trommel, "/rules/tls_x509");
+    browser.see("main", "The rule that it extends");
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+#[test]
 fn a_silenced_rule_tells_nothing_and_the_audit_says_why() {
     let Some(browser) = Browser::start() else {
         return;
