@@ -30,10 +30,10 @@ impl<'f> Sieve<'f> {
     /// Whether the finding that `body` is, as JSON without spaces, passes.
     pub(super) fn takes(&self, body: &str) -> bool {
         let has = |text: &str, of: &str| memmem::find(of.as_bytes(), text.as_bytes()).is_some();
-        // Most of those that lack a label are seen without being read.
+        // Most of those that lack a label are seen without being read, and reading takes ten times as long as looking for a text.
         self.pairs.iter().all(|pair| has(pair, body))
-            && (self.labels.is_empty() || self.has_labels(body))
             && (self.text.as_ref()).is_none_or(|text| has(text, &body.to_ascii_lowercase()))
+            && (self.labels.is_empty() || self.has_labels(body))
     }
 
     /// Whether each label is in the finding's scope, or on a line of its evidence.
