@@ -96,7 +96,7 @@ impl<'r> Glance<'r> {
     pub fn rules_for(&self, line: &Line<'_>) -> Vec<RuleIndex> {
         let mut has = self.takes_all.clone();
         let mut follow = |clue: &Clue<'_>| {
-            let is_there = |pattern: &Pattern| pattern.regex.is_match(line.bytes);
+            let is_there = |pattern: &Pattern| pattern.regex().is_match(line.bytes);
             has[clue.rule] = has[clue.rule] || clue.pattern.is_none_or(is_there);
         };
         let mut is_known = vec![false; self.clues.len()];

@@ -300,7 +300,7 @@ async fn an_overload_is_told_with_its_numbers_and_what_was_shed_makes_a_gap() {
     each.by = vec!["k".to_owned()];
     let set = RuleSet {
         rules: vec![Arc::new(each)],
-        hash: String::new(),
+        ..RuleSet::default()
     };
     let (owner, inbox, mut around) = in_memory(Arc::new(set.with_own()));
     let coverage = |message: &Value| message["data"]["detector"]["coverage"].clone();
