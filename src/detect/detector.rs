@@ -46,6 +46,8 @@ pub struct Detector {
     pub(super) keys_bytes: usize,
     /// Nothing is known of what was logged before, in any tenant.
     pub(super) unseen_until: Option<Timestamp>,
+    /// When entries were last shed: perhaps also the first ones of a tenant that is not known yet.
+    shed: Option<(Timestamp, Timestamp)>,
     pub(super) correlations: Correlations,
     /// Keys whose messages open findings of other rules hold back, with these.
     pub(super) hidden: BTreeMap<KeyRef, BTreeSet<KeyRef>>,
@@ -83,6 +85,7 @@ impl Detector {
             identities: 0,
             keys_bytes: 0,
             unseen_until: None,
+            shed: None,
             correlations: Correlations::new(&rules),
             hidden: BTreeMap::new(),
             telling: BTreeSet::new(),
@@ -192,6 +195,10 @@ impl Detector {
 
     /// Entries were shed between `from` and `to`: findings of that time say so.
     pub fn lose(&mut self, from: Timestamp, to: Timestamp) {
+        self.shed = match self.shed {
+            Some((begun, until)) if until >= from => Some((begun, to.max(until))),
+            _ => Some((from, to)),
+        };
         for (name, tenant) in &mut self.tenants {
             tenant.clock.lose(from, to);
             self.changed_clocks.insert(Arc::clone(name));
@@ -345,6 +352,9 @@ impl Detector {
         clock.advance(newest, None);
         if let Some(until) = self.unseen_until.filter(|_| **tenant != *OWN_TENANT) {
             clock.lose(Timestamp::MIN, until);
+        }
+        if let Some((from, to)) = self.shed.filter(|_| **tenant != *OWN_TENANT) {
+            clock.lose(from, to);
         }
         self.tenants
             .insert(Arc::clone(tenant), Tenant::new(clock, oldest));

@@ -55,6 +55,21 @@ fn entries_that_were_shed_are_a_gap_of_the_windows_they_fall_into_and_of_no_othe
 }
 
 #[test]
+fn what_was_shed_before_a_tenants_first_entry_is_a_gap_of_its_windows_too() {
+    let mut detector = detector(live(), &set([rule("r", 1, 60, 250)]));
+    detector.lose(at(90), at(100));
+    detector.lose(at(100), at(110));
+    for second in [105, 169, 171] {
+        detector.apply(scanned(&[hit(second, second as u8, 0)]), at(second));
+    }
+    use Coverage::{Complete, Gap};
+    assert_eq!(
+        coverages(&detector.take_changes().findings),
+        [Gap, Gap, Complete]
+    );
+}
+
+#[test]
 fn a_recalled_finding_goes_on_and_quiet_that_nobody_saw_does_not_end_it() {
     let rule = rule("r", 1, 60, 250);
     let told = told(&rule);

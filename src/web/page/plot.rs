@@ -12,9 +12,16 @@ use super::parts::figure;
 use crate::record::Sample;
 use crate::time::{Timestamp, format_duration};
 
-/// How far back plots go.
+/// How far back plots go at most.
 pub(super) const SPAN: Duration = Duration::from_secs(6 * 3600);
-/// Width of the drawing: one unit a minute.
+/// How far they go: as far as all that is known needs, so that one who has just begun sees more than the last pixel.
+const SPANS: [Duration; 4] = [
+    Duration::from_secs(1800),
+    Duration::from_secs(3600),
+    Duration::from_secs(2 * 3600),
+    SPAN,
+];
+/// Width of the drawing: one unit a minute, if it shows all of [`SPAN`].
 const WIDTH: f64 = 360.0;
 /// Height of the drawing.
 const HEIGHT: f64 = 56.0;
@@ -121,15 +128,15 @@ const PLOTS: [Plot; 6] = [
 
 /// The last hours until `now`, of which `samples` are known, oldest first.
 pub(super) fn plots(samples: &[Sample], now: Timestamp) -> Markup {
-    let hours = format_duration(SPAN);
+    let span = span_of(samples, now);
     html! {
         div .plots {
             @for plot in &PLOTS {
-                (plot.draw(samples, now))
+                (plot.draw(samples, span, now))
             }
         }
         p .aside {
-            "The last " (hours) ", a minute each; the right edge is now. "
+            "The last " (format_duration(span)) ", a minute each; the right edge is now. "
             @if has_gaps(samples) { "Where there is no line trommel did not run, or there was nothing to measure. " }
             a href="/api/v1/history" { "A day of them as JSON" }
         }
@@ -137,7 +144,7 @@ pub(super) fn plots(samples: &[Sample], now: Timestamp) -> Markup {
 }
 
 impl Plot {
-    fn draw(&self, samples: &[Sample], now: Timestamp) -> Markup {
+    fn draw(&self, samples: &[Sample], span: Duration, now: Timestamp) -> Markup {
         let most = self
             .lines
             .iter()
@@ -157,7 +164,7 @@ impl Plot {
                     line .base x1="0" x2=(WIDTH) y1=(HEIGHT - 1.0) y2=(HEIGHT - 1.0) {}
                     // The first line is the one to see: it is drawn last.
                     @for (number, line) in self.lines.iter().enumerate().rev() {
-                        path class={ "line-" (number) } d=(steps(samples, line.value, most, now)) {}
+                        path class={ "line-" (number) } d=(steps(samples, line.value, most, span, now)) {}
                     }
                 }
             }
@@ -183,6 +190,15 @@ impl Plot {
     }
 }
 
+/// Which of [`SPANS`] holds all of `samples`.
+fn span_of(samples: &[Sample], now: Timestamp) -> Duration {
+    let known = samples.first().map_or(Duration::ZERO, |first| {
+        now.since(first.at.minus(first.span))
+    });
+    let mut spans = SPANS.into_iter();
+    spans.find(|span| known <= *span).unwrap_or(SPAN)
+}
+
 /// Whether there is a time between samples that none covers.
 fn has_gaps(samples: &[Sample]) -> bool {
     let mut pairs = samples.windows(2);
@@ -199,10 +215,11 @@ fn steps(
     samples: &[Sample],
     value: fn(&Sample) -> Option<f64>,
     most: f64,
+    span: Duration,
     now: Timestamp,
 ) -> String {
-    let begin = now.minus(SPAN);
-    let x = |at: Timestamp| at.since(begin).as_secs_f64() / SPAN.as_secs_f64() * WIDTH;
+    let begin = now.minus(span);
+    let x = |at: Timestamp| at.since(begin).as_secs_f64() / span.as_secs_f64() * WIDTH;
     let y = |value: f64| match most > 0.0 {
         // Two units above, so that the stroke is not cut.
         true => HEIGHT - 1.0 - value / most * (HEIGHT - 3.0),
@@ -255,17 +272,30 @@ mod tests {
         let rate = PLOTS[0].lines[0].value;
         // 6000 a minute are 100 a second, the most; half of that lies half way. Now is the end of the drawing.
         assert_eq!(
-            steps(&samples, rate, 100.0, minute(10)),
+            steps(&samples, rate, 100.0, SPAN, minute(10)),
             "M350.0 2.0H351.0V28.5H352.0V2.0H353.0M359.0 2.0H360.0"
         );
         let lag = PLOTS[1].lines[0].value;
         assert_eq!(
-            steps(&samples, lag, 0.7, minute(10)),
+            steps(&samples, lag, 0.7, SPAN, minute(10)),
             "M350.0 2.0H351.0H352.0H353.0"
         );
         assert!(has_gaps(&samples));
         assert!(!has_gaps(&samples[..3]));
-        assert_eq!(steps(&[], rate, 0.0, minute(10)), "");
+        assert_eq!(steps(&[], rate, 0.0, SPAN, minute(10)), "");
+    }
+
+    #[test]
+    fn plots_go_as_far_back_as_something_is_known() {
+        let samples = [sample(1), sample(30)];
+        let said = |now| plots(&samples, now).into_string();
+        assert!(said(minute(30)).contains("The last 30m"));
+        assert!(said(minute(31)).contains("The last 1h"));
+        assert!(said(minute(361)).contains("The last 6h"));
+        let one = PLOTS[0].lines[0].value;
+        let drawn = steps(&samples[1..], one, 100.0, SPANS[0], minute(30));
+        assert_eq!(drawn, "M348.0 2.0H360.0");
+        assert!(plots(&[], minute(1)).into_string().contains("The last 30m"));
     }
 
     #[test]
