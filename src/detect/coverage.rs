@@ -17,7 +17,21 @@ pub(super) struct Clock {
     /// Stretches without any entry, `(from, to]`: they add nothing to quiet, nor to `for`. At most [`STRETCHES_MAX`].
     silences: VecDeque<(Timestamp, Timestamp)>,
     /// Stretches in which entries were shed.
-    losses: VecDeque<(Timestamp, Timestamp)>,
+    pub(super) losses: Losses,
+}
+
+/// Stretches of which something was not seen. At most [`STRETCHES_MAX`].
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Losses(VecDeque<(Timestamp, Timestamp)>);
+
+impl Losses {
+    /// Remembers that entries between `from` and `to` were not inspected.
+    pub(super) fn add(&mut self, from: Timestamp, to: Timestamp) {
+        match self.0.back_mut() {
+            Some(last) if last.1 >= from => last.1 = last.1.max(to),
+            _ => remember(&mut self.0, (from, to)),
+        }
+    }
 }
 
 /// How many silences and losses are remembered; older ones matter to nothing that is still open for long.
@@ -30,7 +44,7 @@ impl Clock {
             started: at,
             newest: at,
             silences: VecDeque::new(),
-            losses: VecDeque::new(),
+            losses: Losses::default(),
         }
     }
 
@@ -49,14 +63,6 @@ impl Clock {
         self.newest = self.newest.max(at);
     }
 
-    /// Remembers that entries between `from` and `to` were not inspected.
-    pub(super) fn lose(&mut self, from: Timestamp, to: Timestamp) {
-        match self.losses.back_mut() {
-            Some(last) if last.1 >= from => last.1 = last.1.max(to),
-            _ => remember(&mut self.losses, (from, to)),
-        }
-    }
-
     /// The time at which `span` has passed since `from`, silences not counted.
     pub(super) fn after(&self, from: Timestamp, span: Duration) -> Timestamp {
         let mut due = from.plus(span);
@@ -73,7 +79,7 @@ impl Clock {
     /// Whether anything in `(from, to]` was not seen.
     pub(super) fn has_gap(&self, from: Timestamp, to: Timestamp) -> bool {
         let overlaps = |(start, end): &(Timestamp, Timestamp)| *start < to && *end > from;
-        self.silences.iter().any(overlaps) || self.losses.iter().any(overlaps)
+        self.silences.iter().any(overlaps) || self.losses.0.iter().any(overlaps)
     }
 }
 

@@ -8,7 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::changes::{self, Changes, KeyName};
 use super::correlation::Correlations;
-use super::coverage::Clock;
+use super::coverage::{Clock, Losses};
 use super::keys::{HORIZON_MIN, KeyRef, RuleState, Tenant, covers};
 use super::lifecycle::KeyState;
 use super::report::OWN_TENANT;
@@ -44,10 +44,8 @@ pub struct Detector {
     pub(super) identities: usize,
     /// About what all keys take in memory, in bytes.
     pub(super) keys_bytes: usize,
-    /// Nothing is known of what was logged before, in any tenant.
-    pub(super) unseen_until: Option<Timestamp>,
-    /// When entries were last shed: perhaps also the first ones of a tenant that is not known yet.
-    shed: Option<(Timestamp, Timestamp)>,
+    /// What was not seen of any tenant, also of those that are not known yet.
+    losses: Losses,
     pub(super) correlations: Correlations,
     /// Keys whose messages open findings of other rules hold back, with these.
     pub(super) hidden: BTreeMap<KeyRef, BTreeSet<KeyRef>>,
@@ -84,8 +82,7 @@ impl Detector {
             watchers: FxHashMap::default(),
             identities: 0,
             keys_bytes: 0,
-            unseen_until: None,
-            shed: None,
+            losses: Losses::default(),
             correlations: Correlations::new(&rules),
             hidden: BTreeMap::new(),
             telling: BTreeSet::new(),
@@ -195,12 +192,9 @@ impl Detector {
 
     /// Entries were shed between `from` and `to`: findings of that time say so.
     pub fn lose(&mut self, from: Timestamp, to: Timestamp) {
-        self.shed = match self.shed {
-            Some((begun, until)) if until >= from => Some((begun, to.max(until))),
-            _ => Some((from, to)),
-        };
+        self.losses.add(from, to);
         for (name, tenant) in &mut self.tenants {
-            tenant.clock.lose(from, to);
+            tenant.clock.losses.add(from, to);
             self.changed_clocks.insert(Arc::clone(name));
         }
     }
@@ -350,11 +344,8 @@ impl Detector {
         }
         let mut clock = Clock::starting(oldest);
         clock.advance(newest, None);
-        if let Some(until) = self.unseen_until.filter(|_| **tenant != *OWN_TENANT) {
-            clock.lose(Timestamp::MIN, until);
-        }
-        if let Some((from, to)) = self.shed.filter(|_| **tenant != *OWN_TENANT) {
-            clock.lose(from, to);
+        if **tenant != *OWN_TENANT {
+            clock.losses = self.losses.clone();
         }
         self.tenants
             .insert(Arc::clone(tenant), Tenant::new(clock, oldest));

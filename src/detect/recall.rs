@@ -24,7 +24,6 @@ struct Placed {
 impl Detector {
     /// Nothing is known of what was logged before `now`: findings whose windows reach back further say so.
     pub fn begin_unseen(&mut self, now: Timestamp) {
-        self.unseen_until = Some(now);
         self.lose(Timestamp::MIN, now);
     }
 
