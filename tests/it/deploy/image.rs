@@ -43,6 +43,9 @@ fn what_the_image_is_built_from_is_all_that_cargo_needs() {
         let words: Vec<_> = rest.split(' ').collect();
         words[..words.len() - 1].to_vec()
     });
+    let sources: Vec<_> = sources.collect();
+    // What it does without is only left out of SQLite if cargo finds its settings.
+    assert!(sources.contains(&".cargo"), "{sources:?}");
     for source in sources {
         assert!(
             ignore.lines().any(|line| line == format!("!{source}")),
