@@ -18,6 +18,9 @@ use crate::wire::SentStream;
 /// Lines in a request.
 const LINES: usize = 5000;
 
+/// More than a key takes.
+const KEY_BYTES_MAX: usize = 8 << 10;
+
 /// A trommel with so many rules and room for so many keys, on both cores, with its state on disk.
 ///
 /// # Errors
@@ -31,8 +34,12 @@ pub(crate) fn server(rules: usize, keys_max: usize) -> Result<Server> {
         yaml: file.to_string(),
         examples: Vec::new(),
     };
-    let settings =
-        json!({"detect": {"keys_max": keys_max, "identities_max": keys_max.max(10_000)}});
+    // A fifth of what there is to share out is for keys: enough for all, as what they take is asked.
+    let memory = (96 << 20) + keys_max * KEY_BYTES_MAX * 5;
+    let settings = json!({
+        "memory": memory.to_string(),
+        "detect": {"keys_max": keys_max, "identities_max": keys_max.max(10_000)},
+    });
     Setup::new(&rules)?
         .on_cpus("0,1")
         .with_data()
