@@ -5,7 +5,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use trommel::rules::edit::{Edit, Tree, edit, keys_of, place_of, tokens, unified};
+use trommel::rules::edit::{Edit, Tree, edit, piece_of, place_of, unified};
 
 /// What a new rule is called.
 const NEW: &str = "fuzzed";
@@ -38,9 +38,10 @@ fuzz_target!(|input: &str| {
     };
     let _ = unified("fuzz.yaml", Some(file), &edited);
     let id = if rule.is_empty() { NEW } else { &rule };
-    let now = keys_of(&edited, id).expect("the rule can be read");
-    let place = place_of(&edited, id).expect("the rule is there");
-    let _ = tokens(&edited, &place);
+    let now = piece_of(&edited, id).expect("the rule can be read");
+    let shown = now.tokens.iter().map(|token| &edited[token.span.clone()]);
+    assert_eq!(shown.collect::<String>(), edited[now.lines]);
+    let now = now.keys;
     if rule.is_empty() {
         let (before, gone, after) = different(file, &edited);
         // A list without rules is written anew.
@@ -51,7 +52,7 @@ fuzz_target!(|input: &str| {
         );
         return;
     }
-    let was = keys_of(file, id).expect("it could be changed");
+    let was = piece_of(file, id).expect("it could be changed").keys;
     let others = |keys: &[(String, Tree)]| {
         let others = keys.iter().filter(|(name, _)| *name != key);
         Tree::Map(others.cloned().collect())

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::hash;
 use super::lint;
-use super::model::{Off, Rule, RuleSet};
+use super::model::{Off, Rule, RuleSet, WhyOff};
 use super::own;
 use super::problem::{Code, Fault, Level, Problem, SourceText};
 use super::read::{self, Draft, FAULTS_MAX, Patterns, TaxonomyDraft};
@@ -241,7 +241,10 @@ pub fn load(sources: &[SourceText], options: &LoadOptions) -> Loaded {
         } else {
             off.push(Off {
                 rule: Arc::new(draft.rule),
-                elsewhere: draft.elsewhere,
+                why: match draft.elsewhere {
+                    true => WhyOff::Elsewhere,
+                    false => WhyOff::Disabled,
+                },
             });
         }
     }

@@ -57,7 +57,7 @@ pub use load::{Environment, Example, LoadOptions, Loaded, RULES_MAX, load};
 pub use model::{
     Advice, Comparison, Confidence, EscalateWhen, Escalation, EvidenceRules, Exclude,
     FieldCondition, FieldTest, Item, Match, Off, Parse, Pattern, Recover, Rule, RuleSet, Severity,
-    Source, Summary, SummaryPart,
+    Source, Summary, SummaryPart, WhyOff,
 };
 pub use own::{
     CLOCK_SKEW, CONFIG_INVALID, DETAIL, DISK_FULL, KEYS_EVICTED, MESSAGES_LOST, OVERLOADED,

@@ -38,8 +38,18 @@ pub struct RuleSet {
 pub struct Off {
     /// The rule.
     pub rule: Arc<Rule>,
-    /// Whether it is on, but for other environments; otherwise it is switched off everywhere.
-    pub elsewhere: bool,
+    /// Why it is.
+    pub why: WhyOff,
+}
+
+/// Why a rule is off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WhyOff {
+    /// It is switched off.
+    Disabled,
+    /// It is for other environments.
+    Elsewhere,
 }
 
 impl RuleSet {
@@ -79,7 +89,15 @@ impl RuleSet {
         Some((RuleIndex(place as u32), &self.rules[place]))
     }
 
-    /// [`warnings`](Self::warnings) by the ids of the rules that they are about.
+    /// [`warnings`](Self::warnings) about the rule `id`.
+    #[must_use]
+    pub fn warnings_of(&self, id: &str) -> Vec<&Problem> {
+        let mut of_rule: Vec<_> = self.warnings.iter().collect();
+        of_rule.retain(|problem| problem.rule.as_deref() == Some(id));
+        of_rule
+    }
+
+    /// The same of all rules, by id: for who wants it of many.
     #[must_use]
     pub fn warnings_by_rule(&self) -> HashMap<&str, Vec<&Problem>> {
         let mut by_rule: HashMap<&str, Vec<&Problem>> = HashMap::new();

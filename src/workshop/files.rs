@@ -1,7 +1,6 @@
 //! All rule files as they are at one moment, and what becomes of one of them.
 
 use std::fs;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -9,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::Refused;
 use super::write::Place;
 use crate::reload::RuleSources;
-use crate::rules::edit::{self, Edit, Tree};
+use crate::rules::edit::{self, Edit, Piece, Tree};
 use crate::rules::{FilesRead, Problem, SourceText};
 
 /// Largest text of a file that is taken from people.
@@ -18,6 +17,10 @@ pub const TEXT_BYTES_MAX: usize = 256 << 10;
 const NAME_BYTES_MAX: usize = 100;
 /// How names of files that ship begin.
 const SHIPPED: &str = "builtin/";
+
+fn ships(source: &SourceText) -> bool {
+    source.name.starts_with(SHIPPED)
+}
 /// Where changes of rules that ship go, unless somebody says otherwise.
 const OVERRIDES: &str = "overrides.yaml";
 
@@ -37,8 +40,8 @@ pub struct Files {
 pub struct RuleText {
     /// Its file, as its name is told to people.
     pub file: String,
-    /// Its lines in there, in bytes.
-    pub span: Range<usize>,
+    /// Its lines in there, and what they say.
+    pub piece: Piece,
     /// The one-based number of the first of them.
     pub line: usize,
     /// Whether it ships with trommel, and so can only be extended.
@@ -150,22 +153,29 @@ impl Files {
     /// Where the rule `id` is written: by an operator, else as it ships.
     #[must_use]
     pub fn rule(&self, id: &str) -> Option<(&SourceText, RuleText)> {
-        let written = self.sources.iter().filter_map(|source| {
-            // Looking is cheaper than reading.
-            source.text.contains(id).then_some(())?;
-            let span = edit::place_of(&source.text, id)?;
-            let line_start = source.text[..span.start].rfind('\n').map_or(0, |at| at + 1);
-            let line = source.text[..line_start].matches('\n').count() + 1;
-            let text = RuleText {
-                file: self.seen(&source.name),
-                span: line_start..span.end,
-                line,
-                ships: source.name.starts_with(SHIPPED),
-            };
-            Some((source, text))
-        });
+        let written = self.sources.iter();
+        let written = written.filter_map(|source| Some((source, self.text_of(id, source)?)));
         // Who extends a rule under its own id stands in its place.
         written.min_by_key(|(_, text)| text.ships)
+    }
+
+    /// Where the rule `id` is written as it ships.
+    #[must_use]
+    pub fn shipped(&self, id: &str) -> Option<(&SourceText, RuleText)> {
+        let mut shipped = self.sources.iter().filter(|source| ships(source));
+        shipped.find_map(|source| Some((source, self.text_of(id, source)?)))
+    }
+
+    fn text_of(&self, id: &str, source: &SourceText) -> Option<RuleText> {
+        // Looking is cheaper than reading.
+        source.text.contains(id).then_some(())?;
+        let piece = edit::piece_of(&source.text, id)?;
+        Some(RuleText {
+            file: self.seen(&source.name),
+            line: source.text[..piece.lines.start].matches('\n').count() + 1,
+            ships: ships(source),
+            piece,
+        })
     }
 
     /// What the file at `path` is called in a patch: its path as seen from the directory of rules that it is in.

@@ -21,7 +21,7 @@ mod tree;
 use std::ops::Range;
 
 pub use diff::unified;
-pub use tokens::{Token, TokenKind, tokens};
+pub use tokens::{Token, TokenKind};
 pub use tree::Tree;
 
 use super::keys::{KEYS, Place};
@@ -150,14 +150,31 @@ pub fn place_of(text: &str, id: &str) -> Option<Range<usize>> {
     find(&root, id).map(|rule| rule.span.clone())
 }
 
-/// What the rule `id` says in `text`, key by key.
+/// A rule as it stands in a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// Its lines, in bytes: from the beginning of the first to the end of its last value.
+    pub lines: Range<usize>,
+    /// What it says, key by key.
+    pub keys: Vec<(String, Tree)>,
+    /// Its lines in pieces, in order and without gaps, for who shows them.
+    pub tokens: Vec<Token>,
+}
+
+/// The rule `id` in `text`. Reads all of it, once.
 #[must_use]
-pub fn keys_of(text: &str, id: &str) -> Option<Vec<(String, Tree)>> {
+pub fn piece_of(text: &str, id: &str) -> Option<Piece> {
     let root = read(text).ok()?;
-    match Tree::of(find(&root, id)?) {
-        Tree::Map(entries) => Some(entries),
-        _ => None,
-    }
+    let rule = find(&root, id)?;
+    let Tree::Map(keys) = Tree::of(rule) else {
+        return None;
+    };
+    let lines = comments::line_start(text, rule.span.start)..rule.span.end;
+    Some(Piece {
+        tokens: tokens::tokens(text, &lines, rule),
+        lines,
+        keys,
+    })
 }
 
 /// What the key `name` of a rule means, for people.

@@ -27,33 +27,20 @@ pub struct Token {
     pub span: Range<usize>,
 }
 
-/// The piece `region` of `text` in pieces, in order and without gaps. A text that YAML cannot read is one piece.
-#[must_use]
-pub fn tokens(text: &str, region: &Range<usize>) -> Vec<Token> {
-    // All of it is read: what an alias refers to may stand elsewhere.
-    let tokens = all_tokens(text).into_iter();
-    let cut = tokens.map(|token| Token {
-        span: token.span.start.max(region.start)..token.span.end.min(region.end),
-        ..token
-    });
-    cut.filter(|token| !token.span.is_empty()).collect()
-}
-
-fn all_tokens(text: &str) -> Vec<Token> {
+/// The `lines` of `text` in which `rule` is written, in pieces, in order and without gaps.
+pub(super) fn tokens(text: &str, lines: &Range<usize>, rule: &Node) -> Vec<Token> {
     let mut marked = Vec::new();
-    if let Ok(root) = super::read(text) {
-        mark(&root, TokenKind::Text, &mut marked);
-        let all = 0..text.len();
-        for span in within(text, &all, &leaves(&root)) {
-            let kind = TokenKind::Comment;
-            marked.push(Token { kind, span });
-        }
+    mark(rule, TokenKind::Text, &mut marked);
+    for span in within(text, lines, &leaves(rule)) {
+        let kind = TokenKind::Comment;
+        marked.push(Token { kind, span });
     }
+    // What an alias repeats is written elsewhere.
+    marked.retain(|token| lines.start <= token.span.start && token.span.end <= lines.end);
     marked.sort_by_key(|token| token.span.start);
     let mut tokens = Vec::new();
-    let mut at = 0;
+    let mut at = lines.start;
     for token in marked {
-        // What an alias repeats has been marked where it is written.
         if token.span.start < at || token.span.is_empty() {
             continue;
         }
@@ -64,8 +51,8 @@ fn all_tokens(text: &str) -> Vec<Token> {
         at = token.span.end;
         tokens.push(token);
     }
-    if at < text.len() {
-        let (kind, span) = (TokenKind::Other, at..text.len());
+    if at < lines.end {
+        let (kind, span) = (TokenKind::Other, at..lines.end);
         tokens.push(Token { kind, span });
     }
     tokens
@@ -94,30 +81,29 @@ fn mark(node: &Node, kind: TokenKind, marked: &mut Vec<Token>) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::super::piece_of;
 
     #[test]
-    fn pieces_cover_a_text_once() {
-        let text = "a: [x\n";
-        let all = |text: &str| -> Vec<String> {
-            let tokens = tokens(text, &(2..text.len())).into_iter();
-            tokens
-                .map(|token| format!("{:?} {:?}", token.kind, &text[token.span]))
-                .collect()
-        };
-        // Not to be read: it is shown as it is.
-        assert_eq!(all(text), ["Other \" [x\\n\""]);
-        let text = "a: &x 'b' # c\nd: [*x, e]\n";
+    fn pieces_cover_a_rule_once() {
+        let text = "a: &x 'b'\nrules:\n  - id: r # c\n    match: [*x, e]\n\n  - id: s\n";
+        let piece = piece_of(text, "r").expect("it is there");
+        let all = piece
+            .tokens
+            .into_iter()
+            .map(|token| format!("{:?} {:?}", token.kind, &text[token.span]));
         expect_test::expect![[r##"
-            Other " "
-            Text "&x 'b'"
+            Other "  - "
+            Key "id"
+            Other ": "
+            Text "r"
             Other " "
             Comment "# c"
-            Other "\n"
-            Key "d"
+            Other "\n    "
+            Key "match"
             Other ": [*x, "
             Text "e"
-            Other "]\n""##]]
-        .assert_eq(&all(text).join("\n"));
+            Other "]""##]]
+        .assert_eq(&all.collect::<Vec<_>>().join("\n"));
+        assert_eq!(piece_of("rules: [{id: r", "r"), None, "not to be read");
     }
 }

@@ -1,7 +1,6 @@
 //! One rule: what it says, where, and what its examples and tests say of it.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use axum::Json;
@@ -12,7 +11,7 @@ use serde::{Serialize, Serializer};
 use super::rules::{RuleView, view};
 use crate::detect::TapeRole;
 use crate::rule_check::is_match;
-use crate::rules::edit;
+use crate::rules::edit::{self, Piece, Token};
 use crate::rules::{RuleSet, SourceText};
 use crate::time::Timestamp;
 use crate::web::Admin;
@@ -76,9 +75,9 @@ pub(in crate::web) struct Written {
     /// All of the file's text: for the page.
     #[serde(skip)]
     pub(in crate::web) text: String,
-    /// Where in there it is.
+    /// Its lines in there in pieces.
     #[serde(skip)]
-    pub(in crate::web) span: Range<usize>,
+    pub(in crate::web) tokens: Vec<Token>,
 }
 
 /// A key of a rule.
@@ -144,7 +143,7 @@ pub(in crate::web) async fn detail(admin: &Admin, id: String) -> Result<RuleDeta
         }
         let mut written = None;
         if let Some((source, place)) = found {
-            let mut it = Written::new(&id, source, place);
+            let mut it = Written::new(source, place);
             // What is changed of one that ships goes to a file of the operator's.
             let proposal = match it.ships {
                 false => Proposal::Text {
@@ -170,35 +169,13 @@ pub(in crate::web) async fn detail(admin: &Admin, id: String) -> Result<RuleDeta
         }
         let base = written.as_ref().and_then(|it| {
             let extended = it.keys.iter().find(|key| key.key == "extends")?;
-            let shipped = files
-                .sources
-                .iter()
-                .filter(|it| it.name.starts_with("builtin/"));
-            let mut found = shipped.filter_map(|source| {
-                let span = edit::place_of(&source.text, &extended.value)?;
-                Some((source, span))
-            });
-            let (source, span) = found.next()?;
-            let start = source.text[..span.start].rfind('\n').map_or(0, |at| at + 1);
-            let place = RuleText {
-                file: source.name.clone(),
-                line: source.text[..start].matches('\n').count() + 1,
-                span: start..span.end,
-                ships: true,
-            };
-            Some(Written::new(&extended.value, source, place))
+            let (source, place) = files.shipped(&extended.value)?;
+            Some(Written::new(source, place))
         });
         Ok(RuleDetail {
             examples: examples(in_use, &id),
             caught,
-            rule: rule.map(|rule| {
-                let warnings = in_use.warnings_by_rule();
-                view(
-                    rule,
-                    unselected,
-                    warnings.get(&*rule.id).map_or(&[], Vec::as_slice),
-                )
-            }),
+            rule: rule.map(|rule| view(rule, unselected, &in_use.warnings_of(&rule.id))),
             written,
             extends: base,
             id,
@@ -226,8 +203,12 @@ async fn caught(admin: &Admin, id: String) -> Option<Vec<Caught>> {
 }
 
 impl Written {
-    fn new(id: &str, source: &SourceText, place: RuleText) -> Self {
-        let keys = edit::keys_of(&source.text, id).unwrap_or_default();
+    fn new(source: &SourceText, place: RuleText) -> Self {
+        let Piece {
+            lines,
+            keys,
+            tokens,
+        } = place.piece;
         let keys = keys.into_iter().map(|(key, value)| KeyView {
             meaning: edit::meaning_of(&key).unwrap_or("Not a key of a rule."),
             value: value.in_line(),
@@ -237,8 +218,8 @@ impl Written {
             target: place.file.clone(),
             file: place.file,
             line: place.line,
-            yaml: source.text[place.span.clone()].to_owned(),
-            span: place.span,
+            yaml: source.text[lines].to_owned(),
+            tokens,
             keys: keys.collect(),
             hash: crate::workshop::digest_of(Some(&source.text)),
             ships: place.ships,

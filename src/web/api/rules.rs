@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use crate::reload::Standing;
-use crate::rules::{Confidence, Problem, Rule, RuleSet, Severity};
+use crate::rules::{Confidence, Problem, Rule, RuleSet, Severity, WhyOff};
 use crate::telemetry::OfRule;
 use crate::time::Timestamp;
 use crate::time::format_duration;
@@ -73,16 +73,6 @@ pub(in crate::web) struct RuleView {
     /// What it has done; not there where nothing runs or the database is busy.
     #[serde(skip_serializing_if = "Option::is_none")]
     activity: Option<RuleActivity>,
-}
-
-/// Why a rule is off.
-#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum WhyOff {
-    /// It is switched off.
-    Disabled,
-    /// It is for other environments.
-    Elsewhere,
 }
 
 /// What a rule has done.
@@ -228,17 +218,13 @@ pub fn rule_list(rules: &RuleSet, unselected: &[String]) -> RuleList {
             ..view(rule, unselected.contains(&rule.id), warnings)
         }
     };
-    let off = |elsewhere: bool| match elsewhere {
-        true => WhyOff::Elsewhere,
-        false => WhyOff::Disabled,
-    };
     RuleList {
         hash: rules.hash.clone(),
         rules: rules.rules.iter().map(|rule| view(rule, None)).collect(),
         off: rules
             .off
             .iter()
-            .map(|it| view(&it.rule, Some(off(it.elsewhere))))
+            .map(|it| view(&it.rule, Some(it.why)))
             .collect(),
     }
 }

@@ -91,6 +91,16 @@ pub(super) fn figure(number: f64) -> String {
     }
 }
 
+/// Seconds in a unit that fits.
+pub(super) fn seconds(seconds: f64) -> String {
+    match seconds {
+        ..0.001 => format!("{} µs", figure(seconds * 1e6)),
+        ..1.0 => format!("{} ms", figure(seconds * 1e3)),
+        ..60.0 => format!("{} s", figure(seconds)),
+        _ => format_duration(Duration::from_secs(seconds as u64)),
+    }
+}
+
 /// Why a revision was made, in words.
 pub(super) fn reason(reason: Reason) -> &'static str {
     match reason {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-use super::parts::figure;
+use super::parts::{figure, seconds};
 use crate::record::Sample;
 use crate::time::{Timestamp, format_duration};
 
@@ -245,16 +245,6 @@ fn steps(
     path
 }
 
-/// Seconds in a unit that fits.
-fn seconds(seconds: f64) -> String {
-    match seconds {
-        ..0.001 => format!("{:.0} µs", seconds * 1e6),
-        ..1.0 => format!("{:.0} ms", seconds * 1e3),
-        ..60.0 => format!("{seconds:.1} s"),
-        _ => format_duration(Duration::from_secs(seconds as u64)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -307,7 +297,7 @@ mod tests {
             r#"aria-label="Entries a second: 1, highest 100""#,
             r#"aria-label="Findings that opened: 12""#,
             r#"aria-label="Not inspected: entries 2; whole requests 4""#,
-            r#"aria-label="Time to answer a push: half at most 900 µs, highest 900 µs; 99 % at most 1 ms, highest 1 ms""#,
+            r#"aria-label="Time to answer a push: half at most 900 µs, highest 900 µs; 99 % at most 1.0 ms, highest 1.0 ms""#,
         ] {
             assert!(plots.contains(said), "{said}: {plots}");
         }

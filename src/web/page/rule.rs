@@ -7,7 +7,8 @@ use maud::{Markup, html};
 use super::change::{self, Answered};
 use super::parts::{notes, notice, severity, table, time};
 use super::{Shown, layout};
-use crate::rules::edit::{TokenKind, meaning_of, tokens};
+use crate::rules::WhyOff;
+use crate::rules::edit::{TokenKind, meaning_of};
 use crate::web::Admin;
 use crate::web::api::rule::{Caught, ExampleResult, RuleDetail, Written};
 use crate::web::assets::RULE_SCRIPT;
@@ -33,17 +34,17 @@ pub(super) fn page(
     let rules = admin.rules.borrow().clone();
     let rule = rules.find(&detail.id).map(|(_, rule)| rule);
     let off = rules.off.iter().find(|off| off.rule.id == detail.id);
-    let why_off = match off {
-        Some(off) if off.elsewhere => format!(
+    let why_off = match off.map(|off| (off.why, &off.rule.environments)) {
+        Some((WhyOff::Elsewhere, environments)) => format!(
             "This rule is off here: it is for {}.",
-            off.rule.environments.join(", ")
+            environments.join(", ")
         ),
-        Some(_) => "This rule is off here: it is switched off.".to_owned(),
+        Some((WhyOff::Disabled, _)) => "This rule is off here: it is switched off.".to_owned(),
         None => {
             "This rule is off here: it is in a file that is refused, or not read yet.".to_owned()
         }
     };
-    let warnings = rules.warnings_by_rule().remove(&*detail.id);
+    let warnings = rules.warnings_of(&detail.id);
     let name = rule.and_then(|rule| rule.name.clone());
     let content = html! {
         p .aside { a href="/rules" { "Rules" } " / " code { (detail.id) } }
@@ -56,7 +57,7 @@ pub(super) fn page(
             None => (notice(&why_off)),
         }
         (change::result(answered))
-        @if let Some(warnings) = &warnings { (notes(warnings)) }
+        (notes(&warnings))
         @if let Some(rule) = rule {
             dl {
                 dt { "Id" } dd { code { (rule.id) } }
@@ -94,14 +95,14 @@ fn anchor(key: &str) -> String {
 }
 
 fn listing(title: &str, written: &Written) -> Markup {
-    let text_of = |span: Range<usize>| &written.text[span];
+    let text_of = |span: &Range<usize>| &written.text[span.clone()];
     html! {
         section {
             h2 { (title) }
             pre .yaml tabindex="0" aria-label=(title) {
                 code {
-                    @for token in tokens(&written.text, &written.span) {
-                        @let text = text_of(token.span);
+                    @for token in &written.tokens {
+                        @let text = text_of(&token.span);
                         @match token.kind {
                             TokenKind::Key => @match meaning_of(text) {
                                 Some(meaning) => { a .key href={ "#" (anchor(text)) } title=(meaning) { (text) } }

@@ -8,13 +8,13 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::layout;
-use super::parts::{figure, notes, notice, severity, text, time};
-use crate::rules::{Problem, Rule};
+use super::parts::{notes, notice, seconds, severity, text, time};
+use crate::rules::{Problem, Rule, WhyOff};
 use crate::web::Admin;
 use crate::web::api::RuleActivity;
 
 /// Rules that a page shows at once.
-const SHOWN_MAX: usize = 200;
+const SHOWN_MAX: usize = 100;
 
 /// How the list is asked for.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -63,8 +63,8 @@ impl Sort {
 /// A rule with what is known of it.
 struct Row<'r> {
     rule: &'r Rule,
-    /// Whether it is off, and if so whether that is because it is for other environments.
-    off: Option<bool>,
+    /// Why it is off; nothing where it is on.
+    off: Option<WhyOff>,
     warnings: Vec<&'r Problem>,
     activity: RuleActivity,
 }
@@ -82,7 +82,7 @@ pub(super) fn page(
     let wanted = query.text.clone().unwrap_or_default().to_lowercase();
     let mut warnings = rules.warnings_by_rule();
     let on = rules.rules.iter().map(|rule| (&**rule, None));
-    let off = rules.off.iter().map(|it| (&*it.rule, Some(it.elsewhere)));
+    let off = rules.off.iter().map(|it| (&*it.rule, Some(it.why)));
     let mut rows: Vec<Row<'_>> = on
         .chain(off)
         .filter(|(rule, _)| has(rule, &wanted))
@@ -170,8 +170,8 @@ fn row(row: &Row<'_>, is_unselected: bool) -> Markup {
                 a href={ "/rules/" (rule.id) } { code { (rule.id) } }
                 @match off {
                     None => {}
-                    Some(true) => { div .aside { strong { "off here" } } }
-                    Some(false) => { div .aside { strong { "switched off" } } }
+                    Some(WhyOff::Elsewhere) => { div .aside { strong { "off here" } } }
+                    Some(WhyOff::Disabled) => { div .aside { strong { "switched off" } } }
                 }
                 @if is_unselected { div .aside { "no stream for a day" } }
             }
@@ -192,21 +192,9 @@ fn row(row: &Row<'_>, is_unselected: bool) -> Markup {
                 (activity.candidates)
                 @if activity.candidates > 0 { div .aside { (activity.confirmed) " counted" } }
             }
-            td { (took(activity.seconds)) }
+            td { @if activity.seconds > 0.0 { (seconds(activity.seconds)) } @else { span .aside { "little" } } }
             td .notes { (notes(warnings)) }
             td .aside { (text(&format!("{}:{}", rule.source.file, rule.source.line))) }
-        }
-    }
-}
-
-/// How long something took, with two digits or so; nothing where that is not known.
-fn took(seconds: f64) -> Markup {
-    html! {
-        @match seconds {
-            0.0 => span .aside { "little" },
-            ..0.001 => { (figure(seconds * 1e6)) " µs" }
-            ..1.0 => { (figure(seconds * 1e3)) " ms" }
-            _ => { (figure(seconds)) " s" }
         }
     }
 }
