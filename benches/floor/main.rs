@@ -49,6 +49,11 @@ fn main() {
             &shipped,
             Mix::Hits { per_mille: 0 },
         ),
+        row(
+            "shipped rules, 10 %",
+            &shipped,
+            Mix::Hits { per_mille: 100 },
+        ),
         row("200 rules, 0.1 %", &two_hundred, quiet()),
         row(
             "200 rules, 10 %",

@@ -48,8 +48,10 @@ rules:
     incident_type: error_spike
 "#;
 
-/// Nothing may be answered early or be too old because the machine is slow: what this looks for is what 204 promises without exception.
+/// Nothing may be answered early or be too old because the machine is slow, nor forgotten for want of room, which thousands of findings
+/// that are over fill: what this looks for is what 204 promises without exception.
 const SETTINGS: &str = "
+memory: 1GiB
 limits: {answer_deadline: 30s}
 detect: {max_age: 26h}
 ";
