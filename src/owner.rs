@@ -316,6 +316,7 @@ impl Owner {
                     while let Some(last) = inbox.submissions.recv().await {
                         recorded.extend(self.apply(last));
                     }
+                    self.detector.save_clocks();
                     if self.commit() {
                         recorded.into_iter().for_each(tell);
                     }

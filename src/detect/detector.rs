@@ -26,6 +26,11 @@ use crate::time::Timestamp;
 /// An entry further in the future than this is treated as of now.
 const FUTURE_MAX: Duration = Duration::from_secs(600);
 
+/// A clock that only moves on is stored when it is so far ahead of what is stored, so that log in which nothing matches costs the disk
+/// nothing for each push. After a crash it stands so far behind at most: every timer that had rung was stored with the clock, so nothing
+/// happens twice or otherwise; only what comes late in between is not told as late.
+const CLOCK_STORED_EVERY: Duration = Duration::from_secs(10);
+
 /// Most tenants: each has a clock of its own.
 const TENANTS_MAX: usize = 1024;
 
@@ -55,7 +60,10 @@ pub struct Detector {
     pub(super) stirred: BTreeSet<KeyRef>,
     steps: u64,
     pub(super) changed: BTreeSet<KeyRef>,
+    /// Tenants whose clocks are to be stored with the next changes, whatever else there is.
     changed_clocks: BTreeSet<Arc<str>>,
+    /// Tenants whose clocks have only moved on.
+    moved_clocks: BTreeSet<Arc<str>>,
     pub(super) changes: Changes,
     pub(super) tally: Tally,
     tape: Option<Tape>,
@@ -90,6 +98,7 @@ impl Detector {
             steps: 0,
             changed: BTreeSet::new(),
             changed_clocks: BTreeSet::new(),
+            moved_clocks: BTreeSet::new(),
             changes: Changes::default(),
             tally: Tally::default(),
             tape: None,
@@ -251,15 +260,26 @@ impl Detector {
     /// Takes everything that has changed since the last call: messages, and the state to be stored with them.
     pub fn take_changes(&mut self) -> Changes {
         self.save_changed();
-        for tenant in std::mem::take(&mut self.changed_clocks) {
-            if let Some(Tenant { clock, .. }) = self.tenants.get(&tenant) {
-                self.changes.save_clock(&tenant, clock);
+        if !self.changes.is_empty() {
+            // What was decided is stored with the time at which it was.
+            self.save_clocks();
+        }
+        for name in std::mem::take(&mut self.changed_clocks) {
+            self.moved_clocks.remove(&name);
+            if let Some(tenant) = self.tenants.get_mut(&name) {
+                tenant.stored = tenant.clock.newest;
+                self.changes.save_clock(&name, &tenant.clock);
             }
         }
         if let Some(tape) = &mut self.tape {
             (self.changes.taped, self.changes.tape_counts) = tape.take();
         }
         std::mem::take(&mut self.changes)
+    }
+
+    /// Has the next changes hold how far time has come, also where nothing else has changed: for the last ones.
+    pub fn save_clocks(&mut self) {
+        self.changed_clocks.append(&mut self.moved_clocks);
     }
 
     /// Notes the state of every key that has changed, under the name that it is stored by.
@@ -298,17 +318,24 @@ impl Detector {
             self.tally_late_and_ahead(&progress.times, now);
             (oldest, newest) = span(progress.times.iter().map(usable)).unwrap_or((now, now));
         }
-        let Some(Tenant { clock, before, .. }) = self.tenants.get_mut(&progress.tenant) else {
+        let Some(tenant) = self.tenants.get_mut(&progress.tenant) else {
             self.start(&progress.tenant, oldest, newest);
             return;
         };
+        let Tenant {
+            clock,
+            stored,
+            before,
+            ..
+        } = tenant;
         *before = clock.newest;
         // Of ourselves nothing is missed.
         let silence = self
             .settings
             .silence
             .filter(|_| *progress.tenant != *OWN_TENANT);
-        if silence.is_some_and(|silence| newest.since(*before) > silence) {
+        let was_silent = silence.is_some_and(|silence| newest.since(*before) > silence);
+        if was_silent {
             let mut times: Vec<_> = progress
                 .times
                 .iter()
@@ -321,8 +348,10 @@ impl Detector {
         } else {
             clock.advance(newest, None);
         }
-        if newest > *before {
+        if was_silent || newest.since(*stored) >= CLOCK_STORED_EVERY {
             self.changed_clocks.insert(Arc::clone(&progress.tenant));
+        } else if newest > *before {
+            self.moved_clocks.insert(Arc::clone(&progress.tenant));
         }
     }
 
@@ -612,6 +641,7 @@ impl Detector {
             timers,
             ready,
             before: clock_before,
+            ..
         }) = self.tenants.get_mut(&at.tenant)
         else {
             return;

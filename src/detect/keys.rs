@@ -30,6 +30,8 @@ pub(super) struct KeyRef {
 /// A tenant's time: how far its log has come, and what is due when.
 pub(super) struct Tenant {
     pub(super) clock: Clock,
+    /// Where the clock stood when it was last stored.
+    pub(super) stored: Timestamp,
     /// The newest entry before the batch at hand: what is `late_by` older than that came late.
     pub(super) before: Timestamp,
     pub(super) timers: Timers,
@@ -54,6 +56,7 @@ impl Tenant {
     /// A tenant whose log begins at `from`, with nothing due.
     pub(super) fn new(clock: Clock, from: Timestamp) -> Self {
         Self {
+            stored: clock.newest,
             clock,
             before: from,
             timers: Timers::default(),

@@ -1058,3 +1058,25 @@ proptest! {
         prop_assert_eq!(printed(&disk.findings), printed(&whole));
     }
 }
+
+// SEMANTICS 2
+#[test]
+fn time_that_only_passes_is_stored_every_ten_seconds_with_what_is_decided_and_at_the_end() {
+    let rules = set([rule("r", 2, 60, 600)]);
+    let mut detector = detector(Settings::replay(origin()), &rules);
+    let mut stored = |entry| {
+        detector.apply(scanned(&[entry]), at(1_000_000));
+        let changes = detector.take_changes();
+        (!changes.state.is_empty(), !changes.keys.is_empty())
+    };
+    assert_eq!(stored(other(0, 1)), (true, false), "a tenant is new");
+    assert_eq!(stored(other(9, 1)), (false, false));
+    assert_eq!(stored(other(10, 1)), (true, false));
+    assert_eq!(stored(hit(12, 1, 0)), (true, true));
+    assert_eq!(stored(other(21, 1)), (false, false));
+    assert_eq!(stored(other(21, 2)), (false, false), "time stands still");
+    detector.save_clocks();
+    assert_eq!(detector.take_changes().state.len(), 1);
+    detector.save_clocks();
+    assert!(detector.take_changes().is_empty());
+}
