@@ -243,6 +243,11 @@ pub(super) struct Name {
 }
 
 impl Name {
+    /// Whether an item captures it.
+    pub(super) fn is_captured(&self) -> bool {
+        !self.groups.is_empty()
+    }
+
     /// A quick no for most lines: the key is not there, nor a backslash that could spell it otherwise.
     fn may_be_field(&self, parse: Parse, line: &[u8]) -> bool {
         fields::notation(parse, line).is_some()

@@ -1,9 +1,12 @@
 //! What a hit takes along from its line: key, captures, and the line itself, each bounded.
 
+use rustc_hash::FxHashMap;
+
 use super::confirm::{Name, OfStream, Work};
 use super::line::Line;
 use super::plan::{Ask, Wanted};
 use crate::hit::{Key, LINE_BYTES_MAX};
+use crate::rules::Parse;
 
 /// Longest value, in bytes, of a part of a key or of a capture; longer ones are cut, between characters.
 /// Keys are remembered for hours, so what a log line can put into one is bounded.
@@ -27,19 +30,41 @@ impl HitBy<'_> {
     }
 }
 
+/// Ways to read a key, numbered: matches that read the same names from the same kind of fields, and capture none of them, have one,
+/// whatever their rules are.
+#[derive(Debug, Default)]
+pub(super) struct Readings {
+    known: FxHashMap<(Parse, Vec<Box<str>>), usize>,
+    /// How many there are.
+    pub(super) count: usize,
+}
+
+impl Readings {
+    /// The number of that by which `names` are read in a match of a rule with this `parse`.
+    pub(super) fn number(&mut self, parse: Parse, names: &[Name]) -> usize {
+        let new = self.count;
+        let number = if names.iter().any(Name::is_captured) {
+            new
+        } else {
+            let names = names.iter().map(|name| name.name.clone());
+            *self.known.entry((parse, names.collect())).or_insert(new)
+        };
+        self.count += usize::from(number == new);
+        number
+    }
+}
+
 /// What keys have of labels alone, or of what follows from them: lines of a stream have the same there, which their hits share.
 #[derive(Debug, Default)]
 pub(super) struct Keys {
-    by_rule: Vec<Option<SharedKey>>,
-    /// The rules that have one.
+    by_reading: Vec<Option<SharedKey>>,
+    /// The readings that have one.
     known: Vec<usize>,
 }
 
 #[derive(Debug, Clone)]
 struct SharedKey {
     stream: usize,
-    /// Number of the match that it was read by: what one captures another may take from a label.
-    wanted: usize,
     /// In which lines each part is the same, and what it is there, once one had it.
     parts: Box<[(OfStream, Option<Box<str>>)]>,
     /// The key, if all parts are the same.
@@ -52,7 +77,6 @@ impl SharedKey {
         let names = wanted.by.iter();
         Self {
             stream,
-            wanted: wanted.number,
             parts: names
                 .map(|name| (wanted.confirm.is_of_stream(name, line), None))
                 .collect(),
@@ -62,30 +86,24 @@ impl SharedKey {
 }
 
 impl Keys {
-    /// Forgets the keys of the batch before, and makes room for those of `rules` rules.
-    pub(super) fn begin(&mut self, rules: usize) {
-        for rule in self.known.drain(..) {
-            self.by_rule[rule] = None;
+    /// Forgets the keys of the batch before, and makes room for so many readings.
+    pub(super) fn begin(&mut self, readings: usize) {
+        for reading in self.known.drain(..) {
+            self.by_reading[reading] = None;
         }
-        self.by_rule.resize(rules, None);
+        self.by_reading.resize(readings, None);
     }
 
     /// The key of `hit`, whose line belongs to the batch's stream number `stream`.
-    pub(super) fn of(
-        &mut self,
-        rule: usize,
-        stream: usize,
-        hit: &HitBy<'_>,
-        work: &mut Work,
-    ) -> Key {
+    pub(super) fn of(&mut self, stream: usize, hit: &HitBy<'_>, work: &mut Work) -> Key {
         let wanted = hit.wanted;
-        let known = self.by_rule[rule].take();
+        let place = &mut self.by_reading[wanted.reading];
+        let known = place.take();
         if known.is_none() {
-            self.known.push(rule);
+            self.known.push(wanted.reading);
         }
-        let known = known.filter(|key| key.stream == stream && key.wanted == wanted.number);
-        let shared =
-            self.by_rule[rule].insert(known.unwrap_or_else(|| SharedKey::new(stream, hit)));
+        let known = known.filter(|key| key.stream == stream);
+        let shared = place.insert(known.unwrap_or_else(|| SharedKey::new(stream, hit)));
         let has = |wanted: OfStream| shared.parts.iter().any(|(of, _)| *of == wanted);
         let is_silent =
             has(OfStream::WhereSilent) && wanted.confirm.is_silent_about(&wanted.by, &hit.line);

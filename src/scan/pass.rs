@@ -199,7 +199,7 @@ impl Pass<'_> {
             stream: line.stream.id,
             labels: line.stream.labels.clone(),
             entry: entry.id(line.stream, raw),
-            key: self.scratch.keys.of(rule, stream, hit, work),
+            key: self.scratch.keys.of(stream, hit, work),
             values: hits::values(hit, work),
             captures,
             line: bytes,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::confirm::{Confirm, Name, Searchers, Work};
+use super::hits::Readings;
 use super::line::Line;
 use super::literals::{self, Cue, LONG, Literal};
 use super::matcher;
@@ -49,6 +50,8 @@ pub(super) struct Wanted {
     pub(super) is_denominator: bool,
     pub(super) confirm: Confirm,
     pub(super) by: Vec<Name>,
+    /// By which of the scanner's [`Readings`] they make a key.
+    pub(super) reading: usize,
     pub(super) values: Vec<Name>,
     pub(super) summary: Vec<Name>,
 }
@@ -63,7 +66,12 @@ pub(super) struct Judged<'p> {
 }
 
 impl Plan {
-    pub(super) fn new(rule: &Arc<Rule>, rules: &RuleSet, searchers: &mut Searchers) -> Self {
+    pub(super) fn new(
+        rule: &Arc<Rule>,
+        rules: &RuleSet,
+        searchers: &mut Searchers,
+        readings: &mut Readings,
+    ) -> Self {
         let own_parts = rule.own_parts().len();
         let mut wanted = |number: usize, wanted: &Match| {
             let mut confirm = Confirm::new(wanted, rule.parse, rules, searchers);
@@ -78,6 +86,7 @@ impl Plan {
                 number,
                 is_denominator: false,
                 confirm,
+                reading: readings.number(rule.parse, &by),
                 by,
                 values,
                 summary,

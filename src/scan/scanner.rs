@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::confirm::{Searchers, Work};
-use super::hits::Keys;
+use super::hits::{Keys, Readings};
 use super::line::Line;
 use super::pass::Pass;
 use super::plan::{Ask, Cost, Plan, Tier};
@@ -28,6 +28,8 @@ pub struct Scanner {
     rules: Arc<RuleSet>,
     costs: Vec<Cost>,
     pub(super) plans: Vec<Plan>,
+    /// In how many ways keys are read.
+    readings: usize,
     pub(super) tiers: Vec<Tier>,
     /// Places of the rules without literals.
     pub(super) every_line: Vec<usize>,
@@ -42,7 +44,8 @@ impl Scanner {
     pub fn new(rules: Arc<RuleSet>) -> Self {
         let mut searchers = Searchers::default();
         let plans = rules.rules.iter();
-        let plans = plans.map(|rule| Plan::new(rule, &rules, &mut searchers));
+        let mut readings = Readings::default();
+        let plans = plans.map(|rule| Plan::new(rule, &rules, &mut searchers, &mut readings));
         let mut plans: Vec<_> = plans.collect();
         let (tiers, costs) = Tier::sort(&rules, &mut plans);
         let every_line = (0..costs.len()).filter(|&rule| costs[rule] == Cost::EveryLine);
@@ -51,6 +54,7 @@ impl Scanner {
         Self {
             every_line: every_line.collect(),
             spikes: spikes.map(|(rule, _)| rule).collect(),
+            readings: readings.count,
             plans,
             tiers,
             costs,
@@ -259,7 +263,7 @@ impl Scratch {
         self.by_rule.clear();
         self.by_rule
             .resize(scanner.plans.len(), RuleState::default());
-        self.keys.begin(scanner.plans.len());
+        self.keys.begin(scanner.readings);
         self.work.caches.begin();
         self.concerned = Concerned::default();
     }
