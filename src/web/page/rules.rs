@@ -13,8 +13,8 @@ use crate::rules::{Problem, Rule, WhyOff};
 use crate::web::Admin;
 use crate::web::api::RuleActivity;
 
-/// Rules that a page shows at once.
-const SHOWN_MAX: usize = 100;
+/// Rules that a page shows at once: all that ship, and no more than a browser paints at once.
+const SHOWN_MAX: usize = 60;
 
 /// How the list is asked for.
 #[derive(Debug, Clone, Default, Deserialize)]
