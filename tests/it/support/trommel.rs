@@ -372,6 +372,12 @@ impl Trommel {
         self.memory("RssAnon:")
     }
 
+    /// What of its memory now are pages of the program's own file and those of libraries.
+    #[track_caller]
+    pub(crate) fn program_bytes(&self) -> u64 {
+        self.memory("RssFile:")
+    }
+
     /// The most memory that it has ever had.
     #[track_caller]
     pub(crate) fn peak_bytes(&self) -> u64 {
