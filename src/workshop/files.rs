@@ -17,10 +17,6 @@ pub const TEXT_BYTES_MAX: usize = 256 << 10;
 const NAME_BYTES_MAX: usize = 100;
 /// How names of files that ship begin.
 const SHIPPED: &str = "builtin/";
-
-fn ships(source: &SourceText) -> bool {
-    source.name.starts_with(SHIPPED)
-}
 /// Where changes of rules that ship go, unless somebody says otherwise.
 const OVERRIDES: &str = "overrides.yaml";
 
@@ -126,6 +122,11 @@ impl Proposed {
     }
 }
 
+/// Whether the file with this name comes with trommel.
+fn ships(name: &str) -> bool {
+    name.starts_with(SHIPPED)
+}
+
 impl Files {
     pub(super) fn read(sources: &RuleSources) -> Self {
         let FilesRead {
@@ -162,7 +163,7 @@ impl Files {
     /// Where the rule `id` is written as it ships.
     #[must_use]
     pub fn shipped(&self, id: &str) -> Option<(&SourceText, RuleText)> {
-        let mut shipped = self.sources.iter().filter(|source| ships(source));
+        let mut shipped = self.sources.iter().filter(|source| ships(&source.name));
         shipped.find_map(|source| Some((source, self.text_of(id, source)?)))
     }
 
@@ -173,7 +174,7 @@ impl Files {
         Some(RuleText {
             file: self.seen(&source.name),
             line: source.text[..piece.lines.start].matches('\n').count() + 1,
-            ships: ships(source),
+            ships: ships(&source.name),
             piece,
         })
     }
@@ -259,7 +260,7 @@ impl Files {
 
     /// The file called `name`, unchanged; a new one where there is none.
     fn file(&self, name: &str) -> Result<Proposed, Refused> {
-        if name.starts_with(SHIPPED) {
+        if ships(name) {
             return Err(Refused::Bad(format!(
                 "{name} ships with trommel and cannot be changed: extend its rule in a file of your own"
             )));

@@ -1,7 +1,5 @@
 //! One rule: what it finds, what is written of it, what its examples say, and what has come of it.
 
-use std::ops::Range;
-
 use maud::{Markup, html};
 
 use super::change::{self, Answered};
@@ -95,14 +93,13 @@ fn anchor(key: &str) -> String {
 }
 
 fn listing(title: &str, written: &Written) -> Markup {
-    let text_of = |span: &Range<usize>| &written.text[span.clone()];
     html! {
         section {
             h2 { (title) }
             pre .yaml tabindex="0" aria-label=(title) {
                 code {
                     @for token in &written.tokens {
-                        @let text = text_of(&token.span);
+                        @let text = &written.text[token.span.clone()];
                         @match token.kind {
                             TokenKind::Key => @match meaning_of(text) {
                                 Some(meaning) => { a .key href={ "#" (anchor(text)) } title=(meaning) { (text) } }
