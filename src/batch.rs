@@ -299,7 +299,7 @@ impl Entry {
     pub fn id(&self, stream: &Stream, raw: &[u8]) -> EntryId {
         let mut hash = Xxh3::new();
         hash.update(&stream.id.0.to_le_bytes());
-        hash.update(&self.at.0.to_le_bytes());
+        hash.update(&self.at.nanos().to_le_bytes());
         hash.update(raw);
         EntryId(hash.digest())
     }

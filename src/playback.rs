@@ -230,7 +230,12 @@ mod tests {
             if alone(second) {
                 scanned.extend(playback.flush());
             }
-            scanned.extend(playback.add(&stream, Timestamp(second * 1_000_000_000), line, &[]));
+            scanned.extend(playback.add(
+                &stream,
+                Timestamp::new(second * 1_000_000_000),
+                line,
+                &[],
+            ));
             for scanned in scanned {
                 findings.extend(playback.apply(scanned).findings);
             }
@@ -263,7 +268,7 @@ mod tests {
     fn a_batch_spans_less_than_ten_minutes() {
         let (mut playback, stream) = (playback(), stream());
         let mut add = |second: i64| {
-            let at = Timestamp(second * 1_000_000_000);
+            let at = Timestamp::new(second * 1_000_000_000);
             let complete = playback.add(&stream, at, b"good", &[]);
             complete.map(|scanned| scanned.progress.times.len())
         };
@@ -276,7 +281,7 @@ mod tests {
         let (mut playback, stream) = (playback(), stream());
         let entries = (0..count).map(|_| 1).chain(2..);
         let mut complete =
-            entries.filter_map(|at| playback.add(&stream, Timestamp(at), b"good", &[]));
+            entries.filter_map(|at| playback.add(&stream, Timestamp::new(at), b"good", &[]));
         let first = complete.next().expect("entries go on for ever");
         first.progress.times.len()
     }

@@ -235,7 +235,7 @@ mod tests {
         let stream = Arc::new(Stream::new(Arc::from("t"), labels));
         let mut batch = Batch::default();
         for (at, line) in lines.iter().enumerate() {
-            batch.push(&stream, Timestamp(at as i64), line.as_bytes(), &[]);
+            batch.push(&stream, Timestamp::new(at as i64), line.as_bytes(), &[]);
         }
         batch
     }

@@ -109,7 +109,7 @@ mod tests {
     }
 
     fn at(second: i64) -> Timestamp {
-        Timestamp(second * 1_000_000_000)
+        Timestamp::new(second * 1_000_000_000)
     }
 
     fn stream(pairs: &[(&str, &str)]) -> Stream {

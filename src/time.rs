@@ -1,34 +1,52 @@
 //! Event time: an entry's own timestamp in nanoseconds, and the durations that rules and settings are written in.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Nanoseconds since the Unix epoch, as Loki's wire format carries them. Any `i64` is a valid value.
+/// Nanoseconds since the Unix epoch, as Loki's wire format carries them.
 ///
 /// Arithmetic saturates: a hostile entry at the end of time must not wrap to its beginning.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
-#[serde(transparent)]
-pub struct Timestamp(pub i64);
+/// A time that may be missing takes 8 bytes as well, of which each key of a rule has ten.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "i64", into = "i64")]
+pub struct Timestamp(
+    /// With the sign turned round, so that the order is that of the times, and zero is the one `i64` that is none of them.
+    NonZeroU64,
+);
 
 /// The wall clock, as the shell is given it: tests bring their own, and let it jump.
 pub type WallClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 impl Timestamp {
-    /// The earliest time there is.
-    pub const MIN: Self = Self(i64::MIN);
-    /// The latest time there is.
-    pub const MAX: Self = Self(i64::MAX);
+    /// The earliest time there is: `i64::MIN + 1` nanoseconds.
+    pub const MIN: Self = Self(NonZeroU64::MIN);
+    /// The latest time there is: `i64::MAX` nanoseconds.
+    pub const MAX: Self = Self(NonZeroU64::MAX);
+
+    /// So many nanoseconds after the epoch; `i64::MIN` counts as one more.
+    #[must_use]
+    pub const fn new(nanos: i64) -> Self {
+        match NonZeroU64::new(nanos.cast_unsigned() ^ SIGN) {
+            Some(turned) => Self(turned),
+            None => Self::MIN,
+        }
+    }
+
+    /// Nanoseconds since the epoch.
+    #[must_use]
+    pub const fn nanos(self) -> i64 {
+        (self.0.get() ^ SIGN).cast_signed()
+    }
 
     /// The time `seconds` and `nanos` after the epoch, as protobuf's `Timestamp` writes it.
     #[must_use]
     pub fn from_parts(seconds: i64, nanos: i64) -> Self {
-        Self(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
+        Self::new(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
     }
 
     /// The wall clock, for the shell around the pure rooms; they are told the time and never call this.
@@ -43,19 +61,47 @@ impl Timestamp {
     /// This time, `duration` later.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(nanos(duration)))
+        Self::new(self.nanos().saturating_add(nanos(duration)))
     }
 
     /// This time, `duration` earlier.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
-        Self(self.0.saturating_sub(nanos(duration)))
+        Self::new(self.nanos().saturating_sub(nanos(duration)))
     }
 
     /// How long after `earlier` this is; zero when it is not after it.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(u64::try_from(i128::from(self.0) - i128::from(earlier.0)).unwrap_or(0))
+        Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
+    }
+}
+
+/// The bit that tells negative numbers.
+const SIGN: u64 = 1 << 63;
+
+/// The epoch.
+impl Default for Timestamp {
+    fn default() -> Self {
+        Self::new(0)
+    }
+}
+
+impl From<i64> for Timestamp {
+    fn from(nanos: i64) -> Self {
+        Self::new(nanos)
+    }
+}
+
+impl From<Timestamp> for i64 {
+    fn from(at: Timestamp) -> Self {
+        at.nanos()
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Timestamp").field(&self.nanos()).finish()
     }
 }
 
@@ -66,9 +112,9 @@ fn nanos(duration: Duration) -> i64 {
 /// RFC 3339 in UTC, with as many fractional digits as the time has.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match jiff::Timestamp::from_nanosecond(i128::from(self.0)) {
+        match jiff::Timestamp::from_nanosecond(i128::from(self.nanos())) {
             Ok(time) => write!(f, "{time}"),
-            Err(_) => write!(f, "{}ns", self.0),
+            Err(_) => write!(f, "{}ns", self.nanos()),
         }
     }
 }
@@ -82,7 +128,7 @@ impl FromStr for Timestamp {
             .parse()
             .map_err(|_| TimeError::Timestamp(text.to_owned()))?;
         i64::try_from(time.as_nanosecond())
-            .map(Self)
+            .map(Self::new)
             .map_err(|_| TimeError::Timestamp(text.to_owned()))
     }
 }
@@ -100,7 +146,7 @@ impl Timestamp {
             ..0 => Self::MIN,
             0.. => Self::MAX,
         };
-        Ok(i64::try_from(time.as_nanosecond()).map_or(beyond, Self))
+        Ok(i64::try_from(time.as_nanosecond()).map_or(beyond, Self::new))
     }
 }
 
@@ -189,7 +235,7 @@ mod tests {
         let nearest = |text| Timestamp::nearest(text).map_err(|error| error.to_string());
         assert_eq!(
             nearest("1970-01-01T01:00:00.5+01:00"),
-            Ok(Timestamp(500_000_000))
+            Ok(Timestamp::new(500_000_000))
         );
         assert_eq!(
             nearest("2262-04-11T23:47:16.854775807Z"),
@@ -254,6 +300,19 @@ mod tests {
         assert_eq!(Timestamp::MIN.minus(Duration::MAX), Timestamp::MIN);
         assert_eq!(Timestamp::from_parts(i64::MAX, 999), Timestamp::MAX);
         assert_eq!(Timestamp::MIN.since(Timestamp::MAX), Duration::ZERO);
-        assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00Z");
+        assert_eq!(
+            Timestamp::MAX.since(Timestamp::MIN),
+            Duration::from_nanos(u64::MAX - 1)
+        );
+        assert_eq!(Timestamp::new(0).to_string(), "1970-01-01T00:00:00Z");
+    }
+    #[test]
+    fn times_are_in_the_order_of_their_nanoseconds_and_one_that_may_be_missing_takes_no_more() {
+        let nanos = [i64::MIN + 1, -5, -1, 0, 1, i64::MAX];
+        let times = nanos.map(Timestamp::new);
+        assert!(times.is_sorted());
+        assert_eq!(times.map(Timestamp::nanos), nanos);
+        assert_eq!(Timestamp::new(i64::MIN), Timestamp::MIN);
+        assert_eq!(size_of::<Option<Timestamp>>(), 8);
     }
 }

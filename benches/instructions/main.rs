@@ -136,11 +136,11 @@ fn later(scanned: &Scanned) -> Scanned {
     let second = 1_000_000_000;
     let mut scanned = scanned.clone();
     for hit in &mut scanned.hits {
-        hit.at.0 += second;
+        hit.at = Timestamp::new(hit.at.nanos() + second);
         hit.entry.0 = hit.entry.0.wrapping_add(1);
     }
     for at in &mut scanned.progress.times {
-        at.0 += second;
+        *at = Timestamp::new(at.nanos() + second);
     }
     scanned
 }

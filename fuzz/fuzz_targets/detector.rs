@@ -125,7 +125,7 @@ impl Real {
         let changes = self.detector.take_changes();
         for finding in &changes.findings {
             let pod = finding.resource_scope["pod"].clone();
-            let at = finding.observed_at.0 / 1_000_000_000;
+            let at = finding.observed_at.nanos() / 1_000_000_000;
             assert_eq!(*self.opened.entry(pod).or_insert(at), at);
         }
         self.saved.keep(changes);

@@ -37,7 +37,7 @@ fuzz_target!(|raw: &[u8]| {
     let mut batch = Batch::default();
     // What stands beside it in the block must not matter.
     for line in [&b"level="[..], raw, b"error status=500 refused"] {
-        batch.push(&stream, Timestamp(1), line, &[]);
+        batch.push(&stream, Timestamp::new(1), line, &[]);
     }
     let scanned = SCANNER.scan_whole(&batch, &"".into(), &mut Scratch::default());
     let mut found: Vec<_> = scanned

@@ -118,5 +118,5 @@ fn fresh() -> Detector {
 }
 
 fn second(at: u64) -> Timestamp {
-    Timestamp(1_700_000_000_000_000_000).plus(Duration::from_secs(at))
+    Timestamp::new(1_700_000_000_000_000_000).plus(Duration::from_secs(at))
 }

@@ -157,7 +157,7 @@ pub(super) mod tests {
             diff: "-threshold: 5 in 10m\n+threshold: 9 in 10m\n".to_owned(),
         };
         change(&mut deed);
-        let time = Timestamp(1_790_000_000_000_000_000);
+        let time = Timestamp::new(1_790_000_000_000_000_000);
         Entry::new("5f1d6c0e2b7a4f90".to_owned(), time, deed, str::to_owned)
     }
 

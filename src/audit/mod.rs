@@ -141,7 +141,7 @@ impl Entry {
     #[must_use]
     pub fn id_of(source: &str, time: Timestamp, number: u64) -> String {
         let mut hash = Sha256::new();
-        hash.update(time.0.to_le_bytes());
+        hash.update(time.nanos().to_le_bytes());
         hash.update(number.to_le_bytes());
         hash.update(source);
         let first = &hash.finalize()[..8];
@@ -209,7 +209,7 @@ mod tests {
             reason: "é".repeat(REASON_BYTES_MAX),
             diff: "x".repeat(DIFF_BYTES_MAX),
         };
-        let entry = Entry::new(String::new(), Timestamp(0), deed, |text| {
+        let entry = Entry::new(String::new(), Timestamp::new(0), deed, |text| {
             text.replace('x', "y")
         });
         assert_eq!(entry.diff, "y".repeat(DIFF_BYTES_MAX));

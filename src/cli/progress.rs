@@ -198,7 +198,11 @@ impl Meter {
         let _ = write!(line, ", {}/s", size(rate));
         if let Some(at) = at {
             // The second is precise enough for a line that is redrawn five times in it.
-            let second = Timestamp(at.0.div_euclid(1_000_000_000).saturating_mul(1_000_000_000));
+            let second = Timestamp::new(
+                at.nanos()
+                    .div_euclid(1_000_000_000)
+                    .saturating_mul(1_000_000_000),
+            );
             let _ = write!(line, ", at {second}");
         }
         line
@@ -236,7 +240,7 @@ fn size(bytes: u64) -> String {
 mod tests {
     use super::*;
 
-    const AT: Timestamp = Timestamp(1_767_607_200_500_000_000);
+    const AT: Timestamp = Timestamp::new(1_767_607_200_500_000_000);
 
     /// What has been drawn in all after the calls of `draw` at these times.
     fn drawn(total: Option<u64>, times: &[(u64, u64)]) -> String {

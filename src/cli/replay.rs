@@ -90,7 +90,7 @@ fn time(text: &str) -> Result<Timestamp, String> {
         && let Ok(midnight) = date.to_zoned(jiff::tz::TimeZone::UTC)
         && let Ok(nanos) = i64::try_from(midnight.timestamp().as_nanosecond())
     {
-        return Ok(Timestamp(nanos));
+        return Ok(Timestamp::new(nanos));
     }
     text.parse().map_err(|_| {
         "neither an RFC 3339 time such as 2026-01-31T09:30:00Z nor a date such as 2026-01-31"

@@ -47,7 +47,7 @@ pub(super) async fn push(to: SocketAddr) {
 async fn push_one(to: SocketAddr, at: Timestamp, line: &str) -> io::Result<()> {
     let labels =
         serde_json::json!({"namespace": "shop", "app": "accounts", "container": "accounts"});
-    let values = serde_json::json!([[at.0.to_string(), line]]);
+    let values = serde_json::json!([[at.nanos().to_string(), line]]);
     let body = serde_json::json!({"streams": [{"stream": labels, "values": values}]}).to_string();
     let mut socket = TcpStream::connect(to).await?;
     let request = format!(

@@ -98,36 +98,36 @@ mod tests {
 
     #[test]
     fn a_jump_of_more_than_the_longest_pause_adds_nothing_to_quiet() {
-        let mut clock = Clock::starting(Timestamp(0));
-        clock.advance(Timestamp(5), FIVE); // Exactly the longest pause is no silence.
-        clock.advance(Timestamp(11), FIVE);
+        let mut clock = Clock::starting(Timestamp::new(0));
+        clock.advance(Timestamp::new(5), FIVE); // Exactly the longest pause is no silence.
+        clock.advance(Timestamp::new(11), FIVE);
         assert_eq!(
-            clock.after(Timestamp(0), Duration::from_nanos(5)),
-            Timestamp(5),
+            clock.after(Timestamp::new(0), Duration::from_nanos(5)),
+            Timestamp::new(5),
             "due before the silence began"
         );
         assert_eq!(
-            clock.after(Timestamp(0), Duration::from_nanos(6)),
-            Timestamp(12)
+            clock.after(Timestamp::new(0), Duration::from_nanos(6)),
+            Timestamp::new(12)
         );
         assert_eq!(
-            clock.after(Timestamp(8), Duration::from_nanos(2)),
-            Timestamp(13),
+            clock.after(Timestamp::new(8), Duration::from_nanos(2)),
+            Timestamp::new(13),
             "half of it came before `from`"
         );
         assert_eq!(
-            clock.after(Timestamp(11), Duration::from_nanos(2)),
-            Timestamp(13)
+            clock.after(Timestamp::new(11), Duration::from_nanos(2)),
+            Timestamp::new(13)
         );
-        assert!(clock.has_gap(Timestamp(0), Timestamp(6)));
-        assert!(!clock.has_gap(Timestamp(0), Timestamp(5)));
-        assert!(!clock.has_gap(Timestamp(11), Timestamp(20)));
+        assert!(clock.has_gap(Timestamp::new(0), Timestamp::new(6)));
+        assert!(!clock.has_gap(Timestamp::new(0), Timestamp::new(5)));
+        assert!(!clock.has_gap(Timestamp::new(11), Timestamp::new(20)));
     }
 
     #[test]
     fn a_clock_never_goes_back() {
-        let mut clock = Clock::starting(Timestamp(10));
-        clock.advance(Timestamp(3), FIVE);
-        assert_eq!(clock.newest, Timestamp(10));
+        let mut clock = Clock::starting(Timestamp::new(10));
+        clock.advance(Timestamp::new(3), FIVE);
+        assert_eq!(clock.newest, Timestamp::new(10));
     }
 }

@@ -63,7 +63,7 @@ impl Identities {
     pub(super) fn remember(&mut self, at: Timestamp, entry: EntryId) -> bool {
         let slice = self
             .slices
-            .entry(at.0.div_euclid(self.slice_nanos))
+            .entry(at.nanos().div_euclid(self.slice_nanos))
             .or_insert_with(|| Slice {
                 entries: FxHashSet::default(),
                 newest: at,
@@ -129,17 +129,17 @@ mod tests {
     #[test]
     fn an_entry_is_new_once_within_the_horizon() {
         let mut seen = Identities::new(Duration::from_nanos(320));
-        assert!(seen.remember(Timestamp(5), EntryId(1)));
-        assert!(!seen.remember(Timestamp(5), EntryId(1)));
-        assert!(seen.remember(Timestamp(5), EntryId(2)));
+        assert!(seen.remember(Timestamp::new(5), EntryId(1)));
+        assert!(!seen.remember(Timestamp::new(5), EntryId(1)));
+        assert!(seen.remember(Timestamp::new(5), EntryId(2)));
         assert_eq!(
-            seen.expire(Timestamp(325)),
+            seen.expire(Timestamp::new(325)),
             0,
             "exactly at the horizon it is still known"
         );
-        assert!(!seen.remember(Timestamp(5), EntryId(1)));
-        assert_eq!(seen.expire(Timestamp(326)), 2);
-        assert!(seen.uncertain(Timestamp(5)));
-        assert!(!seen.uncertain(Timestamp(6)));
+        assert!(!seen.remember(Timestamp::new(5), EntryId(1)));
+        assert_eq!(seen.expire(Timestamp::new(326)), 2);
+        assert!(seen.uncertain(Timestamp::new(5)));
+        assert!(!seen.uncertain(Timestamp::new(6)));
     }
 }

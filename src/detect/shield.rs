@@ -96,7 +96,7 @@ mod tests {
             rule: RuleIndex(0),
             role: Role::Match,
             parts: Parts::MATCH,
-            at: Timestamp(0),
+            at: Timestamp::new(0),
             stream: StreamId(1),
             labels: Arc::new(Labels::new(labels)),
             entry: EntryId(1),

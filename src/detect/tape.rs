@@ -93,7 +93,7 @@ pub struct TapeCount {
 /// The minute that `at` is in, since the epoch.
 #[must_use]
 pub fn minute_of(at: Timestamp) -> i64 {
-    at.0.div_euclid(60_000_000_000)
+    at.nanos().div_euclid(60_000_000_000)
 }
 
 /// Decides what is recorded.
@@ -211,7 +211,7 @@ mod tests {
             rule: RuleIndex(0),
             role: Role::Match,
             parts: Parts::MATCH,
-            at: Timestamp(at),
+            at: Timestamp::new(at),
             stream: StreamId(1),
             labels: Arc::new(Labels::new([("namespace".into(), namespace.into())])),
             entry: EntryId(at.cast_unsigned()),

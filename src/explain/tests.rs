@@ -71,7 +71,7 @@ fn explain_all<'r>(
         };
         let labels = Labels::new([("namespace".into(), namespace.into())]);
         let stream = Stream::new("".into(), labels);
-        let at = Timestamp(minute * 60_000_000_000);
+        let at = Timestamp::new(minute * 60_000_000_000);
         let entry = Entry {
             at,
             line: Span::default(),

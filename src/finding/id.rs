@@ -46,7 +46,7 @@ pub fn finding_id(cluster: &str, tenant: &str, dedupe_key: &str, observed_at: Ti
         cluster.as_bytes(),
         tenant.as_bytes(),
         dedupe_key.as_bytes(),
-        &observed_at.0.to_le_bytes(),
+        &observed_at.nanos().to_le_bytes(),
     ])
 }
 
@@ -140,7 +140,7 @@ mod tests {
         // printf with every part after its length as 8 little-endian bytes | sha256sum
         assert_eq!(finding_key("oke-demo", "", "tls_x509"), "48c27f0debfb00eb");
         assert_eq!(
-            finding_id("oke-demo", "", "tls_x509", Timestamp(1)),
+            finding_id("oke-demo", "", "tls_x509", Timestamp::new(1)),
             "96fef22c9b4532bb"
         );
     }
@@ -150,8 +150,8 @@ mod tests {
         assert_ne!(finding_key("ab", "c", "d"), finding_key("a", "bc", "d"));
         assert_ne!(finding_key("a", "b", "cd"), finding_key("a", "bc", "d"));
         assert_ne!(
-            finding_id("a", "b", "c", Timestamp(0)),
-            finding_id("a", "b", "c", Timestamp(1))
+            finding_id("a", "b", "c", Timestamp::new(0)),
+            finding_id("a", "b", "c", Timestamp::new(1))
         );
     }
 

@@ -70,7 +70,7 @@ fn query<'a>(rule: &Rule, labels: impl IntoIterator<Item = (&'a str, &'a str)>) 
 /// The state of Explore with one pane, as the address of Grafana 10 and later holds it
 /// (`panes`, schema version 1: grafana/grafana `public/app/features/explore/hooks/useStateSync/migrators/v1.ts`).
 fn explore_panes(datasource: &str, logql: &str, from: Timestamp, to: Timestamp) -> String {
-    let milliseconds = |time: Timestamp| time.0.div_euclid(1_000_000).to_string();
+    let milliseconds = |time: Timestamp| time.nanos().div_euclid(1_000_000).to_string();
     let source = serde_json::json!({"type": "loki", "uid": datasource});
     serde_json::json!({"logs": {
         "datasource": datasource,
@@ -283,7 +283,13 @@ pub(super) mod tests {
     #[track_caller]
     fn check(rule: &Rule, labels: &[(&str, &str)], expected: &str) {
         let labels = labels.iter().copied();
-        let link = LogsLink::new(rule, labels, Timestamp(0), Timestamp(0), &origin());
+        let link = LogsLink::new(
+            rule,
+            labels,
+            Timestamp::new(0),
+            Timestamp::new(0),
+            &origin(),
+        );
         assert_eq!(link.logql, expected);
     }
 
@@ -457,7 +463,7 @@ pub(super) mod tests {
                 }),
                 ..origin()
             };
-            let link = LogsLink::new(rule, [], Timestamp(0), Timestamp(0), &origin);
+            let link = LogsLink::new(rule, [], Timestamp::new(0), Timestamp::new(0), &origin);
             assert_eq!((&*link.logql, link.url), ("", None));
         }
     }

@@ -50,7 +50,7 @@ impl Meter {
 
     /// What the minute comes to that is over at `now`, if one is.
     pub(super) fn look(&mut self, pressure: &Pressure, now: Timestamp) -> Option<Sample> {
-        if now.0.div_euclid(MINUTE) == self.began.0.div_euclid(MINUTE) {
+        if now.nanos().div_euclid(MINUTE) == self.began.nanos().div_euclid(MINUTE) {
             return None;
         }
         let span = now.since(self.began);
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn each_minute_is_told_once_with_what_happened_in_it() {
-        let at = |seconds: i64| Timestamp(1_790_000_040_000_000_000 + seconds * 1_000_000_000);
+        let at = |seconds: i64| Timestamp::new(1_790_000_040_000_000_000 + seconds * 1_000_000_000);
         let pressure = Pressure::default();
         let mut meter = Meter::new(at(20));
         pressure.entries.store(100, Ordering::Relaxed);

@@ -140,7 +140,7 @@ impl Ourselves {
     fn silent(&self, pressure: &Pressure, silence: Duration, now: Timestamp) -> Lasts {
         let pushed = match pressure.pushed_at.load(Ordering::Relaxed) {
             0 => None,
-            nanos => Some(Timestamp(nanos)),
+            nanos => Some(Timestamp::new(nanos)),
         };
         let pause = now.since(pushed.unwrap_or(self.started));
         match pushed {
@@ -375,7 +375,7 @@ impl Owner {
 
 /// Several keys of one rule may have something to say at once.
 fn entry(now: Timestamp, key: &Key) -> EntryId {
-    let mut text = now.0.to_le_bytes().to_vec();
+    let mut text = now.nanos().to_le_bytes().to_vec();
     key.iter().for_each(|value| text.extend(value.as_bytes()));
     EntryId(xxhash_rust::xxh3::xxh3_64(&text))
 }

@@ -91,7 +91,7 @@ impl Owner {
     pub(super) fn tell_standing(&self, sizes: Sizes) {
         let pushed_at = match self.pressure.pushed_at.load(Ordering::Relaxed) {
             0 => None,
-            nanos => Some(Timestamp(nanos)),
+            nanos => Some(Timestamp::new(nanos)),
         };
         let waiting_since = self.ourselves.waits_since();
         let standing = Standing {
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn people_look_again_for_what_changes_and_not_for_figures() {
-        let before = Standing::of_start(Timestamp(0));
+        let before = Standing::of_start(Timestamp::new(0));
         let news = |change: fn(&mut Standing)| {
             let mut after = before.clone();
             change(&mut after);
@@ -128,9 +128,9 @@ mod tests {
         assert!(!news(|_| {}));
         assert!(!news(|after| after.sizes.database_bytes = 1 << 20));
         assert!(news(|after| after.commit_error = Some("full".to_owned())));
-        assert!(news(|after| after.measured_at = Some(Timestamp(1))));
-        assert!(news(|after| after.pushed_at = Some(Timestamp(1))));
-        assert!(news(|after| after.waiting_since = Some(Timestamp(1))));
+        assert!(news(|after| after.measured_at = Some(Timestamp::new(1))));
+        assert!(news(|after| after.pushed_at = Some(Timestamp::new(1))));
+        assert!(news(|after| after.waiting_since = Some(Timestamp::new(1))));
         assert!(news(|after| {
             after.nats = Some(Connection {
                 connected: true,

@@ -51,14 +51,14 @@ pub(super) fn owner_of(
     let surroundings = Surroundings {
         origin,
         messages: MessageSettings::default(),
-        clock: Arc::new(move || Timestamp(START + nanos.load(Ordering::Relaxed))),
+        clock: Arc::new(move || Timestamp::new(START + nanos.load(Ordering::Relaxed))),
         pressure: Arc::clone(pressure),
         publishers: 1,
         nats: None,
         newest: watch::channel(0).0,
         changed: watch::channel(()).0,
         unsaved: watch::channel(Vec::new()).0,
-        standing: watch::channel(Standing::of_start(Timestamp(START))).0,
+        standing: watch::channel(Standing::of_start(Timestamp::new(START))).0,
     };
     let owner = Owner::new(detector, store, surroundings).expect("nothing to restore");
     // Where nobody asks, the channel is closed and its arm of the loop rests.
@@ -94,7 +94,7 @@ pub(super) async fn next(
 }
 
 pub(super) fn scanned(rule: u32) -> Scanned {
-    let at = Timestamp(START);
+    let at = Timestamp::new(START);
     let hit = Hit {
         rule: RuleIndex(rule),
         role: Role::Match,
@@ -156,7 +156,7 @@ async fn each_request_is_judged_by_the_rules_in_use_when_its_turn_comes() {
             scanned: scanned(rule),
             generation,
             successor: successor.map(|(next, rule)| Box::new((next, scanned(rule)))),
-            received: Timestamp(START),
+            received: Timestamp::new(START),
             recorded,
             room: None,
         };
@@ -283,16 +283,18 @@ fn what_is_matched_is_recorded_with_the_commit_of_its_request() {
     let store = Store::open(None, Limits::default()).expect("memory is there");
     let (mut owner, ..) = owner_of(store, settings(), rules(&["a"]), &pressure, &nanos);
     owner.detector.record_matches();
-    owner.apply_scanned(scanned(0), Timestamp(START));
+    owner.apply_scanned(scanned(0), Timestamp::new(START));
     assert!(owner.commit());
     let tape = crate::record::testing::reader(&owner.store);
-    let matches = tape.matches(Some("a"), Timestamp(0), 9).expect("sound");
+    let matches = tape
+        .matches(Some("a"), Timestamp::new(0), 9)
+        .expect("sound");
     assert_eq!(matches.len(), 1);
     assert_eq!(
         (matches[0].at, &*matches[0].line),
-        (Timestamp(START), "a line")
+        (Timestamp::new(START), "a line")
     );
-    let coverage = tape.coverage("a", Timestamp(0)).expect("sound");
+    let coverage = tape.coverage("a", Timestamp::new(0)).expect("sound");
     assert_eq!((coverage.matches, coverage.recorded), (1, 1));
 }
 
@@ -317,7 +319,7 @@ fn what_waits_for_a_disk_is_bounded_and_the_newest_stays() {
             .map(|number| (name(number), (number == 1).then(Vec::new)))
             .collect(),
         identities: (0..HELD_IDENTITIES_MAX as i64 + 2)
-            .map(|number| (Timestamp(number), Vec::new()))
+            .map(|number| (Timestamp::new(number), Vec::new()))
             .collect(),
         messages: (0..HELD_MESSAGES_MAX + 2)
             .map(|number| message(number, Some(kinds[usize::from(number > 2)])))
@@ -335,7 +337,7 @@ fn what_waits_for_a_disk_is_bounded_and_the_newest_stays() {
     assert_eq!(waiting.keys[0].0, name(1));
     assert_eq!(waiting.keys[1].0, name(3));
     assert_eq!(waiting.identities.len(), HELD_IDENTITIES_MAX);
-    assert_eq!(waiting.identities[0].0, Timestamp(2));
+    assert_eq!(waiting.identities[0].0, Timestamp::new(2));
     let left: Vec<_> = waiting
         .messages
         .iter()
@@ -350,7 +352,7 @@ fn what_waits_for_a_disk_is_bounded_and_the_newest_stays() {
 async fn each_minute_is_measured_and_how_things_stand_is_told() {
     let (pressure, nanos) = (Arc::new(Pressure::default()), Arc::new(AtomicI64::new(0)));
     let (mut owner, inbox, outbox, stop) = owner(&pressure, &nanos);
-    let (told, mut standing) = watch::channel(Standing::of_start(Timestamp(0)));
+    let (told, mut standing) = watch::channel(Standing::of_start(Timestamp::new(0)));
     owner.standing = told;
     let reader = crate::record::testing::reader(&owner.store);
     let asks = async {
@@ -359,7 +361,7 @@ async fn each_minute_is_measured_and_how_things_stand_is_told() {
         nanos.store(61 * 1_000_000_000, Ordering::Relaxed);
         let measured = standing.wait_for(|it| it.measured_at.is_some());
         let started_at = measured.await.expect("the owner is there").started_at;
-        assert_eq!(started_at, Timestamp(START));
+        assert_eq!(started_at, Timestamp::new(START));
         // An answer means that the commit after the tick is done.
         let (reply, answer) = oneshot::channel();
         let request = OutboxRequest::Next { after: 0, reply };

@@ -152,7 +152,7 @@ impl Status {
     pub fn since(&self) -> Option<Timestamp> {
         match self.since.load(Ordering::Relaxed) {
             0 => None,
-            nanos => Some(Timestamp(nanos)),
+            nanos => Some(Timestamp::new(nanos)),
         }
     }
 
@@ -161,7 +161,7 @@ impl Status {
     pub fn last_ack(&self) -> Option<Timestamp> {
         match self.last_ack.load(Ordering::Relaxed) {
             0 => None,
-            nanos => Some(Timestamp(nanos)),
+            nanos => Some(Timestamp::new(nanos)),
         }
     }
 
@@ -180,7 +180,7 @@ impl Status {
     fn set_connected(&self, connected: bool) {
         if self.connected.swap(connected, Ordering::Relaxed) != connected {
             let now = Timestamp::wall_clock();
-            self.since.store(now.0, Ordering::Relaxed);
+            self.since.store(now.nanos(), Ordering::Relaxed);
         }
     }
 
@@ -190,7 +190,7 @@ impl Status {
 
     fn acked(&self) {
         self.last_ack
-            .store(Timestamp::wall_clock().0, Ordering::Relaxed);
+            .store(Timestamp::wall_clock().nanos(), Ordering::Relaxed);
     }
 
     fn set_trouble(&self, trouble: Option<String>) {

@@ -212,10 +212,10 @@ mod tests {
         assert_eq!((entries, inspected), (200, 200));
         assert_eq!(&*progress.tenant, "t");
         assert_eq!(progress.oldest.len(), pieces.len());
-        assert_eq!(progress.oldest[5], (RuleIndex(7), Timestamp(35)));
+        assert_eq!(progress.oldest[5], (RuleIndex(7), Timestamp::new(35)));
         let counts: Vec<u32> = progress.streams.iter().map(|(_, count)| *count).collect();
         assert_eq!(counts, [100, 100]);
-        let times: Vec<i64> = progress.times.iter().map(|at| at.0).collect();
+        let times: Vec<i64> = progress.times.iter().map(|at| at.nanos()).collect();
         assert_eq!(
             times,
             [(0..100).collect::<Vec<_>>(), (0..100).collect()].concat()
@@ -252,7 +252,7 @@ mod tests {
             rule: RuleIndex(0),
             role: Role::Match,
             parts: Parts::MATCH,
-            at: Timestamp(0),
+            at: Timestamp::new(0),
             stream: StreamId(0),
             labels: Arc::default(),
             entry: EntryId(0),

@@ -115,7 +115,7 @@ fn entries(
 /// `["<nanoseconds>", "line", {"name": "value"}]`; what follows the third element is skipped, what lacks is zero.
 fn value(fill: &mut Fill<'_>, reader: &mut Reader<'_>) -> Result<(), JsonError> {
     let begun = fill.mark();
-    let mut at = Timestamp(0);
+    let mut at = Timestamp::new(0);
     let mut line = next_span(fill);
     reader.array(|reader, place| {
         match place {
@@ -137,7 +137,7 @@ fn nanoseconds(reader: &mut Reader<'_>) -> Result<Timestamp, JsonError> {
         .ok()
         .filter(|digits| !digits.starts_with('+'))
         .and_then(|digits| digits.parse().ok())
-        .map(Timestamp)
+        .map(Timestamp::new)
         .ok_or_else(|| reader.error("timestamp is not a string of decimal nanoseconds"))
 }
 
@@ -173,7 +173,7 @@ fn legacy_stream(fill: &mut Fill<'_>, reader: &mut Reader<'_>) -> Result<(), Jso
 /// `{"ts": "<RFC 3339>", "line": "line", "structuredMetadata": {"name": "value"}}`
 fn legacy_entry(fill: &mut Fill<'_>, reader: &mut Reader<'_>) -> Result<(), JsonError> {
     let begun = fill.mark();
-    let mut at = Timestamp(0);
+    let mut at = Timestamp::new(0);
     let mut line = next_span(fill);
     reader.object(|reader, name| {
         if name.eq_ignore_ascii_case(b"ts") {

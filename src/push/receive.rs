@@ -429,7 +429,9 @@ impl Server {
 
     /// The tee is alive, whatever becomes of what it sent.
     fn note_push(&self, received: Timestamp) {
-        self.pressure.pushed_at.store(received.0, Ordering::Relaxed);
+        self.pressure
+            .pushed_at
+            .store(received.nanos(), Ordering::Relaxed);
     }
 
     fn count_unread(&self, bytes: usize) {

@@ -59,7 +59,7 @@ pub(super) fn write(
         let bytes = bytes.iter().sum::<usize>() as u64;
         insert.execute(params![
             id,
-            time.0,
+            time.nanos(),
             who,
             what.as_str(),
             target,
@@ -72,7 +72,7 @@ pub(super) fn write(
     if let Some(before) = forget_before {
         forgotten += connection
             .prepare_cached("DELETE FROM audit WHERE at < ?1")?
-            .execute([before.0])?;
+            .execute([before.nanos()])?;
     }
     if !entries.is_empty() {
         // A sum over ten thousand numbers, and only when somebody has changed something.
@@ -120,7 +120,7 @@ fn row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
         place: row.get(0)?,
         entry: Entry {
             id: row.get(1)?,
-            time: Timestamp(row.get(2)?),
+            time: Timestamp::new(row.get(2)?),
             who: row.get(3)?,
             what: What::named(&what).ok_or_else(|| unknown(4, &what))?,
             target: row.get(5)?,
@@ -140,7 +140,7 @@ mod tests {
     fn entry(id: u64, diff_bytes: usize) -> Entry {
         Entry {
             id: format!("{id:016x}"),
-            time: Timestamp(id.cast_signed()),
+            time: Timestamp::new(id.cast_signed()),
             who: if id.is_multiple_of(2) { "ann" } else { "ben" }.to_owned(),
             what: What::RuleChanged,
             target: format!("rule_{}", id % 3),
@@ -158,7 +158,7 @@ mod tests {
 
     fn ids(store: &Store, filter: &AuditFilter) -> Vec<i64> {
         let rows = reader(store).audit(filter).expect("sound");
-        rows.iter().map(|row| row.entry.time.0).collect()
+        rows.iter().map(|row| row.entry.time.nanos()).collect()
     }
 
     #[test]
@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(ids(&store, &all).last(), Some(&2));
 
         let outdated = Commit {
-            forget_audit_before: Some(Timestamp(9_999)),
+            forget_audit_before: Some(Timestamp::new(9_999)),
             ..Commit::default()
         };
         let outcome = store.commit(&outdated).expect("room");

@@ -466,7 +466,7 @@ mod tests {
         let state = |name: &str, value: Option<&[u8]>| (name.to_owned(), value.map(<[u8]>::to_vec));
         let mut first = Commit {
             state: vec![state("a", Some(b"1")), state("b", Some(b"1"))],
-            forget_identities_before: Some(Timestamp(7)),
+            forget_identities_before: Some(Timestamp::new(7)),
             sent: vec![1],
             ..Commit::default()
         };
@@ -483,7 +483,7 @@ mod tests {
                     state("c", Some(b"2")),
                     state("a", None)
                 ],
-                forget_identities_before: Some(Timestamp(7)),
+                forget_identities_before: Some(Timestamp::new(7)),
                 sent: vec![1, 2],
                 ..Commit::default()
             }

@@ -48,7 +48,7 @@ pub(super) fn write(
                 let bytes: i64 = row.get(2)?;
                 Ok((
                     row.get::<_, String>(0)?,
-                    Timestamp(row.get(1)?),
+                    Timestamp::new(row.get(1)?),
                     bytes.unsigned_abs(),
                 ))
             })
@@ -110,7 +110,7 @@ fn put(connection: &Connection, finding: &FindingRow) -> rusqlite::Result<u64> {
             finding.severity.as_str(),
             finding.domain,
             finding.incident_type,
-            finding.changed_at.0,
+            finding.changed_at.nanos(),
             finding.body,
         ],
     )?;
@@ -165,7 +165,7 @@ pub(super) fn read(
         }
     };
     let text = |text: &Option<String>| text.clone().map(Value::from);
-    let time = |time: Option<Timestamp>| time.map(|at| Value::from(at.0));
+    let time = |time: Option<Timestamp>| time.map(|at| Value::from(at.nanos()));
     only(
         "state = ?",
         filter.state.map(|state| state.as_str().to_owned().into()),
@@ -190,7 +190,7 @@ pub(super) fn read(
     only("changed_at >= ?", time(filter.since));
     only("changed_at < ?", time(filter.until));
     if let Some((at, id)) = &filter.after {
-        values.extend([Value::from(at.0), Value::from(id.clone())]);
+        values.extend([Value::from(at.nanos()), Value::from(id.clone())]);
         let _ = write!(
             query,
             " AND (changed_at, finding_id) < (?{}, ?{})",
@@ -290,7 +290,7 @@ fn finding(row: &Row<'_>) -> rusqlite::Result<FindingRow> {
         severity: Severity::named(&severity).ok_or_else(|| unknown(4, &severity))?,
         domain: row.get(5)?,
         incident_type: row.get(6)?,
-        changed_at: Timestamp(row.get(7)?),
+        changed_at: Timestamp::new(row.get(7)?),
         body: row.get(8)?,
         // None of those that an older version wrote.
         revision: row.get::<_, Option<i64>>(9)?.map_or(0, i64::cast_unsigned),

@@ -201,10 +201,12 @@ fn build(changes: &[Change], model: &Model, revision: &mut u64) -> Commit {
                     .state
                     .push((name.to_string(), value.map(|byte| vec![byte])));
             }
-            Change::Identities(at) => commit.identities.push((Timestamp(at.into()), vec![0; 16])),
-            Change::Forget(at) => commit.forget_identities_before = Some(Timestamp(at.into())),
+            Change::Identities(at) => commit
+                .identities
+                .push((Timestamp::new(at.into()), vec![0; 16])),
+            Change::Forget(at) => commit.forget_identities_before = Some(Timestamp::new(at.into())),
             Change::ForgetFindings(at) => {
-                commit.forget_findings_before = Some(Timestamp(at.into()));
+                commit.forget_findings_before = Some(Timestamp::new(at.into()));
             }
             Change::Message(finding, kind) => {
                 *revision += 1;
@@ -273,12 +275,12 @@ fn filters() -> Vec<FindingFilter> {
         },
         FindingFilter {
             text: text("{}"),
-            since: Some(Timestamp(-50)),
-            until: Some(Timestamp(50)),
+            since: Some(Timestamp::new(-50)),
+            until: Some(Timestamp::new(50)),
             ..all.clone()
         },
         FindingFilter {
-            after: Some((Timestamp(7), "5".to_owned())),
+            after: Some((Timestamp::new(7), "5".to_owned())),
             state: Some(State::Recovered),
             limit: 3,
             ..all

@@ -52,7 +52,7 @@ pub(super) fn write(connection: &Connection, samples: &[Sample]) -> rusqlite::Re
     for sample in samples {
         let micros = |of: Option<[Duration; 2]>, at: usize| of.map(|of| whole(of[at].as_micros()));
         insert.execute(params![
-            sample.at.0,
+            sample.at.nanos(),
             whole(sample.span.as_millis()),
             whole(sample.entries.into()),
             whole(sample.entries_shed.into()),
@@ -69,7 +69,7 @@ pub(super) fn write(connection: &Connection, samples: &[Sample]) -> rusqlite::Re
     }
     connection
         .prepare_cached("DELETE FROM samples WHERE at > ?1 OR at <= ?2")?
-        .execute([newest.at.0, newest.at.minus(KEPT).0])?;
+        .execute([newest.at.nanos(), newest.at.minus(KEPT).nanos()])?;
     connection
         .prepare_cached(
             "DELETE FROM samples WHERE at <= (SELECT at FROM samples ORDER BY at DESC LIMIT 1 OFFSET ?1)",
@@ -89,7 +89,7 @@ pub(super) fn read(
                  findings_observed, lag_p50, lag_p99, answer_p50, answer_p99
              FROM samples WHERE at >= ?1 ORDER BY at",
         )?
-        .query_map([since.unwrap_or(Timestamp::MIN).0], sample)?
+        .query_map([since.unwrap_or(Timestamp::MIN).nanos()], sample)?
         .collect()
 }
 
@@ -101,7 +101,7 @@ fn sample(row: &Row<'_>) -> rusqlite::Result<Sample> {
     };
     let both = |at| Ok::<_, rusqlite::Error>(micros(at)?.zip(micros(at + 1)?));
     Ok(Sample {
-        at: Timestamp(row.get(0)?),
+        at: Timestamp::new(row.get(0)?),
         span: Duration::from_millis(count(1)?),
         entries: count(2)?,
         entries_shed: count(3)?,
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!((kept(&store).len(), kept(&store)[0]), (1440, sample(2)));
         // More than one a minute, as after a clock that was put back a little.
         let between = |number| Sample {
-            at: Timestamp(sample(number).at.0 + 1),
+            at: Timestamp::new(sample(number).at.nanos() + 1),
             ..sample(number)
         };
         commit(&mut store, (1400..=1441).map(between).collect());

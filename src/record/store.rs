@@ -219,7 +219,7 @@ fn load(connection: &Connection) -> rusqlite::Result<Saved> {
         .collect::<Result<_, _>>()?;
     let identities = connection
         .prepare("SELECT newest, value FROM identities ORDER BY seq")?
-        .query_map([], |row| Ok((Timestamp(row.get(0)?), row.get(1)?)))?
+        .query_map([], |row| Ok((Timestamp::new(row.get(0)?), row.get(1)?)))?
         .collect::<Result<_, _>>()?;
     Ok(Saved {
         keys,
@@ -315,14 +315,14 @@ fn write_identities(
         .prepare_cached("INSERT INTO identities (newest, bytes, value) VALUES (?1, ?2, ?3)")?;
     for (newest, value) in &commit.identities {
         let bytes = value.len() as u64;
-        insert.execute(params![newest.0, bytes.cast_signed(), value])?;
+        insert.execute(params![newest.nanos(), bytes.cast_signed(), value])?;
         totals.identities_bytes += bytes;
     }
     let bytes = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0).map(i64::unsigned_abs);
     if let Some(before) = commit.forget_identities_before {
         let mut delete = connection
             .prepare_cached("DELETE FROM identities WHERE newest < ?1 RETURNING bytes")?;
-        let mut deleted = delete.query([before.0])?;
+        let mut deleted = delete.query([before.nanos()])?;
         while let Some(row) = deleted.next()? {
             totals.identities_bytes = totals.identities_bytes.saturating_sub(bytes(row)?);
         }
@@ -383,7 +383,7 @@ mod tests {
                 (key("r", &["a"]), Some(vec![])),
             ],
             state: vec![("clock:".to_owned(), Some(vec![7; 9000]))],
-            identities: vec![(Timestamp(5), vec![1; 16]), (Timestamp::MAX, vec![2])],
+            identities: vec![(Timestamp::new(5), vec![1; 16]), (Timestamp::MAX, vec![2])],
             messages: vec![message("f", 1, Kind::Observed)],
             findings: vec![finding("f", State::Open, 5)],
             ..Commit::default()
@@ -441,9 +441,9 @@ mod tests {
                 messages: vec![message("f", number, Kind::Updated)],
                 sent: vec![number.cast_signed() - 1],
                 samples: vec![sample(number as u32)],
-                forget_identities_before: Some(Timestamp(1)),
-                forget_findings_before: Some(Timestamp(1)),
-                forget_matches_before: Some(Timestamp(1)),
+                forget_identities_before: Some(Timestamp::new(1)),
+                forget_findings_before: Some(Timestamp::new(1)),
+                forget_matches_before: Some(Timestamp::new(1)),
                 ..everything()
             };
             store.commit(&commit).expect("it is written");
@@ -584,11 +584,11 @@ mod tests {
             ..Limits::default()
         };
         let mut store = Store::open(None, limits).expect("memory");
-        let row = |newest, bytes| (Timestamp(newest), vec![newest as u8; bytes]);
+        let row = |newest, bytes| (Timestamp::new(newest), vec![newest as u8; bytes]);
         let mut commit = |identities, before: Option<i64>| {
             let commit = Commit {
                 identities,
-                forget_identities_before: before.map(Timestamp),
+                forget_identities_before: before.map(Timestamp::new),
                 ..Commit::default()
             };
             let dropped = store.commit(&commit).expect("memory").identities_dropped;
@@ -597,7 +597,7 @@ mod tests {
                 .expect("sound")
                 .identities
                 .iter()
-                .map(|row| row.0.0)
+                .map(|row| row.0.nanos())
                 .collect();
             (kept, dropped)
         };

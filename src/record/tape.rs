@@ -102,7 +102,7 @@ pub(super) fn write(
         insert.execute(params![
             &*taped.rule,
             minute,
-            taped.at.0,
+            taped.at.nanos(),
             taped.role.as_str(),
             &*taped.tenant,
             labels,
@@ -175,7 +175,11 @@ pub(super) fn read(
              WHERE at >= ?1 AND (?2 IS NULL OR rule = ?2) ORDER BY at DESC, rowid DESC LIMIT ?3",
         )?
         .query_map(
-            params![since.0, rule, i64::try_from(limit).unwrap_or(i64::MAX)],
+            params![
+                since.nanos(),
+                rule,
+                i64::try_from(limit).unwrap_or(i64::MAX)
+            ],
             taped,
         )?
         .collect::<Result<_, _>>()?;
@@ -189,7 +193,7 @@ fn taped(row: &Row<'_>) -> rusqlite::Result<Taped> {
     Ok(Taped {
         rule: Arc::from(row.get::<_, String>(0)?),
         role: TapeRole::named(&role).ok_or_else(|| unknown(1, &role))?,
-        at: Timestamp(row.get(2)?),
+        at: Timestamp::new(row.get(2)?),
         tenant: Arc::from(row.get::<_, String>(3)?),
         labels: serde_json::from_str(&labels).map_err(|_| unknown(4, &labels))?,
         line: row.get(5)?,
@@ -239,18 +243,18 @@ pub(super) fn activity(
     let mut found = connection.prepare(
         "SELECT rule, sum(changed_at >= ?1), max(changed_at), sum(state = 'open') FROM findings GROUP BY rule",
     )?;
-    let mut rows = found.query([since.0])?;
+    let mut rows = found.query([since.nanos()])?;
     while let Some(row) = rows.next()? {
         let of_rule = rules.entry(row.get(0)?).or_default();
         of_rule.findings = number(row, 1)?;
-        of_rule.last_finding = Some(Timestamp(row.get(2)?));
+        of_rule.last_finding = Some(Timestamp::new(row.get(2)?));
         of_rule.open = number(row, 3)?;
     }
     Ok(rules)
 }
 
 fn at_minute(minute: i64) -> Timestamp {
-    Timestamp(minute.saturating_mul(60_000_000_000))
+    Timestamp::new(minute.saturating_mul(60_000_000_000))
 }
 
 fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
@@ -273,7 +277,7 @@ mod tests {
         Taped {
             rule: Arc::from(rule),
             role: TapeRole::Match,
-            at: Timestamp(at),
+            at: Timestamp::new(at),
             tenant: Arc::from("t"),
             labels: BTreeMap::from([("app".to_owned(), "api".to_owned())]),
             line: line.to_owned(),
@@ -316,35 +320,40 @@ mod tests {
         let mut store = open();
         assert_eq!(store.sizes().expect("sound").matches_bytes, bytes);
         let tape = reader(&store);
-        let matches = |rule| tape.matches(rule, Timestamp(0), 9).expect("sound");
+        let matches = |rule| tape.matches(rule, Timestamp::new(0), 9).expect("sound");
         assert_eq!(
             matches(Some("a")),
             [entry("a", 5, "one"), entry("a", MINUTE, "two")]
         );
         assert_eq!(matches(None).len(), 3);
         assert_eq!(
-            tape.coverage("a", Timestamp(0)).expect("sound"),
+            tape.coverage("a", Timestamp::new(0)).expect("sound"),
             Coverage {
                 matches: 8,
                 recorded: 2,
-                since: Some(Timestamp(0)),
+                since: Some(Timestamp::new(0)),
                 cut_minutes: 1,
             }
         );
-        let of_a = tape.activity(Timestamp(MINUTE)).expect("sound")["a"].clone();
+        let of_a = tape.activity(Timestamp::new(MINUTE)).expect("sound")["a"].clone();
         assert_eq!(
             (of_a.matches, of_a.last_match),
-            (1, Some(Timestamp(MINUTE)))
+            (1, Some(Timestamp::new(MINUTE)))
         );
 
         let forget = Commit {
-            forget_matches_before: Some(Timestamp(MINUTE)),
+            forget_matches_before: Some(Timestamp::new(MINUTE)),
             ..Commit::default()
         };
         store.commit(&forget).expect("room");
-        assert_eq!(tape.matches(None, Timestamp(0), 9).expect("sound").len(), 1);
+        assert_eq!(
+            tape.matches(None, Timestamp::new(0), 9)
+                .expect("sound")
+                .len(),
+            1
+        );
         let all = Commit {
-            forget_matches_before: Some(Timestamp(9 * MINUTE)),
+            forget_matches_before: Some(Timestamp::new(9 * MINUTE)),
             ..Commit::default()
         };
         store.commit(&all).expect("room");
@@ -375,8 +384,8 @@ mod tests {
                 prop_assert_eq!(there, bytes);
             }
             let tape = reader(&store);
-            prop_assert_eq!(tape.matches(Some("quiet"), Timestamp(0), 9).expect("sound").len(), 1);
-            let left = tape.matches(Some("loud"), Timestamp(0), 999).expect("sound").len() as u64;
+            prop_assert_eq!(tape.matches(Some("quiet"), Timestamp::new(0), 9).expect("sound").len(), 1);
+            let left = tape.matches(Some("loud"), Timestamp::new(0), 999).expect("sound").len() as u64;
             prop_assert_eq!(left, recorded - forgotten);
         }
     }

@@ -70,7 +70,7 @@ pub(crate) fn finding(finding_id: &str, state: State, changed_at: i64) -> Findin
         severity: Severity::Warning,
         domain: "runtime_services".to_owned(),
         incident_type: "oom".to_owned(),
-        changed_at: Timestamp(changed_at),
+        changed_at: Timestamp::new(changed_at),
         body: "{}".to_owned(),
         revision: 1,
         outline: "{}".to_owned(),

@@ -542,7 +542,7 @@ fn outcome(refused: Option<&str>) -> &'static str {
 }
 
 fn seconds(at: Timestamp) -> f64 {
-    at.0 as f64 / 1e9
+    at.nanos() as f64 / 1e9
 }
 
 /// Until it is time to look again; with no time, for ever.

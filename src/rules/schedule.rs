@@ -170,14 +170,14 @@ impl Days {
 }
 
 fn instant(at: Timestamp) -> jiff::Timestamp {
-    jiff::Timestamp::from_nanosecond(i128::from(at.0))
+    jiff::Timestamp::from_nanosecond(i128::from(at.nanos()))
         .expect("the calendar goes on for longer than 64 bits of nanoseconds")
 }
 
 /// The nearest time that there is, where event time does not reach so far.
 fn timestamp(instant: jiff::Timestamp) -> Timestamp {
     let nanos = instant.as_nanosecond();
-    Timestamp(i64::try_from(nanos).unwrap_or(if nanos < 0 { i64::MIN } else { i64::MAX }))
+    Timestamp::new(i64::try_from(nanos).unwrap_or(if nanos < 0 { i64::MIN } else { i64::MAX }))
 }
 
 /// [`first_shown`] or [`last_shown`]; an error at the ends of the calendar.
@@ -261,7 +261,7 @@ fn once(text: &str) -> Result<Range<Timestamp>, Fault> {
         // Event time is a count of nanoseconds in 64 bits.
         instant
             .and_then(|instant| i64::try_from(instant.as_nanosecond()).ok())
-            .map(Timestamp)
+            .map(Timestamp::new)
             .ok_or_else(|| say(format!("`{name}` is not between the years 1678 and 2261")))
     };
     let window = time(start, first_shown)?..time(end, last_shown)?;
@@ -494,11 +494,11 @@ mod tests {
         let mut now = at(from);
         while now < at(to) {
             let Some(end) = schedule.until(now) else {
-                now.0 += MINUTE;
+                now = Timestamp::new(now.nanos() + MINUTE);
                 continue;
             };
-            for inside in (now.0..end.0).step_by(MINUTE as usize) {
-                assert_eq!(schedule.until(Timestamp(inside)), Some(end));
+            for inside in (now.nanos()..end.nanos()).step_by(MINUTE as usize) {
+                assert_eq!(schedule.until(Timestamp::new(inside)), Some(end));
             }
             out.push_str(&format!("{now} to {end}\n"));
             now = end;
@@ -523,9 +523,9 @@ mod tests {
         ] {
             let schedule: Schedule = text.parse().expect(text);
             let (start, end) = (at(start), at(end));
-            assert_eq!(schedule.until(Timestamp(start.0 - 1)), None);
+            assert_eq!(schedule.until(Timestamp::new(start.nanos() - 1)), None);
             assert_eq!(schedule.until(start), Some(end));
-            assert_eq!(schedule.until(Timestamp(end.0 - 1)), Some(end));
+            assert_eq!(schedule.until(Timestamp::new(end.nanos() - 1)), Some(end));
             assert_eq!(schedule.until(end), None);
             assert_eq!(schedule.to_string(), text);
         }
@@ -829,7 +829,7 @@ mod tests {
 
         fn new(zone: &TimeZone, from: Timestamp) -> Self {
             let shown = (0..Self::DAYS * i64::from(DAY))
-                .map(|n| zone.to_datetime(instant(Timestamp(from.0 + n * MINUTE))))
+                .map(|n| zone.to_datetime(instant(Timestamp::new(from.nanos() + n * MINUTE))))
                 .collect();
             Self { from, shown }
         }
@@ -838,7 +838,7 @@ mod tests {
         /// to the last that shows the end, or to the first after all those that show less.
         fn windows(&self, days: u8, start: u16, end: u16) -> Vec<Range<Timestamp>> {
             let first = self.shown[0].date();
-            let time = |n: usize| Timestamp(self.from.0 + n as i64 * MINUTE);
+            let time = |n: usize| Timestamp::new(self.from.nanos() + n as i64 * MINUTE);
             (1..Self::DAYS - 2)
                 .map(|n| first.checked_add(n.days()).expect("in this century"))
                 .filter(|day| days >> day.weekday().to_monday_zero_offset() & 1 == 1)
@@ -883,11 +883,11 @@ mod tests {
             start in 0u16..48, end in 0u16..=48, shift in prop::sample::select(vec![0u16, 1, 15, 29]),
         ) {
             let zone = &ZONES[zone];
-            let noon = Timestamp(day * i64::from(DAY) * MINUTE + 720 * MINUTE);
+            let noon = Timestamp::new(day * i64::from(DAY) * MINUTE + 720 * MINUTE);
             let change = zone.following(instant(noon)).next().filter(|_| by_change);
             // Four days before the change; whole minutes, also where offsets once had seconds.
             let middle = change.map_or(noon, |change| timestamp(change.timestamp()));
-            let from = Timestamp(middle.0 / MINUTE * MINUTE - 4 * i64::from(DAY) * MINUTE);
+            let from = Timestamp::new(middle.nanos() / MINUTE * MINUTE - 4 * i64::from(DAY) * MINUTE);
             let (start, end) = ((start * 30 + shift) % DAY, (end * 30).min(DAY));
             prop_assume!(days != 127 || end % DAY != start);
 
@@ -900,7 +900,7 @@ mod tests {
             let walk = Walk::new(zone, from);
             let windows = walk.windows(days, start, end);
             for n in 3 * i64::from(DAY)..6 * i64::from(DAY) {
-                let at = Timestamp(from.0 + n * MINUTE);
+                let at = Timestamp::new(from.nanos() + n * MINUTE);
                 let holding = windows.iter().filter(|window| window.contains(&at));
                 let expected = holding.map(|window| window.end).max();
                 prop_assert_eq!(schedule.until(at), expected, "{} at {}", &text, at);
@@ -911,7 +911,7 @@ mod tests {
         fn no_text_makes_it_panic(text in "[ ,/:+0-9A-Za-zé-]{0,40}", time in any::<i64>()) {
             for text in [text.clone(), format!("Sun 10:00-12:00 {text}"), format!("2026-01-01/{text}")] {
                 match Schedule::parse(&text) {
-                    Ok(schedule) => drop(schedule.until(Timestamp(time))),
+                    Ok(schedule) => drop(schedule.until(Timestamp::new(time))),
                     Err(fault) => prop_assert!(text.get(fault.at).is_some()),
                 }
             }
@@ -921,7 +921,7 @@ mod tests {
         fn the_ends_of_time_are_times_like_others(zone in 0usize..7, back in 0i64..i64::MAX) {
             let text = format!("10:00-09:00 {}", ZONES[zone].iana_name().expect("from the database"));
             let schedule: Schedule = text.parse().expect("well-formed");
-            for at in [Timestamp(i64::MIN + back), Timestamp(i64::MAX - back), Timestamp::MIN, Timestamp::MAX] {
+            for at in [Timestamp::new(i64::MIN + back), Timestamp::new(i64::MAX - back), Timestamp::MIN, Timestamp::MAX] {
                 prop_assert!(schedule.until(at).is_none_or(|end| end > at));
             }
         }

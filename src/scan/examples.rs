@@ -87,7 +87,7 @@ fn batch(lines: &[&str]) -> Batch {
         };
         batch.block.extend_from_slice(line.as_bytes());
         batch.entries.push(Entry {
-            at: Timestamp(batch.entries.len() as i64),
+            at: Timestamp::new(batch.entries.len() as i64),
             line: span,
             metadata: Span::default(),
         });

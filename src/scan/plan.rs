@@ -399,7 +399,7 @@ mod tests {
 
     /// Which line hit, as what, and which parts it fulfils.
     fn told(hits: &[Hit]) -> Vec<(i64, Role, u32)> {
-        let told = |hit: &Hit| (hit.at.0, hit.role, hit.parts.0);
+        let told = |hit: &Hit| (hit.at.nanos(), hit.role, hit.parts.0);
         hits.iter().map(told).collect()
     }
 
@@ -589,7 +589,7 @@ mod tests {
             let rules = rule_set([general, with(other, rule("specific", matches))]);
             let found = hits(&rules, &["failed a", "failed b", "failed c", "failed d"]);
             let of_general = found.iter().filter(|hit| hit.rule == RuleIndex(0));
-            of_general.map(|hit| hit.at.0).collect::<Vec<_>>()
+            of_general.map(|hit| hit.at.nanos()).collect::<Vec<_>>()
         };
         let a = || any_of([text("failed a")]);
         let b = || any_of([text("failed b")]);

@@ -317,13 +317,13 @@ mod tests {
             "",
         );
         for (entry, at) in batch.entries.iter_mut().zip([50, 40, 60, 70, 80, 30, 90]) {
-            entry.at = Timestamp(at);
+            entry.at = Timestamp::new(at);
         }
         let scanner = Scanner::new(rules);
         let (b, c) = (RuleIndex(1), RuleIndex(2));
         let tenant = Arc::from("t");
         let whole = scanner.scan_whole(&batch, &tenant, &mut Scratch::default());
-        let oldest = [(b, Timestamp(70)), (c, Timestamp(30))];
+        let oldest = [(b, Timestamp::new(70)), (c, Timestamp::new(30))];
         assert_eq!(whole.progress.oldest, oldest);
         assert_eq!(whole.progress.times.len(), 7);
 
@@ -335,12 +335,12 @@ mod tests {
         assert_eq!(pieces, oldest);
         let mut some = Vec::new();
         scanner.note_oldest(&batch, 1..3, &mut some);
-        assert_eq!(some, [(c, Timestamp(40))]);
+        assert_eq!(some, [(c, Timestamp::new(40))]);
 
         let db = Exclusion::parse("app=db").expect("a selector");
         let quoting = Exclusion::parse("app=web |= \"query=\"").expect("both");
         let scanner = Scanner::new(Arc::clone(scanner.rules())).excluding(vec![db, quoting]);
         let whole = scanner.scan_whole(&batch, &tenant, &mut Scratch::default());
-        assert_eq!(whole.progress.oldest, [(c, Timestamp(30))]);
+        assert_eq!(whole.progress.oldest, [(c, Timestamp::new(30))]);
     }
 }

@@ -102,7 +102,7 @@ pub(super) fn batch(streams: &[(Labels, Vec<Sent>)], framing: &str) -> Batch {
             }
             at += 1;
             batch.entries.push(Entry {
-                at: Timestamp(at),
+                at: Timestamp::new(at),
                 line,
                 metadata: Span {
                     start,

@@ -47,7 +47,7 @@ fn explained(app: &str, lines: &[&str], rule: Option<&str>) -> Explanation {
         lines: lines.iter().map(|line| (*line).to_owned()).collect(),
         rule: rule.map(str::to_owned),
     };
-    explain(&rules(), &terms(), &asked, Timestamp(SECOND), ALWAYS).expect("there is time")
+    explain(&rules(), &terms(), &asked, Timestamp::new(SECOND), ALWAYS).expect("there is time")
 }
 
 /// What is said of each line, and what opens.
@@ -138,7 +138,7 @@ fn rules_that_a_line_has_nothing_for_are_not_asked_and_nobody_sees_a_difference(
         lines: ordinary(&rules, 30),
         rule: None,
     };
-    let now = Timestamp(SECOND);
+    let now = Timestamp::new(SECOND);
     let quick = explain(&rules, &terms, &asked, now, ALWAYS).expect("there is time");
     let whole = explain_after(None, &rules, &terms, &asked, now, ALWAYS).expect("there is time");
     let told = |explanation: &Explanation| serde_json::to_value(explanation).expect("JSON");
@@ -156,7 +156,7 @@ fn of_many_lines_few_questions_are_asked() {
         lines: ordinary(&rules, 200),
         rule: None,
     };
-    let explained = explain(&rules, &terms(), &asked, Timestamp(SECOND), ALWAYS);
+    let explained = explain(&rules, &terms(), &asked, Timestamp::new(SECOND), ALWAYS);
     let explained = explained.expect("there is time");
     // Of each line some; without a glance they would be as many as lines times rules, some 16 000.
     assert!(explained.questions < 2000, "{}", explained.questions);
@@ -179,7 +179,7 @@ fn who_has_no_time_gives_up() {
         lines: vec!["x".to_owned()],
         rule: None,
     };
-    let given_up = explain(&rules(), &terms(), &asked, Timestamp(0), &|| false);
+    let given_up = explain(&rules(), &terms(), &asked, Timestamp::new(0), &|| false);
     assert_eq!(given_up.expect_err("no time"), TooLong);
     let material = Material {
         matches: vec![taped("refused", 1, "api")],
@@ -192,7 +192,7 @@ fn who_has_no_time_gives_up() {
         material,
         (&rules, "refused"),
         (&rules, &ids),
-        Timestamp(SECOND),
+        Timestamp::new(SECOND),
         &|| false,
     );
     assert_eq!(given_up.expect_err("no time"), TooLong);
@@ -202,7 +202,7 @@ fn taped(rule: &str, second: i64, app: &str) -> Taped {
     Taped {
         rule: Arc::from(rule),
         role: TapeRole::Match,
-        at: Timestamp(second * SECOND),
+        at: Timestamp::new(second * SECOND),
         tenant: Arc::from(""),
         labels: BTreeMap::from([("app".to_owned(), app.to_owned())]),
         line: format!("dial {second}: connection refused"),
@@ -218,7 +218,7 @@ fn played(text: &str, material: Material) -> Backtest {
         material,
         (&rules(), "refused"),
         (&written.rules, &written.ids),
-        Timestamp(4000 * SECOND),
+        Timestamp::new(4000 * SECOND),
         ALWAYS,
     )
     .expect("there is time")
@@ -236,7 +236,7 @@ fn a_changed_threshold_opens_what_the_rule_in_use_does_not() {
         coverage: Coverage {
             matches: 9,
             recorded: 4,
-            since: Some(Timestamp(0)),
+            since: Some(Timestamp::new(0)),
             cut_minutes: 1,
         },
         is_whole: true,
@@ -261,7 +261,7 @@ fn a_changed_threshold_opens_what_the_rule_in_use_does_not() {
 #[test]
 fn a_wider_selector_finds_what_other_rules_matched_and_what_came_lately() {
     let recent = |second: i64| RecentLine {
-        at: Timestamp(second * SECOND),
+        at: Timestamp::new(second * SECOND),
         tenant: Arc::from(""),
         labels: Labels::new([("app".into(), "web".into())]),
         line: format!("lately {second}: connection refused"),

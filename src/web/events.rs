@@ -152,8 +152,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn many_changes_at_once_are_one_word_and_silence_is_broken() {
         let (sender, findings) = watch::channel(());
-        let (stands, standing) = watch::channel(Standing::of_start(Timestamp(0)));
-        let files = watch::channel(Status::loaded(Timestamp(0))).1;
+        let (stands, standing) = watch::channel(Standing::of_start(Timestamp::new(0)));
+        let files = watch::channel(Status::loaded(Timestamp::new(0))).1;
         let news = News {
             findings,
             standing,

@@ -282,10 +282,10 @@ impl Clocked {
             rules,
             rules_digest: Digest(0),
         };
-        let log = Timestamp::wall_clock().0;
+        let log = Timestamp::wall_clock().nanos();
         let clock = Arc::new(AtomicI64::new(log));
         let shown = Arc::clone(&clock);
-        let shown = Arc::new(move || Timestamp(shown.load(Ordering::Relaxed)));
+        let shown = Arc::new(move || Timestamp::new(shown.load(Ordering::Relaxed)));
         let service = Service::start(beginning, shown).await.expect("free ports");
         Self {
             service,

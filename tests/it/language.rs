@@ -103,7 +103,7 @@ fn replay(entries: &[Entry]) -> Vec<String> {
     let lines: String = entries
         .iter()
         .map(|entry| {
-            let time = Timestamp(entry.at).to_string();
+            let time = Timestamp::new(entry.at).to_string();
             json!({"labels": entry.labels, "line": entry.line, "ts": time}).to_string() + "\n"
         })
         .collect();

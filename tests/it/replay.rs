@@ -26,7 +26,7 @@ fn a_replay_makes_the_same_findings_as_a_push_of_the_same_lines() {
     let lines: String = entries
         .iter()
         .map(|entry| {
-            let time = trommel::time::Timestamp(entry.at).to_string();
+            let time = trommel::time::Timestamp::new(entry.at).to_string();
             json!({"labels": entry.labels, "line": entry.line, "ts": time}).to_string() + "\n"
         })
         .collect();

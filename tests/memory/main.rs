@@ -290,7 +290,7 @@ fn templates_of_lines_take_the_memory_that_they_say() {
         for n in 0..300 {
             // Lengths and words of their own, so that nothing is alike.
             let line = vec![word(n); 1 + n % 60].join(" ");
-            templates.learn(line.as_bytes(), Timestamp(n as i64));
+            templates.learn(line.as_bytes(), Timestamp::new(n as i64));
         }
     });
     assert!(templates.len() > 100);

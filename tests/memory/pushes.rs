@@ -84,7 +84,7 @@ impl Worker {
     fn new() -> Self {
         let rules = load(&builtin(), &LoadOptions::default()).set;
         let rules: Arc<RuleSet> = Arc::new(rules.expect("the rules that ship are valid"));
-        let now = || Timestamp(1_790_000_000_000_000_000);
+        let now = || Timestamp::new(1_790_000_000_000_000_000);
         let selected = Arc::new(Mutex::new(Selected::new(&rules, now())));
         let inspection = Inspection::new(Scanner::new(rules), selected, None, Arc::new(now));
         let limits = Limits::default();

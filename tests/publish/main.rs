@@ -84,9 +84,9 @@ fn finding() -> Finding {
             condition: "5 in 10m".to_owned(),
         },
         counts: Counts::default(),
-        first_seen: Timestamp(0),
-        last_seen: Timestamp(0),
-        observed_at: Timestamp(0),
+        first_seen: Timestamp::new(0),
+        last_seen: Timestamp::new(0),
+        observed_at: Timestamp::new(0),
         recovered_at: None,
         evidence: Evidence {
             redacted: true,
@@ -104,7 +104,7 @@ fn finding() -> Finding {
             coverage: Coverage::Complete,
         },
         finding_key: String::new(),
-        time: Timestamp(0),
+        time: Timestamp::new(0),
     }
 }
 

@@ -71,7 +71,7 @@ impl Push<'_> {
             for place in stream.entries.clone() {
                 let entry = &batch.entries[place as usize];
                 let line = batch.bytes(entry.line).escape_ascii();
-                shown += &format!("{} {} {line}", entry.at.0, stream.stream.labels);
+                shown += &format!("{} {} {line}", entry.at.nanos(), stream.stream.labels);
                 for (name, value) in batch.metadata_of(entry) {
                     shown += &format!(" {}={}", name.escape_ascii(), value.escape_ascii());
                 }

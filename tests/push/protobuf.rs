@@ -133,7 +133,7 @@ fn fields_in_unusual_order_and_number_are_read_as_prost_reads_them() {
     let decoded = ours(&stream(&[&entry, &labels])).expect("valid");
     let (labels, entries) = &decoded[0];
     assert_eq!(labels.get("late"), Some("yes"));
-    assert_eq!(entries[0].0, Timestamp(7_000_000_009));
+    assert_eq!(entries[0].0, Timestamp::new(7_000_000_009));
     assert_eq!(entries[0].1, b"the last counts");
     assert_eq!(entries[0].2.len(), 2);
 }

@@ -207,7 +207,10 @@ async fn the_answer_waits_until_the_owner_has_recorded() {
     assert!(!pushing.is_finished());
     let progress = submission.scanned.progress;
     assert_eq!(&*progress.tenant, "team-a\u{fffd}");
-    assert_eq!(progress.times, [Timestamp(7), Timestamp(9), Timestamp(8)]);
+    assert_eq!(
+        progress.times,
+        [Timestamp::new(7), Timestamp::new(9), Timestamp::new(8)]
+    );
     let counts: Vec<u32> = progress.streams.iter().map(|(_, count)| *count).collect();
     assert_eq!(counts, [2, 1]);
     submission.recorded.send(()).expect("it waits");

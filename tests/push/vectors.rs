@@ -126,7 +126,7 @@ fn decode(case: &Case<'_>) -> (Result<Notes, DecodeError>, Value) {
             .iter()
             .map(|entry| {
                 serde_json::json!({
-                    "ts_ns": entry.at.0.to_string(),
+                    "ts_ns": entry.at.nanos().to_string(),
                     "line": text(batch.bytes(entry.line)),
                     "structured_metadata": batch
                         .metadata_of(entry)

@@ -68,7 +68,7 @@ impl Asker {
     pub(crate) fn matching(&mut self, stream: &Arc<Stream>, line: &[u8]) -> Vec<&str> {
         self.batch.clear();
         self.hits.clear();
-        self.batch.push(stream, Timestamp(0), line, &[]);
+        self.batch.push(stream, Timestamp::new(0), line, &[]);
         self.scanner
             .scan(&self.batch, 0..1, &mut self.scratch, &mut self.hits);
         let rules = &self.rules;

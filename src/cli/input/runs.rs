@@ -312,7 +312,7 @@ impl Merge {
 fn encode(entry: &Recorded, record: &mut Vec<u8>) {
     let (at, input, n) = entry.place();
     record.clear();
-    record.extend_from_slice(&at.0.to_le_bytes());
+    record.extend_from_slice(&at.nanos().to_le_bytes());
     record.extend_from_slice(&input.to_le_bytes());
     record.extend_from_slice(&n.to_le_bytes());
     let labels_at = record.len();
@@ -376,7 +376,11 @@ fn decode(
 fn place(record: &mut &[u8]) -> Option<Place> {
     let at = i64::from_le_bytes(*number(record)?);
     let input = u32::from_le_bytes(*number(record)?);
-    Some((Timestamp(at), input, u64::from_le_bytes(*number(record)?)))
+    Some((
+        Timestamp::new(at),
+        input,
+        u64::from_le_bytes(*number(record)?),
+    ))
 }
 
 fn take<'a>(record: &mut &'a [u8]) -> Option<&'a [u8]> {
@@ -406,7 +410,7 @@ mod tests {
             input,
             n,
             stream: Arc::new(Stream::new(Arc::from(""), labels)),
-            at: Some(Timestamp(at)),
+            at: Some(Timestamp::new(at)),
             line: text.as_bytes().to_vec(),
             metadata: vec![(b"trace".to_vec(), text.as_bytes().to_vec())],
         }

@@ -32,7 +32,7 @@ fn incident() -> Vec<(i64, &'static str)> {
 const BEGIN: i64 = 1_767_607_200_000_000_000;
 
 fn time(minute: i64) -> String {
-    Timestamp(BEGIN + minute * 60_000_000_000).to_string()
+    Timestamp::new(BEGIN + minute * 60_000_000_000).to_string()
 }
 
 fn jsonl(lines: &[(i64, &str)]) -> String {
@@ -222,7 +222,7 @@ fn messages_are_the_same_bytes_however_the_log_is_split_packed_or_turned() {
 fn a_log_begins_at_from_and_ends_before_to() {
     let text = jsonl(&incident());
     let count = |arguments: &[&str]| replayed(&[JSONL, arguments].concat(), &text).len();
-    let just_after = |minute: i64| Timestamp(BEGIN + minute * 60_000_000_000 + 1).to_string();
+    let just_after = |minute: i64| Timestamp::new(BEGIN + minute * 60_000_000_000 + 1).to_string();
     // Failures at minutes 0 to 4, the recovery at minute 14.
     assert_eq!(count(&["--from", &time(0)]), 2);
     assert_eq!(count(&["--from", &just_after(0)]), 0);

@@ -111,7 +111,7 @@ impl Sums {
         let cells: Vec<i64> = self
             .points
             .iter()
-            .map(|(at, _)| at.0.div_euclid(cell))
+            .map(|(at, _)| at.nanos().div_euclid(cell))
             .collect();
         let mut place = 0;
         self.points.retain(|_| {

@@ -264,14 +264,17 @@ mod tests {
         let mut values = Values::default();
         let value = |n: i64| n.unsigned_abs();
         for n in 0..20_000 {
-            values.insert(Timestamp(n * 1_000_000), value(n), &threshold, true);
+            values.insert(Timestamp::new(n * 1_000_000), value(n), &threshold, true);
         }
         let window = threshold.window;
-        assert_eq!(values.different(Timestamp(20_000_000_000), window), 20_000);
+        assert_eq!(
+            values.different(Timestamp::new(20_000_000_000), window),
+            20_000
+        );
         let steps = |values: &Values| values.window.borrow().steps;
         let before = steps(&values);
         for n in 15_000..20_000 {
-            let late = Timestamp(n * 1_000_000 + 1);
+            let late = Timestamp::new(n * 1_000_000 + 1);
             values.insert(late, value(n + 100_000), &threshold, true);
             assert!(values.different(late, window) > 15_000);
         }

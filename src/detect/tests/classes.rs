@@ -218,7 +218,7 @@ fn walk(truth: &Truth<'_>, times: Times) -> Vec<(i64, &'static str)> {
 
 fn states(findings: &[Finding], rule: &str, pod: u8) -> Vec<(i64, &'static str)> {
     let name = format!("{rule}{{pod=p{pod}}}");
-    let seconds = |time: Timestamp| (time.0 - at(0).0) / 1_000_000_000;
+    let seconds = |time: Timestamp| (time.nanos() - at(0).nanos()) / 1_000_000_000;
     let of_pod = findings.iter().filter(|finding| finding.dedupe_key == name);
     of_pod
         .filter_map(|finding| {

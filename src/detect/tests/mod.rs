@@ -155,7 +155,7 @@ fn replay(rules: &Arc<RuleSet>, entries: &[Entry], until: i64) -> Vec<Finding> {
 }
 
 fn printed(findings: &[Finding]) -> String {
-    let time = |time: Timestamp| (time.0 - at(0).0) / 1_000_000_000;
+    let time = |time: Timestamp| (time.nanos() - at(0).nanos()) / 1_000_000_000;
     let line = |finding: &Finding| {
         let state = match (finding.state, finding.revision) {
             (State::Recovered, _) => "recovered",
@@ -917,7 +917,7 @@ fn model(shape: &Shape, entries: &[Entry], pod: u8, until: i64) -> Vec<(i64, &'s
 
 fn told(findings: &[Finding], pod: u8) -> Vec<(i64, &'static str, u64)> {
     let name = format!("r{{pod=p{pod}}}");
-    let seconds = |time: Timestamp| (time.0 - at(0).0) / 1_000_000_000;
+    let seconds = |time: Timestamp| (time.nanos() - at(0).nanos()) / 1_000_000_000;
     let of_pod = findings.iter().filter(|finding| finding.dedupe_key == name);
     of_pod
         .filter_map(|finding| {

@@ -4,7 +4,7 @@ use super::*;
 use crate::rules::{Correlate, Distinct, Match};
 
 fn at(second: i64) -> Timestamp {
-    Timestamp(second * 1_000_000_000)
+    Timestamp::new(second * 1_000_000_000)
 }
 
 fn seconds(seconds: u64) -> Duration {

@@ -90,9 +90,9 @@ impl Around {
     /// A line is pushed that rule 0 matches, `ahead` seconds ahead of the clock, and is recorded.
     async fn hit(&self, key: &str, ahead: i64) {
         self.push();
-        let now = Timestamp(START + self.nanos.load(Ordering::Relaxed));
+        let now = Timestamp::new(START + self.nanos.load(Ordering::Relaxed));
         let mut scanned = scanned(0);
-        let at = Timestamp(now.0 + ahead * SECOND);
+        let at = Timestamp::new(now.nanos() + ahead * SECOND);
         scanned.progress.times = vec![at];
         scanned.hits[0].at = at;
         scanned.hits[0].entry = EntryId(self.entries.fetch_add(1, Ordering::Relaxed));

@@ -84,7 +84,7 @@ pub(super) struct Places {
 
 impl Test {
     /// Where a test begins when it does not say: a Thursday.
-    pub const START: Timestamp = Timestamp(1_767_225_600_000_000_000);
+    pub const START: Timestamp = Timestamp::new(1_767_225_600_000_000_000);
 
     /// Whether messages of the rule `id` are looked at.
     #[must_use]

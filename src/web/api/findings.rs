@@ -102,7 +102,7 @@ fn place<'de, D: Deserializer<'de>>(from: D) -> Result<Option<(Timestamp, String
     let text = String::deserialize(from)?;
     let place = text
         .split_once(':')
-        .and_then(|(at, id)| Some((Timestamp(at.parse().ok()?), id.to_owned())));
+        .and_then(|(at, id)| Some((Timestamp::new(at.parse().ok()?), id.to_owned())));
     place.map(Some).ok_or_else(|| {
         de::Error::custom(format!(
             "`{text}` is no place, expected what `next` of the page before said"
@@ -217,7 +217,7 @@ pub(in crate::web) async fn page_of(
         filter.limit = limit;
         reader.findings(&filter)
     };
-    let place = |row: &FindingRow| format!("{}:{}", row.changed_at.0, row.finding_id);
+    let place = |row: &FindingRow| format!("{}:{}", row.changed_at.nanos(), row.finding_id);
     paging::page(admin, limit, read, place).await
 }
 

@@ -191,7 +191,7 @@ fn as_text<S: Serializer>(time: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
 async fn caught(admin: &Admin, id: String) -> Option<Vec<Caught>> {
     let known = admin
         .archive
-        .ask(move |reader| reader.matches(Some(&id), Timestamp(0), CAUGHT_MAX));
+        .ask(move |reader| reader.matches(Some(&id), Timestamp::new(0), CAUGHT_MAX));
     let known = known.await.ok()?.into_iter().rev();
     let known = known.filter(|taped| taped.role == TapeRole::Match);
     let caught = known.map(|taped| Caught {

@@ -419,7 +419,7 @@ async fn what_people_write_into_the_audit_shows_what_cannot_be_seen() {
     let hostile = "<b>\u{202e}\u{200b}\u{7}";
     let entry = Entry {
         id: "0123456789abcdef".to_owned(),
-        time: Timestamp(0),
+        time: Timestamp::new(0),
         who: hostile.to_owned(),
         what: What::RuleChanged,
         target: hostile.to_owned(),

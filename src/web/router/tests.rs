@@ -429,7 +429,7 @@ async fn the_status_says_what_is_open_and_what_stands_in_the_way() {
         let body = to_bytes(body, usize::MAX).await.expect("in memory");
         serde_json::from_slice::<serde_json::Value>(&body).expect("JSON")
     };
-    let start = Standing::of_start(Timestamp(0));
+    let start = Standing::of_start(Timestamp::new(0));
     let status = ask(rows(), start.clone()).await;
     let open = serde_json::json!({"critical": 1, "warning": 1, "info": 0, "about_trommel": 0});
     assert_eq!(status["open"], open);
@@ -443,11 +443,11 @@ async fn the_status_says_what_is_open_and_what_stands_in_the_way() {
     silent.rule = TEE_SILENT.to_owned();
     silent.body = r#"{"observed_at":"1970-01-01T00:00:09Z"}"#.to_owned();
     let standing = Standing {
-        pushed_at: Some(Timestamp(4_000_000_000)),
+        pushed_at: Some(Timestamp::new(4_000_000_000)),
         commit_error: Some("full".to_owned()),
         nats: Some(Connection {
             connected: false,
-            since: Some(Timestamp(5_000_000_000)),
+            since: Some(Timestamp::new(5_000_000_000)),
             acked_at: None,
             trouble: Some("refused".to_owned()),
         }),

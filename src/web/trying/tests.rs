@@ -25,7 +25,7 @@ fn taped(ago: i64) -> Taped {
     Taped {
         rule: Arc::from("refused"),
         role: TapeRole::Match,
-        at: Timestamp(NOW - ago * SECOND),
+        at: Timestamp::new(NOW - ago * SECOND),
         tenant: Arc::from(""),
         labels: BTreeMap::from([("app".to_owned(), "api".to_owned())]),
         line: format!("dial {ago}: connection refused"),
@@ -53,7 +53,7 @@ fn admin() -> Admin {
         taped: vec![taped(30), taped(20)],
         tape_counts: vec![TapeCount {
             rule: Arc::from("refused"),
-            minute: crate::detect::minute_of(Timestamp(NOW - 20 * SECOND)),
+            minute: crate::detect::minute_of(Timestamp::new(NOW - 20 * SECOND)),
             matches: 2,
             left_out: 0,
         }],
@@ -64,7 +64,7 @@ fn admin() -> Admin {
     let mut batch = Batch::default();
     batch.push(
         &stream,
-        Timestamp(NOW - SECOND),
+        Timestamp::new(NOW - SECOND),
         b"token=abcdefgh12345678 <b>",
         &[],
     );

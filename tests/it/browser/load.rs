@@ -56,7 +56,7 @@ fn much_to_show_is_shown_at_once() {
         "/findings/{}",
         first["findings"][0]["finding_id"].as_str().expect("an id")
     );
-    let (since, until) = (Timestamp(minute(40)), Timestamp(minute(50)));
+    let (since, until) = (Timestamp::new(minute(40)), Timestamp::new(minute(50)));
     let of_a_time = format!("/findings?since={since}&until={until}");
     let paths = [
         "/",

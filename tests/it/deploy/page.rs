@@ -233,7 +233,7 @@ fn an_image_that_is_nowhere_is_a_finding_within_two_minutes() {
         "image_pull_backoff{namespace=default,workload=broken}"
     );
     // With the second attempt, which comes well within two minutes.
-    let second = Timestamp(begin + 14 * 1_000_000_000).to_string();
+    let second = Timestamp::new(begin + 14 * 1_000_000_000).to_string();
     assert_eq!(text(&finding["observed_at"]), second);
 }
 

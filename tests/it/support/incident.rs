@@ -61,7 +61,7 @@ impl Incident {
 
     /// `minute` as messages write it.
     pub(crate) fn rfc3339(self, minute: i64) -> String {
-        trommel::time::Timestamp(self.at(minute)).to_string()
+        trommel::time::Timestamp::new(self.at(minute)).to_string()
     }
 
     /// One failure of `component`.

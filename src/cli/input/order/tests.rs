@@ -29,7 +29,7 @@ fn sorting(all: bool, limits: &OrderLimits) -> Sorting {
 }
 
 fn line(second: i64) -> String {
-    format!("{} x\n", Timestamp(second * 1_000_000_000))
+    format!("{} x\n", Timestamp::new(second * 1_000_000_000))
 }
 
 fn text(seconds: &[i64]) -> String {
@@ -64,7 +64,7 @@ fn given(sources: Vec<Source>, span: Span, sorting: Sorting) -> (Vec<(i64, u32, 
         match in_order.next() {
             Ok(Some(entry)) => {
                 let (at, input, n) = entry.place();
-                given.push((at.0 / 1_000_000_000, input, n));
+                given.push((at.nanos() / 1_000_000_000, input, n));
             }
             Ok(None) => break String::new(),
             Err(error) => break error.to_string(),
@@ -81,7 +81,7 @@ fn expected(files: &[Vec<i64>], span: Span) -> Vec<(i64, u32, u64)> {
     let mut all = Vec::new();
     for (place, seconds) in files.iter().enumerate() {
         for (n, second) in seconds.iter().enumerate() {
-            let at = Timestamp(second * 1_000_000_000);
+            let at = Timestamp::new(second * 1_000_000_000);
             if span.from.is_none_or(|from| from <= at) && span.to.is_none_or(|to| at < to) {
                 all.push((*second, place as u32, n as u64 + 1));
             }
@@ -127,7 +127,7 @@ fn limits() -> impl Strategy<Value = OrderLimits> {
 }
 
 fn spans() -> impl Strategy<Value = Span> {
-    let time = || prop::option::of((0i64..5000).prop_map(|at| Timestamp(at * 1_000_000_000)));
+    let time = || prop::option::of((0i64..5000).prop_map(|at| Timestamp::new(at * 1_000_000_000)));
     (time(), time()).prop_map(|(from, to)| Span { from, to })
 }
 
@@ -236,7 +236,7 @@ fn a_line_that_comes_too_late_does_no_harm_before_from() {
         ..tiny()
     };
     let span = Span {
-        from: Some(Timestamp(31_000_000_000)),
+        from: Some(Timestamp::new(31_000_000_000)),
         to: None,
     };
     let seconds = [60, 120, 180, 30, 240];
@@ -334,7 +334,7 @@ fn nothing_is_read_long_after_the_end_of_the_wanted_times() {
     };
     let span = Span {
         from: None,
-        to: Some(Timestamp(100_000_000_000)),
+        to: Some(Timestamp::new(100_000_000_000)),
     };
     let (source, taken) = endless(0, 0, 1, usize::MAX);
     let (given, refused) = given(vec![source], span, sorting(false, &limits));
@@ -385,7 +385,7 @@ fn when_too_many_would_be_open_the_others_are_sorted() {
     let mut given = Vec::new();
     while let Some(entry) = in_order.next().expect("it is in order") {
         let (at, input, n) = entry.place();
-        given.push((at.0 / 1_000_000_000, input, n));
+        given.push((at.nanos() / 1_000_000_000, input, n));
         assert!(in_order.merging.iter().flatten().count() <= 3);
     }
     assert_eq!(given, expected(&files, ALL));
