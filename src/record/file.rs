@@ -12,14 +12,14 @@ use rusqlite::{Connection, OpenFlags};
 use super::error::StoreError;
 
 /// Name of the database in the data directory.
-const FILE: &str = "trommel.db";
+pub(super) const FILE: &str = "trommel.db";
 /// Name of the lock beside it. A lock inside the database would keep `sqlite3` from reading it.
 const LOCK: &str = "trommel.lock";
 
 /// "TROM", at offset 68 of the file. Source: <https://www.sqlite.org/fileformat2.html#the_database_header>.
 const APPLICATION_ID: u32 = 0x5452_4f4d;
 /// Version of the schema below, at offset 60 of the file.
-const SCHEMA_VERSION: u32 = 3;
+const SCHEMA_VERSION: u32 = 4;
 
 /// How long a commit waits for a lock that somebody else holds: within the answer deadline, so one commit can
 /// still be in time after an operator's short query.
@@ -100,8 +100,6 @@ CREATE TABLE samples (
     answer_p50 INTEGER,
     answer_p99 INTEGER
 ) STRICT;
--- What there are findings of, without reading any.
-CREATE INDEX findings_kind ON findings (domain, incident_type, rule);
 CREATE TABLE audit (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -132,6 +130,13 @@ CREATE TABLE match_counts (
     bytes INTEGER NOT NULL,
     PRIMARY KEY (rule, minute)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// What version 4 has beside that.
+const SINCE_4: &str = "
+DROP INDEX IF EXISTS findings_kind;
+-- What there are findings of, how many and since when, without reading any.
+CREATE INDEX findings_kind ON findings (domain, incident_type, rule, state, changed_at);
 ";
 
 /// An open database and what belongs to it. Fields drop in this order: the connection before the lock.
@@ -260,7 +265,7 @@ fn create_schema(connection: &Connection) -> rusqlite::Result<()> {
     // Only before the first table, and so that a database that once was big can be small again.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.execute_batch(&format!(
-        "BEGIN; {SCHEMA} {SINCE_3} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+        "BEGIN; {SCHEMA} {SINCE_3} {SINCE_4} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
     ))
 }
 
@@ -273,6 +278,11 @@ fn bring_up_to_date(connection: &Connection) -> rusqlite::Result<()> {
     if version < 3 {
         connection.execute_batch(&format!(
             "BEGIN IMMEDIATE; {SINCE_3} PRAGMA user_version = 3; COMMIT;"
+        ))?;
+    }
+    if version < 4 {
+        connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE; {SINCE_4} PRAGMA user_version = 4; COMMIT;"
         ))?;
     }
     Ok(())
@@ -483,6 +493,28 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_version_3_gets_the_index_of_this_one() {
+        let dir = TempDir::new();
+        let open = || drop(Store::open(Some(dir.path()), Limits::default()).expect("ours"));
+        let ours = || Connection::open(dir.path().join(FILE)).expect("ours");
+        open();
+        ours()
+            .execute_batch(
+                "DROP INDEX findings_kind; CREATE INDEX findings_kind ON findings (domain, incident_type, rule); PRAGMA user_version = 3;",
+            )
+            .expect("ours");
+        open();
+        let columns: u32 = ours()
+            .query_row(
+                "SELECT count(*) FROM pragma_index_info('findings_kind')",
+                [],
+                |row| row.get(0),
+            )
+            .expect("ours");
+        assert_eq!(columns, 5);
+    }
+
+    #[test]
     fn a_second_trommel_on_the_same_directory_is_refused_until_the_first_is_gone() {
         let dir = TempDir::new();
         let first = Store::open(Some(dir.path()), Limits::default()).expect("new");
@@ -548,9 +580,9 @@ mod tests {
     #[test]
     fn a_file_of_a_newer_trommel_is_refused() {
         check(
-            |path| patch(path, 60, &[0, 0, 0, 4]),
+            |path| patch(path, 60, &[0, 0, 0, 5]),
             expect![
-                "`/data/trommel.db` has schema version 4, this trommel knows versions up to 3; run the newer trommel again, or move the file away to start empty"
+                "`/data/trommel.db` has schema version 5, this trommel knows versions up to 4; run the newer trommel again, or move the file away to start empty"
             ],
         );
     }

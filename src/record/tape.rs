@@ -224,6 +224,11 @@ pub(super) fn coverage(
         })
 }
 
+/// By all that the index `findings_kind` begins with, or each finding would be read: a rule has one domain and one type at a time.
+const FINDINGS_BY_RULE: &str =
+    "SELECT rule, sum(changed_at >= ?1), max(changed_at), sum(state = 'open') FROM findings
+    GROUP BY domain, incident_type, rule";
+
 /// What each rule has done since `since`.
 pub(super) fn activity(
     connection: &Connection,
@@ -240,15 +245,13 @@ pub(super) fn activity(
         of_rule.matches = number(row, 1)?;
         of_rule.last_match = row.get::<_, Option<i64>>(2)?.map(at_minute);
     }
-    let mut found = connection.prepare(
-        "SELECT rule, sum(changed_at >= ?1), max(changed_at), sum(state = 'open') FROM findings GROUP BY rule",
-    )?;
+    let mut found = connection.prepare(FINDINGS_BY_RULE)?;
     let mut rows = found.query([since.nanos()])?;
     while let Some(row) = rows.next()? {
         let of_rule = rules.entry(row.get(0)?).or_default();
-        of_rule.findings = number(row, 1)?;
-        of_rule.last_finding = Some(Timestamp::new(row.get(2)?));
-        of_rule.open = number(row, 3)?;
+        of_rule.findings += number(row, 1)?;
+        of_rule.last_finding = (of_rule.last_finding).max(Some(Timestamp::new(row.get(2)?)));
+        of_rule.open += number(row, 3)?;
     }
     Ok(rules)
 }
@@ -265,11 +268,13 @@ fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::commit::Limits;
+    use super::super::commit::{FindingRow, Limits};
+    use super::super::file::FILE;
     use super::super::store::Store;
-    use super::super::testing::{TempDir, reader};
+    use super::super::testing::{TempDir, finding, reader};
     use super::*;
     use crate::detect::TapeCount;
+    use crate::finding::State;
 
     const MINUTE: i64 = 60_000_000_000;
 
@@ -300,6 +305,41 @@ mod tests {
             tape_counts,
             ..Commit::default()
         }
+    }
+
+    #[test]
+    fn findings_of_a_rule_count_together_whatever_they_were_called_and_none_is_read() {
+        let dir = TempDir::new();
+        let mut store = Store::open(Some(dir.path()), Limits::default()).expect("new");
+        let renamed = FindingRow {
+            domain: "infrastructure".to_owned(),
+            ..finding("c", State::Open, 7)
+        };
+        let commit = Commit {
+            findings: vec![
+                finding("a", State::Recovered, 5),
+                finding("b", State::Recovered, 9),
+                renamed,
+            ],
+            ..Commit::default()
+        };
+        store.commit(&commit).expect("room");
+        let of = reader(&store).activity(Timestamp::new(6)).expect("sound")["r"].clone();
+        assert_eq!(
+            (of.findings, of.last_finding, of.open),
+            (2, Some(Timestamp::new(9)), 1)
+        );
+        drop(store);
+
+        let connection = Connection::open(dir.path().join(FILE)).expect("ours");
+        let plan: String = connection
+            .query_row(
+                &format!("EXPLAIN QUERY PLAN {FINDINGS_BY_RULE}"),
+                [0],
+                |row| row.get("detail"),
+            )
+            .expect("ours");
+        assert_eq!(plan, "SCAN findings USING COVERING INDEX findings_kind");
     }
 
     #[test]
