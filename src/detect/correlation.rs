@@ -240,11 +240,7 @@ impl Detector {
         for key in stirred {
             let changed = says(key);
             let found = candidates(&changed, &others).into_iter();
-            concerned.extend(found.map(|key| KeyRef {
-                rule: of.rule,
-                tenant: Arc::clone(tenant),
-                key,
-            }));
+            concerned.extend(found.map(|key| KeyRef::new(of.rule, tenant, &key)));
             concerned.extend(open.iter().filter(|key| joins(&changed, &key.key)).cloned());
         }
         concerned
@@ -252,14 +248,9 @@ impl Detector {
 
     /// The open keys of `rule`, in order.
     fn open_keys(&self, rule: RuleIndex, tenant: &Arc<str>) -> impl Iterator<Item = KeyRef> {
-        let first = (Arc::clone(tenant), Key::default());
+        let first = KeyRef::new(rule, tenant, &Key::default());
         let open = self.states[rule.0 as usize].open.range(first..);
-        open.take_while(move |(of, _)| of == tenant)
-            .map(move |(tenant, key)| KeyRef {
-                rule,
-                tenant: Arc::clone(tenant),
-                key: Arc::clone(key),
-            })
+        open.take_while(move |key| key.tenant == *tenant).cloned()
     }
 
     /// Opens, extends or ends the finding of `key` as its parts are at `at`, or when the last of them opened.
@@ -366,11 +357,8 @@ impl Detector {
             let parts: Vec<KeyRef> = joined
                 .iter()
                 .filter_map(|part| {
-                    Some(KeyRef {
-                        rule: self.rules.find(&part.rule)?.0,
-                        tenant: Arc::clone(tenant),
-                        key: Arc::clone(&part.key),
-                    })
+                    let (rule, _) = self.rules.find(&part.rule)?;
+                    Some(KeyRef::new(rule, tenant, &part.key))
                 })
                 .collect();
             for part in parts {

@@ -19,7 +19,7 @@ use super::step::{Context, Group, Told};
 use super::tape::Tape;
 use crate::batch::StreamId;
 use crate::finding::Redactor;
-use crate::hit::{Hit, Key, Progress, Role, RuleIndex, Scanned};
+use crate::hit::{Hit, Progress, Role, RuleIndex, Scanned};
 use crate::rules::{RuleSet, Severity};
 use crate::time::Timestamp;
 
@@ -293,7 +293,7 @@ impl Detector {
                 tenant: Arc::clone(&at.tenant),
                 by: Arc::clone(&at.key),
             };
-            let saved = state.keys.get_mut(&(at.tenant, at.key)).map(|key| {
+            let saved = state.keys.get_mut(&at).map(|key| {
                 key.redact(&self.redactor, rule);
                 changes::save_key(state.meaning, &rule.by, key)
             });
@@ -393,13 +393,8 @@ impl Detector {
             .rules
             .iter()
             .flat_map(|(index, rule)| {
-                super::keys::expected(rule)
-                    .into_iter()
-                    .map(move |key| KeyRef {
-                        rule: index,
-                        tenant: Arc::clone(tenant),
-                        key,
-                    })
+                let keys = super::keys::expected(rule).into_iter();
+                keys.map(move |key| KeyRef::new(index, tenant, &key))
             })
             .filter(|at| self.key(at).is_none())
             .collect();
@@ -410,11 +405,8 @@ impl Detector {
 
     /// The state of a key, if there is any.
     pub(super) fn key(&self, at: &KeyRef) -> Option<&KeyState> {
-        let place = (Arc::clone(&at.tenant), Arc::clone(&at.key));
-        self.states[at.rule.0 as usize]
-            .keys
-            .get(&place)
-            .map(Box::as_ref)
+        let state = &self.states[at.rule.0 as usize];
+        state.keys.get(at).map(Box::as_ref)
     }
 
     /// Whether a hit counts: not too old, not a repeat. Brings one from the future to now.
@@ -426,10 +418,8 @@ impl Detector {
         let state = &mut self.states[hit.rule.0 as usize];
         if state.repeats_matter && !state.identities.remember(hit.at, hit.entry) {
             self.tally.duplicates += 1;
-            if let Some(key) = state
-                .keys
-                .get_mut(&(Arc::clone(tenant), Arc::clone(&hit.key)))
-            {
+            let at = KeyRef::new(hit.rule, tenant, &hit.key);
+            if let Some(key) = state.keys.get_mut(&at) {
                 key.count_duplicate();
             }
             return false;
@@ -493,38 +483,25 @@ impl Detector {
             Group::empty(at, state.identities.uncertain(at), late)
         };
         for hit in matches {
-            let place = KeyRef {
-                rule: hit.rule,
-                tenant: Arc::clone(tenant),
-                key: Arc::clone(&hit.key),
-            };
             groups
-                .entry(place)
+                .entry(KeyRef::new(hit.rule, tenant, &hit.key))
                 .or_insert_with(|| group(hit.rule))
                 .matches
                 .push(hit);
         }
         for recovery in recoveries {
-            let place = |key: &Key| KeyRef {
-                rule: recovery.rule,
-                tenant: Arc::clone(tenant),
-                key: Arc::clone(key),
-            };
             let keys = &self.states[recovery.rule.0 as usize].keys;
             let meant = |key: &KeyRef| key.rule == recovery.rule && covers(&recovery.key, &key.key);
             if recovery.key.iter().all(|part| !part.is_empty()) {
                 // It names one key: no need to look at the others.
-                let one = place(&recovery.key);
-                if keys.contains_key(&(Arc::clone(tenant), Arc::clone(&one.key))) {
+                let one = KeyRef::new(recovery.rule, tenant, &recovery.key);
+                if keys.contains_key(&one) {
                     groups.entry(one).or_insert_with(|| group(recovery.rule));
                 }
             } else {
-                let known = keys
-                    .keys()
-                    .filter(|(of, _)| of == tenant)
-                    .map(|(_, key)| place(key));
-                for key in known.filter(meant) {
-                    groups.entry(key).or_insert_with(|| group(recovery.rule));
+                let known = keys.keys().filter(|key| key.tenant == *tenant);
+                for key in known.filter(|key| meant(key)) {
+                    (groups.entry(key.clone())).or_insert_with(|| group(recovery.rule));
                 }
             }
             let told = groups.iter_mut().filter(|(key, _)| meant(key));
@@ -628,8 +605,7 @@ impl Detector {
         spoken: &Spoken,
         act: impl FnOnce(&mut KeyState, &Context<'_>),
     ) {
-        let place = (Arc::clone(&at.tenant), Arc::clone(&at.key));
-        let known = self.states[at.rule.0 as usize].keys.contains_key(&place);
+        let known = self.states[at.rule.0 as usize].keys.contains_key(at);
         if !known && self.tenants.contains_key(&at.tenant) && !self.make_room(at.rule) {
             let state = &self.states[at.rule.0 as usize];
             let refused = self.tally.keys_refused.entry(Arc::clone(&state.name));
@@ -666,19 +642,17 @@ impl Detector {
             seen_from: state.seen.get(&at.tenant).copied(),
             spoke: &spoke,
         };
-        let key = state
-            .keys
-            .entry(place)
-            .or_insert_with(|| Box::new(KeyState::new(rule)));
+        let entry = state.keys.entry(at.clone());
+        // The name that it has had from the beginning, so that it is there once.
+        let at = &entry.key().clone();
+        let key = entry.or_insert_with(|| Box::new(KeyState::new(rule)));
         let before = (key.is_open(), key.last_match());
         act(key, &cx);
         if self.correlations.is_part(at.rule) && before != (key.is_open(), key.last_match()) {
             self.stirred.insert(at.clone());
         }
         if state.escalates_over_keys && key.is_open() && before != (true, key.last_match()) {
-            state
-                .counting
-                .insert((Arc::clone(&at.tenant), Arc::clone(&at.key)));
+            state.counting.insert(at.clone());
         }
         if key.has_to_say() {
             self.telling.insert(at.clone());
@@ -716,25 +690,15 @@ impl Detector {
                 }
             }
         }
-        self.touched(at);
-    }
-
-    /// Notes that a key has changed.
-    fn touched(&mut self, at: &KeyRef) {
         self.steps += 1;
-        let state = &mut self.states[at.rule.0 as usize];
-        let place = (Arc::clone(&at.tenant), Arc::clone(&at.key));
-        let Some(key) = state.keys.get_mut(&place) else {
-            return;
-        };
         state.idle.remove(&key.touched);
         key.touched = self.steps;
         let (is_open, is_new) = (key.is_open(), key.reckoned == 0);
         let was_open = if is_open {
-            !state.open.insert(place)
+            !state.open.insert(at.clone())
         } else {
-            state.idle.insert(self.steps, place.clone());
-            state.open.remove(&place)
+            state.idle.insert(self.steps, at.clone());
+            state.open.remove(at)
         };
         // Between these it grows by no more than the batch at hand has.
         if is_new || is_open != was_open {
@@ -745,16 +709,11 @@ impl Detector {
 
     pub(super) fn remove(&mut self, at: &KeyRef) {
         let state = &mut self.states[at.rule.0 as usize];
-        if let Some(key) = state
-            .keys
-            .remove(&(Arc::clone(&at.tenant), Arc::clone(&at.key)))
-        {
+        if let Some(key) = state.keys.remove(at) {
             state.bytes -= key.reckoned;
             self.keys_bytes -= key.reckoned;
             state.idle.remove(&key.touched);
-            state
-                .open
-                .remove(&(Arc::clone(&at.tenant), Arc::clone(&at.key)));
+            state.open.remove(at);
         }
         self.changed.insert(at.clone());
     }
@@ -767,8 +726,7 @@ impl Detector {
             };
             // A key that was evicted no longer listens, nor one whose finding is over and cannot open again.
             watchers.retain(|at| {
-                let place = (Arc::clone(&at.tenant), Arc::clone(&at.key));
-                let Some(key) = self.states[at.rule.0 as usize].keys.get_mut(&place) else {
+                let Some(key) = self.states[at.rule.0 as usize].keys.get_mut(at) else {
                     return false;
                 };
                 let now = self.tenants.get(&at.tenant).map(|it| it.clock.newest);

@@ -1,6 +1,7 @@
 //! Where keys, and what is due for them, are kept: by rule within its bound, by tenant in order of time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,12 +20,34 @@ pub(super) const HORIZON_MIN: Duration = Duration::from_secs(3600);
 /// Most keys of a rule on new patterns that does not say: each holds the templates of its lines.
 const PATTERN_KEYS_MAX: usize = 500;
 
-/// A key's place: rule, tenant, `by` values. Its order is that of messages of one instant.
+/// A key's name, shared by all places that it is kept in. Its order is that of messages of one instant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct KeyRef {
+pub(super) struct KeyRef(Arc<KeyPlace>);
+
+/// A key's place: rule, tenant, `by` values.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct KeyPlace {
     pub(super) rule: RuleIndex,
     pub(super) tenant: Arc<str>,
     pub(super) key: Key,
+}
+
+impl KeyRef {
+    pub(super) fn new(rule: RuleIndex, tenant: &Arc<str>, key: &Key) -> Self {
+        Self(Arc::new(KeyPlace {
+            rule,
+            tenant: Arc::clone(tenant),
+            key: Arc::clone(key),
+        }))
+    }
+}
+
+impl Deref for KeyRef {
+    type Target = KeyPlace;
+
+    fn deref(&self) -> &KeyPlace {
+        &self.0
+    }
 }
 
 /// A tenant's time: how far its log has come, and what is due when.
@@ -120,13 +143,13 @@ impl Timers {
 pub(super) struct RuleState {
     pub(super) name: Arc<str>,
     pub(super) meaning: u64,
-    pub(super) keys: BTreeMap<(Arc<str>, Key), Box<KeyState>>,
+    pub(super) keys: BTreeMap<KeyRef, Box<KeyState>>,
     /// Keys that are not open, longest untouched first.
-    pub(super) idle: BTreeMap<u64, (Arc<str>, Key)>,
+    pub(super) idle: BTreeMap<u64, KeyRef>,
     /// Keys that are open.
-    pub(super) open: BTreeSet<(Arc<str>, Key)>,
+    pub(super) open: BTreeSet<KeyRef>,
     /// Open keys that opened or matched at this instant, where the rule looks at all of its keys together.
-    pub(super) counting: BTreeSet<(Arc<str>, Key)>,
+    pub(super) counting: BTreeSet<KeyRef>,
     pub(super) escalates_over_keys: bool,
     pub(super) identities: Identities,
     /// Whether an entry that comes twice would count twice: where it would not, none is remembered.

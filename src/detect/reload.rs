@@ -76,13 +76,13 @@ impl Detector {
                 // The one longest untouched is still the first to be evicted.
                 keys.sort_by_key(|(_, state)| state.touched);
             }
-            for ((tenant, by_values), state) in keys {
+            for (at, state) in keys {
                 self.keep(
                     place,
                     &rule.id,
                     Kept {
-                        tenant,
-                        by_values,
+                        tenant: Arc::clone(&at.tenant),
+                        by_values: Arc::clone(&at.key),
                         meaning,
                         by: rule.by.clone(),
                         state,
@@ -211,15 +211,8 @@ impl Detector {
         state.timer = None;
         state.reckoned = 0;
         // It has its place, however many may be kept: a bound that is lower now forgets no open finding.
-        of_rule.keys.insert(
-            (Arc::clone(&tenant), Arc::clone(&by_values)),
-            Box::new(KeyState::new(&rule)),
-        );
-        let at = KeyRef {
-            rule: index,
-            tenant,
-            key: by_values,
-        };
+        let at = KeyRef::new(index, &tenant, &by_values);
+        (of_rule.keys).insert(at.clone(), Box::new(KeyState::new(&rule)));
         self.step(&at, &Spoken::default(), |key, _| *key = *state);
         if stored {
             self.changed.remove(&at);

@@ -54,8 +54,7 @@ impl Detector {
     /// Reckons anew what a key takes in memory.
     pub(super) fn reckon(&mut self, at: &KeyRef) {
         let state = &mut self.states[at.rule.0 as usize];
-        let place = (Arc::clone(&at.tenant), Arc::clone(&at.key));
-        if let Some(key) = state.keys.get_mut(&place) {
+        if let Some(key) = state.keys.get_mut(at) {
             let (before, now) = (key.reckoned, key.memory_bytes());
             key.reckoned = now;
             state.bytes = state.bytes - before + now;
@@ -66,8 +65,7 @@ impl Detector {
     /// Lets an open key keep less of what it counted.
     fn cut(&mut self, at: &KeyRef) {
         let state = &mut self.states[at.rule.0 as usize];
-        let place = (Arc::clone(&at.tenant), Arc::clone(&at.key));
-        let Some(key) = state.keys.get_mut(&place).filter(|key| key.is_open()) else {
+        let Some(key) = state.keys.get_mut(at).filter(|key| key.is_open()) else {
             return;
         };
         key.keep_few(self.rules.rule(at.rule));
@@ -102,13 +100,12 @@ impl Detector {
     /// Forgets the key of a rule that is longest untouched; false if all are open.
     fn evict(&mut self, place: usize) -> bool {
         let state = &mut self.states[place];
-        let Some((tenant, key)) = state.idle.pop_first().map(|(_, place)| place) else {
+        let Some((_, at)) = state.idle.pop_first() else {
             return false;
         };
         let evicted = self.tally.keys_evicted.entry(Arc::clone(&state.name));
         *evicted.or_default() += 1;
-        let rule = RuleIndex(place as u32);
-        self.remove(&KeyRef { rule, tenant, key });
+        self.remove(&at);
         true
     }
 }

@@ -1,10 +1,8 @@
 //! Which silences hold a message back.
 
 use super::detector::{Detector, Spoken};
-use super::keys::KeyRef;
 use super::report;
 use super::step::Context;
-use crate::hit::RuleIndex;
 use crate::rules::{Schedule, Selector};
 use crate::silence::{SILENCES_MAX, Silence, SilenceError};
 use crate::time::Timestamp;
@@ -97,14 +95,9 @@ impl Detector {
         silence.ended_by = Some(who.to_owned());
         let ended = silence.clone();
         let mut held = Vec::new();
-        for (rule, state) in self.states.iter().enumerate() {
-            let rule = RuleIndex(rule as u32);
+        for state in &self.states {
             let keys = state.keys.iter().filter(|(_, key)| key.is_held());
-            held.extend(keys.map(|((tenant, key), _)| KeyRef {
-                rule,
-                tenant: tenant.clone(),
-                key: key.clone(),
-            }));
+            held.extend(keys.map(|(at, _)| at.clone()));
         }
         for key in held {
             self.step(&key, &Spoken::default(), |state, cx| {
