@@ -23,7 +23,7 @@ pub(super) struct Quote {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Quotes {
     /// The finding's first line, once there is a finding.
-    first: Option<Quote>,
+    first: Option<Box<Quote>>,
     last: VecDeque<Quote>,
 }
 
@@ -40,16 +40,16 @@ impl Quotes {
         };
         let mut last: VecDeque<Quote> = lines.iter().map(quote).collect();
         Self {
-            first: last.pop_front(),
+            first: last.pop_front().map(Box::new),
             last,
         }
     }
 
     /// Memory beside itself, in bytes, without labels: those it shares with whoever read the stream.
     pub(super) fn heap_bytes(&self) -> usize {
-        let quotes = self.first.iter().chain(&self.last);
-        quotes.map(|quote| quote.line.len()).sum::<usize>()
-            + self.last.capacity() * size_of::<Quote>()
+        let quotes = self.first.as_deref().into_iter().chain(&self.last);
+        let places = self.last.capacity() + usize::from(self.first.is_some());
+        quotes.map(|quote| quote.line.len()).sum::<usize>() + places * size_of::<Quote>()
     }
 
     /// Keeps the first line and the last, for want of memory.
@@ -87,9 +87,12 @@ impl Quotes {
         if lines == 0 {
             return;
         }
-        if self.first.as_ref().is_some_and(|first| quote < *first) && open {
-            let second = self.first.replace(quote);
-            self.last.extend(second);
+        if let Some(first) = &mut self.first
+            && quote < **first
+            && open
+        {
+            // What came before it while no finding was open may be older still.
+            self.last.push_front(std::mem::replace(first, quote));
             self.last.make_contiguous().sort();
         } else {
             let place = match self.last.back() {
@@ -117,7 +120,7 @@ impl Quotes {
     /// A finding opens whose oldest entry is of `first_seen`: its first line stays from now on.
     pub(super) fn open(&mut self, first_seen: Timestamp, lines: usize) {
         self.last.retain(|quote| quote.at >= first_seen);
-        self.first = self.last.pop_front();
+        self.first = self.last.pop_front().map(Box::new);
         self.reopen(lines);
     }
 
@@ -130,12 +133,12 @@ impl Quotes {
 
     /// The newest line.
     pub(super) fn newest(&self) -> Option<&Quote> {
-        self.last.back().or(self.first.as_ref())
+        self.last.back().or(self.first.as_deref())
     }
 
     /// Redacts what is kept. Done before it is stored or told; each line once.
     pub(super) fn redact(&mut self, redactor: &Redactor, rules: &EvidenceRules) {
-        let all = self.first.iter_mut().chain(&mut self.last);
+        let all = self.first.as_deref_mut().into_iter().chain(&mut self.last);
         for quote in all.filter(|quote| !quote.redacted) {
             quote.line = redactor
                 .redact(&quote.line, &rules.redact)
@@ -155,7 +158,8 @@ impl Quotes {
         self.redact(redactor, rules);
         let mut told: Vec<EvidenceLine> = self
             .first
-            .iter()
+            .as_deref()
+            .into_iter()
             .chain(&self.last)
             .filter(|quote| quote.at <= until)
             .map(|quote| EvidenceLine {

@@ -71,7 +71,7 @@ const ROWS: &[Row] = &[
         keys: 512,
         lines: 1,
         line: usual,
-        bytes_max: 2 * KIB,
+        bytes_max: KIB,
     },
     Row {
         class: "count",
@@ -139,7 +139,7 @@ const ROWS: &[Row] = &[
         keys: 512,
         lines: 1,
         line: usual,
-        bytes_max: 2 * KIB,
+        bytes_max: KIB,
     },
     Row {
         class: "sequence",

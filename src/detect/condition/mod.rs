@@ -68,12 +68,12 @@ impl Asked<'_> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) enum Counted {
     Entries(Points<()>),
-    Different(Values),
+    Different(Box<Values>),
     /// Entries by their template: the most frequent one counts.
-    Alike(Values),
-    Share(Sums),
+    Alike(Box<Values>),
+    Share(Box<Sums>),
     Past {
-        recent: Sums,
+        recent: Box<Sums>,
         past: Box<Sums>,
     },
     /// Events that are made of entries, each with the time of its first entry.
@@ -87,11 +87,11 @@ impl Counted {
     pub(super) fn new(condition: &Condition) -> Self {
         match condition {
             Condition::Count(_) => Self::Entries(Points::default()),
-            Condition::Distinct(_) => Self::Different(Values::default()),
-            Condition::NewPattern { .. } => Self::Alike(Values::default()),
-            Condition::Ratio(_) => Self::Share(Sums::default()),
+            Condition::Distinct(_) => Self::Different(Box::default()),
+            Condition::NewPattern { .. } => Self::Alike(Box::default()),
+            Condition::Ratio(_) => Self::Share(Box::default()),
             Condition::Spike(_) => Self::Past {
-                recent: Sums::default(),
+                recent: Box::default(),
                 past: Box::default(),
             },
             Condition::Sequence(_) | Condition::NewValue { .. } | Condition::Correlate(_) => {
@@ -400,10 +400,12 @@ impl Counted {
     pub(super) fn heap_bytes(&self) -> usize {
         match self {
             Self::Entries(points) => points.heap_bytes(),
-            Self::Different(values) | Self::Alike(values) => values.heap_bytes(),
-            Self::Share(sums) => sums.heap_bytes(),
+            Self::Different(values) | Self::Alike(values) => {
+                size_of::<Values>() + values.heap_bytes()
+            }
+            Self::Share(sums) => size_of::<Sums>() + sums.heap_bytes(),
             Self::Past { recent, past } => {
-                recent.heap_bytes() + size_of::<Sums>() + past.heap_bytes()
+                2 * size_of::<Sums>() + recent.heap_bytes() + past.heap_bytes()
             }
             Self::Events(points) => points.heap_bytes(),
             Self::Last(_) => 0,

@@ -1,12 +1,12 @@
 //! What a key takes in memory, and how it takes less.
 
-use super::{Group, KeyState};
+use super::{Escalations, Group, KeyState, Telling};
 use crate::finding::Finding;
 use crate::hit::Hit;
 use crate::rules::Rule;
 
 /// What is kept about a key elsewhere: its place among the keys of its rule and among those that are idle or open, its name, and a timer.
-const PLACES_BYTES: usize = 440;
+const PLACES_BYTES: usize = 300;
 
 /// Texts of a finding beside its evidence: ids, names, condition, query.
 const FINDING_TEXT_BYTES: usize = 2048;
@@ -24,17 +24,23 @@ impl KeyState {
         let told = self.episode.iter().map(|episode| {
             size_of_val(&**episode) + episode.told.as_deref().map_or(0, finding_bytes)
         });
+        let owed = self.telling.get().and_then(Telling::owed);
+        let held_back = self.held_back.get().into_iter().flatten();
         size_of::<Self>()
             + PLACES_BYTES
             + self.counted.heap_bytes()
             + self.escalations.heap_bytes()
+            + self.escalations.get().map_or(0, Escalations::heap_bytes)
             + self.learned.heap_bytes()
             + self.quotes.heap_bytes()
             + self.sources.heap_bytes()
             + captures.sum::<usize>()
             + told.sum::<usize>()
-            + self.telling.owed().map_or(0, finding_bytes)
-            + self.held_back.iter().map(group_bytes).sum::<usize>()
+            + self.telling.heap_bytes()
+            + owed.map_or(0, finding_bytes)
+            + self.held_back.heap_bytes()
+            + held_back.map(group_bytes).sum::<usize>()
+            + self.joined.heap_bytes()
     }
 
     /// Keeps as little as its condition can be decided with, for want of memory. What is counted from now on is "at least".

@@ -9,12 +9,13 @@
 //! - `episode`: what is known of one finding. `escalation`: what makes it worse.
 //! - `telling`: when a message is made, and when it is held back.
 //! - `memory`: what a key takes, and how it takes less.
-//! - `parent`: findings that are made of other findings. `sources`: whether what matched goes on.
+//! - `parent`: findings that are made of other findings. `sources`: whether what matched goes on. `rare`: what most keys have not.
 
 mod episode;
 mod escalation;
 mod memory;
 mod parent;
+mod rare;
 mod sources;
 mod taking;
 mod telling;
@@ -28,6 +29,7 @@ use episode::Beginning;
 pub(super) use episode::Episode;
 use escalation::Escalations;
 pub(super) use parent::{Joined, PartSeen};
+use rare::Rare;
 use sources::Sources;
 use taking::Learned;
 use telling::Telling;
@@ -55,7 +57,7 @@ const INSTANT: Duration = Duration::from_nanos(1);
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct KeyState {
     counted: Counted,
-    escalations: Escalations,
+    escalations: Rare<Escalations>,
     learned: Learned,
     quotes: Quotes,
     /// Values for the summary, of the newest match.
@@ -65,8 +67,8 @@ pub(super) struct KeyState {
     phase: Phase,
     /// The finding that is open, or that recovered last.
     episode: Option<Box<Episode>>,
-    telling: Telling,
-    held_back: VecDeque<Group>,
+    telling: Rare<Telling>,
+    held_back: Rare<VecDeque<Group>>,
     /// First match, or from when on the key is expected: nothing is said of few, or of new, before a whole window since.
     armed: Option<Timestamp>,
     /// Nothing opens at or before this time: a recovery is never taken back.
@@ -78,7 +80,7 @@ pub(super) struct KeyState {
     /// The newest entry that was taken.
     newest: Option<Timestamp>,
     /// Findings that it is made of, for a rule on findings.
-    joined: Vec<Joined>,
+    joined: Rare<Vec<Joined>>,
     /// When the key was last touched, as a count of steps: the one longest untouched is evicted first.
     #[serde(skip)]
     pub(super) touched: u64,
@@ -107,21 +109,21 @@ impl KeyState {
     pub(super) fn new(rule: &Rule) -> Self {
         Self {
             counted: Counted::new(&rule.condition),
-            escalations: Escalations::new(rule),
+            escalations: Rare::new(Escalations::new(rule)),
             learned: Learned::new(&rule.condition),
             quotes: Quotes::default(),
             captures: None,
             sources: Sources::default(),
             phase: Phase::Idle,
             episode: None,
-            telling: Telling::default(),
-            held_back: VecDeque::new(),
+            telling: Rare::default(),
+            held_back: Rare::default(),
             armed: None,
             settled: None,
             looked: None,
             emptied: None,
             newest: None,
-            joined: Vec::new(),
+            joined: Rare::default(),
             touched: 0,
             reckoned: 0,
             timer: None,
@@ -141,7 +143,7 @@ impl KeyState {
             episode: Some(Box::new(Episode::recalled(told))),
             newest: Some(told.last_seen),
             armed: rule.condition.wants_few().then_some(now),
-            joined,
+            joined: Rare::new(joined),
             ..Self::new(rule)
         }
     }
@@ -200,7 +202,7 @@ impl KeyState {
     /// `stream`, one of its own, had entries at `times`, in order. True if that is worth remembering on disk.
     pub(super) fn hear(&mut self, stream: StreamId, times: &[Timestamp]) -> bool {
         let mut news = self.sources.hear(stream, times);
-        for group in &mut self.held_back {
+        for group in self.held_back.get_mut().into_iter().flatten() {
             let own = group.matches.iter().any(|hit| hit.stream == stream);
             news |= own && sources::earlier(&mut group.heard, group.at, times);
         }
@@ -227,14 +229,14 @@ impl KeyState {
             own,
             self.waited_at(cx),
             self.forgotten_at(cx),
-            self.telling.until(),
+            self.held_until(),
         ];
         others.into_iter().flatten().min()
     }
 
     /// When the first group that was held back can be applied: its own time, once nothing is due before it.
     pub(super) fn ready(&self, cx: &Context<'_>) -> Option<Timestamp> {
-        let first = self.held_back.front()?.at;
+        let first = self.held_back.get()?.front()?.at;
         self.deadline(cx)
             .is_none_or(|deadline| first <= deadline)
             .then_some(first)
@@ -335,9 +337,9 @@ impl KeyState {
     /// When the key can be forgotten: nothing that may still come could tell the difference.
     pub(super) fn expires(&self, cx: &Context<'_>, lateness: Duration) -> Option<Timestamp> {
         let busy = self.phase != Phase::Idle
-            || !self.held_back.is_empty()
+            || self.held_back.get().is_some()
             || self.armed.is_some()
-            || self.telling.until().is_some()
+            || self.held_until().is_some()
             || self.learned.waits();
         if busy {
             return None;
@@ -362,7 +364,7 @@ impl KeyState {
     /// Applies the first group that was held back, if it is [ready](KeyState::ready).
     pub(super) fn release(&mut self, cx: &Context<'_>) {
         if self.ready(cx).is_some()
-            && let Some(group) = self.held_back.pop_front()
+            && let Some(group) = self.held_back.make().pop_front()
         {
             self.take(cx, group);
         }
@@ -386,7 +388,7 @@ impl KeyState {
                 _ => {}
             }
         }
-        if due(self.telling.until()) {
+        if due(self.held_until()) {
             self.window_ended(cx, deadline);
         }
     }
@@ -572,12 +574,16 @@ impl KeyState {
                 let recovered = episode.recovered_at.unwrap_or(at);
                 episode.reopen(cx, at, from);
                 episode.own_from = recovered.plus(INSTANT);
-                self.escalations.begin(episode.own_from);
+                if let Some(escalations) = self.escalations.get_mut() {
+                    escalations.begin(episode.own_from);
+                }
                 self.quotes.reopen(lines);
                 self.say(Reason::Reopened, at);
             }
             _ => {
-                self.escalations.begin(from.first_seen);
+                if let Some(escalations) = self.escalations.get_mut() {
+                    escalations.begin(from.first_seen);
+                }
                 self.quotes.open(from.first_seen, lines);
                 self.sources.begin(from.first_seen);
                 self.episode = Some(Box::new(Episode::new(cx, at, from)));
@@ -609,7 +615,8 @@ impl KeyState {
         let Some(episode) = &mut self.episode else {
             return;
         };
-        let called = self.escalations.severity(cx.rule, episode.own_from, at);
+        let escalations = self.escalations.get();
+        let called = escalations.and_then(|it| it.severity(cx.rule, episode.own_from, at));
         if let Some((to, when)) = called
             && episode.raise(to)
         {
@@ -689,7 +696,9 @@ impl KeyState {
         self.phase = Phase::Idle;
         self.settled = self.settled.max(Some(at));
         let told = self.episode.take().and_then(|episode| episode.told);
-        self.telling.end(told.map(|told| report::ended(*told, at)));
+        if let Some(told) = told {
+            self.telling.make().end(report::ended(*told, at));
+        }
     }
 
     /// The rule has changed: what was counted under its old meaning is gone, an open finding goes on.
@@ -712,8 +721,8 @@ impl KeyState {
 
     /// The rule may have other escalations than when the key was stored.
     pub(super) fn fit(&mut self, rule: &Rule) {
-        if !self.escalations.fit(rule) {
-            self.escalations = Escalations::new(rule);
+        if !self.escalations.get().is_some_and(|it| it.fit(rule)) {
+            self.escalations = Rare::new(Escalations::new(rule));
         }
     }
 
@@ -735,11 +744,8 @@ impl KeyState {
     /// Redacts what is kept, before it is written to disk.
     pub(super) fn redact(&mut self, redactor: &Redactor, rule: &Rule) {
         self.quotes.redact(redactor, &rule.evidence);
-        for hit in self
-            .held_back
-            .iter_mut()
-            .flat_map(|group| &mut group.matches)
-        {
+        let held_back = self.held_back.get_mut().into_iter().flatten();
+        for hit in held_back.flat_map(|group| &mut group.matches) {
             hit.line = redactor
                 .redact(&hit.line, &rule.evidence.redact)
                 .into_bytes()
@@ -747,11 +753,16 @@ impl KeyState {
         }
     }
 
-    /// Forgets entries that matter to nothing at or after `clock`.
+    /// Forgets entries that matter to nothing at or after `clock`, and gives back the room for what is over.
     pub(super) fn trim(&mut self, cx: &Context<'_>, clock: Timestamp) {
+        self.telling.tidy();
+        self.held_back.tidy();
+        self.joined.tidy();
         self.look(cx, clock);
         self.counted.forget_before(clock, &cx.asked());
-        self.escalations.forget_before(cx.rule, clock);
+        if let Some(escalations) = self.escalations.get_mut() {
+            escalations.forget_before(cx.rule, clock);
+        }
         self.learned.forget_before(clock, &cx.rule.condition);
     }
 }

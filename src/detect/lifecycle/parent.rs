@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::episode::Beginning;
-use super::{INSTANT, KeyState, Phase};
+use super::{INSTANT, KeyState, Phase, Rare};
 use crate::detect::condition::Side;
 use crate::detect::evidence::Quote;
 use crate::detect::step::Context;
@@ -93,7 +93,13 @@ impl KeyState {
         }
         let is_idle = self.phase == Phase::Idle;
         // What parts that are known have seen since is theirs: how often they are looked at again must not tell.
-        let known = |part: &PartSeen| !is_idle && self.joined.contains(&part.joined);
+        let known = |part: &PartSeen| {
+            !is_idle
+                && self
+                    .joined
+                    .get()
+                    .is_some_and(|it| it.contains(&part.joined))
+        };
         let parts: Vec<_> = parts.into_iter().filter(|part| !known(part)).collect();
         if parts.is_empty() {
             return;
@@ -101,7 +107,7 @@ impl KeyState {
         let first_seen = parts.iter().map(|part| part.first_seen).min().unwrap_or(at);
         let last_seen = parts.iter().map(|part| part.last_seen).max().unwrap_or(at);
         if is_idle {
-            self.joined.clear();
+            self.joined = Rare::default();
             for part in &parts {
                 self.join(cx, part);
             }
@@ -127,7 +133,7 @@ impl KeyState {
         self.sources.matched(last_seen, None);
         self.newest = self.newest.max(Some(at));
         if let Some(episode) = &mut self.episode {
-            let related = self.joined.iter().take(RELATED_MAX);
+            let related = self.joined.get().into_iter().flatten().take(RELATED_MAX);
             episode.related = related
                 .map(|part| Related {
                     finding_id: part.finding_id.clone(),
@@ -139,8 +145,9 @@ impl KeyState {
     }
 
     fn join(&mut self, cx: &Context<'_>, part: &PartSeen) {
-        if self.joined.len() < PARTS_MAX {
-            self.joined.push(part.joined.clone());
+        let joined = self.joined.make();
+        if joined.len() < PARTS_MAX {
+            joined.push(part.joined.clone());
         }
         if let Some(quote) = &part.quote {
             self.quotes.add(quote.clone(), self.is_open(), cx.rule);
@@ -161,7 +168,8 @@ impl KeyState {
 
     /// The parts of the open finding.
     pub(in crate::detect) fn joined(&self) -> &[Joined] {
-        if self.is_open() { &self.joined } else { &[] }
+        let joined = self.joined.get().filter(|_| self.is_open());
+        joined.map_or(&[], Vec::as_slice)
     }
 
     /// It is a part of the open finding `above`.
@@ -183,13 +191,13 @@ impl KeyState {
 
     /// How it ended, if it has, for what it was a part of.
     pub(in crate::detect) fn ended_by(&self) -> Option<Reason> {
-        self.telling.why().filter(|_| !self.is_open())
+        self.telling.get()?.why().filter(|_| !self.is_open())
     }
 
     /// What the condition counts at `at`, for messages.
     pub(super) fn window_count(&self, cx: &Context<'_>, at: Timestamp) -> u64 {
         match cx.rule.condition {
-            Condition::Correlate(_) => self.joined.len() as u64,
+            Condition::Correlate(_) => self.joined.get().map_or(0, Vec::len) as u64,
             _ => self.counted.count(at, &cx.asked()),
         }
     }

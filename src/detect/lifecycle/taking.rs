@@ -26,8 +26,8 @@ pub(super) enum Learned {
     #[default]
     Nothing,
     Steps(Box<Progress>),
-    Values(Known),
-    Patterns(Patterns),
+    Values(Box<Known>),
+    Patterns(Box<Patterns>),
 }
 
 /// The templates of a key's lines, and which of them are new.
@@ -50,8 +50,8 @@ impl Learned {
     pub(super) fn new(condition: &Condition) -> Self {
         match condition {
             Condition::Sequence(_) => Self::Steps(Box::default()),
-            Condition::NewValue { .. } => Self::Values(Known::default()),
-            Condition::NewPattern { .. } => Self::Patterns(Patterns::default()),
+            Condition::NewValue { .. } => Self::Values(Box::default()),
+            Condition::NewPattern { .. } => Self::Patterns(Box::default()),
             _ => Self::Nothing,
         }
     }
@@ -61,9 +61,11 @@ impl Learned {
         match self {
             Self::Nothing => 0,
             Self::Steps(progress) => progress.memory_bytes(),
-            Self::Values(known) => known.heap_bytes(),
+            Self::Values(known) => size_of::<Known>() + known.heap_bytes(),
             Self::Patterns(patterns) => {
-                patterns.templates.memory_bytes() + patterns.new.capacity() * size_of::<New>()
+                size_of::<Patterns>()
+                    + patterns.templates.memory_bytes()
+                    + patterns.new.capacity() * size_of::<New>()
             }
         }
     }
@@ -111,7 +113,8 @@ struct Came {
 impl KeyState {
     /// Keeps a group for after its deadline.
     pub(super) fn hold_back(&mut self, mut group: Group) {
-        let held: usize = self.held_back.iter().map(|group| group.matches.len()).sum();
+        let held_back = self.held_back.make();
+        let held: usize = held_back.iter().map(|group| group.matches.len()).sum();
         let room = HELD_BACK_MAX.saturating_sub(held);
         if group.matches.len() > room {
             group.more += (group.matches.len() - room) as u64;
@@ -121,8 +124,8 @@ impl KeyState {
         for hit in group.matches.iter_mut().skip(lines) {
             hit.line = Box::default();
         }
-        let place = self.held_back.partition_point(|other| other.at < group.at);
-        match self.held_back.get_mut(place) {
+        let place = held_back.partition_point(|other| other.at < group.at);
+        match held_back.get_mut(place) {
             Some(same) if same.at == group.at => {
                 same.matches.append(&mut group.matches);
                 same.more += group.more;
@@ -131,7 +134,7 @@ impl KeyState {
                 same.late |= group.late;
                 // `heard` is told after the batch, of all groups alike.
             }
-            _ => self.held_back.insert(place, group),
+            _ => held_back.insert(place, group),
         }
     }
 
@@ -145,9 +148,11 @@ impl KeyState {
             self.look(cx, at);
         }
         self.note(&group, &came);
-        if came.matches > 0 && !came.ended {
-            self.escalations
-                .count(cx.rule, at, &group.matches, came.matches);
+        if let Some(escalations) = self.escalations.get_mut()
+            && came.matches > 0
+            && !came.ended
+        {
+            escalations.count(cx.rule, at, &group.matches, came.matches);
         }
         for hit in group.matches {
             self.quote(cx, hit);

@@ -9,7 +9,7 @@ use crate::finding::{Finding, Reason};
 use crate::time::Timestamp;
 
 /// What a key has to say.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Telling {
     /// What happened at this instant: one message tells it all.
     #[serde(skip)]
@@ -31,17 +31,13 @@ impl Telling {
         self.owed.as_deref()
     }
 
-    pub(super) fn until(&self) -> Option<Timestamp> {
-        self.until
-    }
-
     /// Why there is something to say.
     pub(super) fn why(&self) -> Option<Reason> {
         self.pending.map(|(reason, _)| reason)
     }
 
-    pub(super) fn end(&mut self, ended: Option<Finding>) {
-        self.ended = ended.map(Box::new);
+    pub(super) fn end(&mut self, ended: Finding) {
+        self.ended = Some(Box::new(ended));
     }
 }
 
@@ -59,9 +55,14 @@ fn rank(reason: Reason) -> u8 {
 }
 
 impl KeyState {
+    /// When the suppression ends that holds messages back.
+    pub(super) fn held_until(&self) -> Option<Timestamp> {
+        self.telling.get()?.until
+    }
+
     /// Notes that something happened that has to be said.
     pub(super) fn say(&mut self, reason: Reason, at: Timestamp) {
-        let pending = &mut self.telling.pending;
+        let pending = &mut self.telling.make().pending;
         if pending.is_none_or(|(other, _)| rank(reason) > rank(other)) {
             *pending = Some((reason, at));
         }
@@ -69,18 +70,19 @@ impl KeyState {
 
     /// Whether there is something to say.
     pub(in crate::detect) fn has_to_say(&self) -> bool {
-        let telling = &self.telling;
-        telling.pending.is_some()
-            || telling.ended.is_some()
-            || (telling.owed.is_some() && telling.until.is_none())
+        self.telling.get().is_some_and(|telling| {
+            telling.pending.is_some()
+                || telling.ended.is_some()
+                || (telling.owed.is_some() && telling.until.is_none())
+        })
     }
 
     /// Makes the message of this instant, unless it is held back: by a suppression, or, where it is `hidden`, by a finding that
     /// it is a part of. Held messages use no revision.
     pub(in crate::detect) fn announce(&mut self, cx: &Context<'_>, hidden: bool, out: &mut Told) {
-        out.ended
-            .extend(self.telling.ended.take().map(|ended| *ended));
-        let (Some((reason, at)), Some(episode)) = (self.telling.pending.take(), &mut self.episode)
+        let telling = self.telling.make();
+        out.ended.extend(telling.ended.take().map(|ended| *ended));
+        let (Some((reason, at)), Some(episode)) = (telling.pending.take(), &mut self.episode)
         else {
             return;
         };
@@ -89,27 +91,27 @@ impl KeyState {
         let unheard = episode.revision == 0;
         if reason == Reason::Reopened {
             // It goes on: that it was over need not be told any more.
-            self.telling.owed = None;
+            telling.owed = None;
         }
         if let Some(until) = cx.suppressed_until(at) {
-            self.telling.until = Some(until);
-            self.telling.held = !over;
+            telling.until = Some(until);
+            telling.held = !over;
             episode.suppressed += 1;
             if over && !unheard {
                 let mut owed = self.render(cx, Reason::WindowEnded, at);
                 if let Some(owed) = &mut owed {
                     owed.revision += 1;
                 }
-                self.telling.owed = owed.map(Box::new);
+                self.telling.make().owed = owed.map(Box::new);
             }
             return;
         }
         if hidden && !over {
-            self.telling.held = true;
+            telling.held = true;
             episode.suppressed += 1;
             return;
         }
-        self.telling.held = false;
+        telling.held = false;
         if over && unheard {
             // Nobody heard that it began.
             return;
@@ -128,8 +130,9 @@ impl KeyState {
 
     /// A suppression ends at `at`, or another begins there.
     pub(super) fn window_ended(&mut self, cx: &Context<'_>, at: Timestamp) {
-        self.telling.until = cx.suppressed_until(at);
-        if self.telling.until.is_none() {
+        let until = cx.suppressed_until(at);
+        self.telling.make().until = until;
+        if until.is_none() {
             self.unhide(at);
         }
     }
@@ -137,34 +140,36 @@ impl KeyState {
     /// A silence was ended at `at`: what it holds back waits no longer, unless something else holds it. What the log, which may be ahead
     /// of who ended it, has had to say since then is said now, as of its own time: no message is from before what it tells.
     pub(in crate::detect) fn reconsider(&mut self, cx: &Context<'_>, at: Timestamp) {
-        if self.telling.until.is_none_or(|until| until <= at) {
+        if self.held_until().is_none_or(|until| until <= at) {
             return;
         }
         let last_said = self.episode.as_ref().map(|episode| episode.last_said);
         match last_said.filter(|said| *said > at) {
             Some(said) => self.window_ended(cx, said),
-            None => self.telling.until = cx.suppressed_until(at).or(Some(at)),
+            None => self.telling.make().until = cx.suppressed_until(at).or(Some(at)),
         }
     }
 
     /// Whether messages are held back by a suppression.
     pub(in crate::detect) fn is_held(&self) -> bool {
-        self.telling.until.is_some()
+        self.held_until().is_some()
     }
 
     /// Nothing holds messages back any more.
     pub(in crate::detect) fn unhide(&mut self, at: Timestamp) {
-        if self.is_open() && self.telling.held && self.telling.until.is_none() {
+        let is_held = |telling: &Telling| telling.held && telling.until.is_none();
+        if self.is_open() && self.telling.get().is_some_and(is_held) {
             self.say(Reason::WindowEnded, at);
         }
     }
 
     /// The recovery that was held back until a suppression ended.
     pub(in crate::detect) fn take_owed(&mut self) -> Option<Finding> {
-        if self.telling.until.is_some() {
+        let telling = self.telling.get_mut()?;
+        if telling.until.is_some() {
             return None;
         }
-        let owed = *self.telling.owed.take()?;
+        let owed = *telling.owed.take()?;
         if let Some(episode) = &mut self.episode
             && episode.finding_id == owed.finding_id
         {
