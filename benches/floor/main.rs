@@ -1,5 +1,7 @@
 //! How near is the whole path from a request's bytes to hits to the floor, which is decompressing those bytes?
 //!
+//! Rows with `applied` in their name go on to the windows: each hit is counted for its key, as the owner of that state does it.
+//!
 //! `cargo bench --bench floor` takes half a minute; `-- shipped` measures the rows with that word alone, `-- --seed=7` on other lines than
 //! those that the scanner was tuned on. Every row is measured in every round, one after the other, so that what
 //! else the machine does falls on all of them. Each request is timed alone, in less than a scheduler's slice, and a row's figure is the
@@ -14,8 +16,12 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use trommel::detect::{Detector, Settings};
+use trommel::finding::{Origin, Redactor};
+use trommel::hit::Scanned;
 use trommel::rules::{RuleSet, Selector};
 use trommel::scan::{Line, Scanner, Scratch, judge};
+use trommel::time::Timestamp;
 
 use lines::Mix;
 use wire::{Decoder, Request};
@@ -55,11 +61,18 @@ fn main() {
             Mix::Hits { per_mille: 100 },
         ),
         row("200 rules, 0.1 %", &two_hundred, quiet()),
+        row("200 rules, 0.1 %, applied", &two_hundred, quiet()).applied(),
         row(
             "200 rules, 10 %",
             &two_hundred,
             Mix::Hits { per_mille: 100 },
         ),
+        row(
+            "200 rules, 10 %, applied",
+            &two_hundred,
+            Mix::Hits { per_mille: 100 },
+        )
+        .applied(),
         row(
             "200 rules, 100 %",
             &two_hundred,
@@ -165,6 +178,22 @@ fn of_each_request(rounds: &[Round], pick: impl Fn(&[Duration]) -> Duration) -> 
     picked.sum()
 }
 
+impl Windows {
+    /// What was scanned, as of the next time.
+    fn next(&mut self, mut scanned: Scanned) -> Scanned {
+        self.applied += 1;
+        let later = |at: Timestamp| Timestamp::new(at.nanos() + self.applied * 1_000_000_000);
+        for hit in &mut scanned.hits {
+            hit.at = later(hit.at);
+            hit.entry.0 = hit.entry.0.wrapping_add(self.applied.cast_unsigned());
+        }
+        for at in &mut scanned.progress.times {
+            *at = later(*at);
+        }
+        scanned
+    }
+}
+
 /// One measurement: rules, and requests to find their hits in.
 struct Row {
     name: &'static str,
@@ -176,6 +205,14 @@ struct Row {
     scratch: Scratch,
     /// In all requests together.
     hits: usize,
+    windows: Option<Windows>,
+}
+
+/// What hits are applied to.
+struct Windows {
+    detector: Detector,
+    /// How many requests have been applied: each is of a time of its own, or all of it would be repeats.
+    applied: i64,
 }
 
 impl Row {
@@ -198,6 +235,26 @@ impl Row {
             block: Vec::new(),
             scratch: Scratch::default(),
             hits: 0,
+            windows: None,
+        }
+    }
+
+    /// The same, on to the windows.
+    fn applied(self) -> Self {
+        let origin = Origin {
+            cluster: "c".into(),
+            environment: String::new(),
+            instance: "default".into(),
+            grafana: None,
+        };
+        let redactor = Redactor::new(Vec::new());
+        let detector = Detector::new(Settings::replay(origin), redactor, self.rules.clone());
+        Self {
+            windows: Some(Windows {
+                detector,
+                applied: 0,
+            }),
+            ..self
         }
     }
 
@@ -277,6 +334,23 @@ impl Row {
     }
 
     fn scan(&mut self) -> Round {
+        if let Some(windows) = &mut self.windows {
+            let tenant = Arc::from("");
+            let times = self.requests.iter().map(|request| {
+                let start = Instant::now();
+                let batch = self.decoder.decode(request);
+                let scanned = (self.scanner).scan_whole(batch, &tenant, &mut self.scratch);
+                let scanning = start.elapsed();
+                let scanned = windows.next(scanned);
+                let start = Instant::now();
+                windows.detector.apply(scanned, Timestamp::MAX);
+                let applying = start.elapsed();
+                // Stored with those of other batches.
+                black_box(windows.detector.take_changes());
+                scanning + applying
+            });
+            return times.collect();
+        }
         let (decoder, scanner, scratch) = (&mut self.decoder, &self.scanner, &mut self.scratch);
         let mut hits = Vec::new();
         let times = self.requests.iter().map(|request| {

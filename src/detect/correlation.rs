@@ -382,12 +382,7 @@ impl Detector {
 
     /// Escalations that count over all keys of a rule: when one more key counts, all that do may get worse.
     pub(super) fn escalate_over_keys(&mut self, tenant: &Arc<str>, at: Timestamp, spoken: &Spoken) {
-        for place in 0..self.states.len() {
-            if self.states[place].counting.is_empty() {
-                continue;
-            }
-            self.states[place].counting.clear();
-            let rule = RuleIndex(place as u32);
+        for rule in std::mem::take(&mut self.counting) {
             let open: Vec<KeyRef> = self.open_keys(rule, tenant).collect();
             let mut worse: Vec<(KeyRef, Severity)> = Vec::new();
             for (to, threshold, by) in over_keys(self.rules.rule(rule)) {

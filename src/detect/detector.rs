@@ -58,8 +58,10 @@ pub struct Detector {
     telling: BTreeSet<KeyRef>,
     /// Keys of which findings of other rules may be made, that changed at this instant.
     pub(super) stirred: BTreeSet<KeyRef>,
+    /// Rules that look at all of their keys together, of which one opened or matched at this instant.
+    pub(super) counting: BTreeSet<RuleIndex>,
     steps: u64,
-    pub(super) changed: BTreeSet<KeyRef>,
+    pub(super) changed: FxHashSet<KeyRef>,
     /// Tenants whose clocks are to be stored with the next changes, whatever else there is.
     changed_clocks: BTreeSet<Arc<str>>,
     /// Tenants whose clocks have only moved on.
@@ -95,8 +97,9 @@ impl Detector {
             hidden: BTreeMap::new(),
             telling: BTreeSet::new(),
             stirred: BTreeSet::new(),
+            counting: BTreeSet::new(),
             steps: 0,
-            changed: BTreeSet::new(),
+            changed: FxHashSet::default(),
             changed_clocks: BTreeSet::new(),
             moved_clocks: BTreeSet::new(),
             changes: Changes::default(),
@@ -210,7 +213,16 @@ impl Detector {
 
     /// Takes what happened besides findings since the last call.
     pub fn take_tally(&mut self) -> Tally {
+        self.tally_matches();
         std::mem::take(&mut self.tally)
+    }
+
+    /// Tells the tally what each rule has counted.
+    pub(super) fn tally_matches(&mut self) {
+        for state in self.states.iter_mut().filter(|state| state.matches > 0) {
+            let matches = self.tally.matches.entry(Arc::clone(&state.name));
+            *matches.or_default() += std::mem::take(&mut state.matches);
+        }
     }
 
     /// How long a pause of the tee may be before what was logged meanwhile counts as not seen; `None` where nothing can be missed.
@@ -430,11 +442,7 @@ impl Detector {
         }
         // What counts in a denominator only is no match.
         if hit.role == Role::Match && self.rules.rule(hit.rule).is_match(hit.parts) {
-            *self
-                .tally
-                .matches
-                .entry(Arc::clone(&state.name))
-                .or_default() += 1;
+            state.matches += 1;
         }
         if hit.at.since(now) > FUTURE_MAX {
             hit.at = now;
@@ -652,7 +660,7 @@ impl Detector {
             self.stirred.insert(at.clone());
         }
         if state.escalates_over_keys && key.is_open() && before != (true, key.last_match()) {
-            state.counting.insert(at.clone());
+            self.counting.insert(at.rule);
         }
         if key.has_to_say() {
             self.telling.insert(at.clone());
@@ -679,7 +687,8 @@ impl Detector {
             }
         }
         // Who no longer listens goes when one of its streams speaks next.
-        if key.listens(rule, clock.newest) {
+        if !key.watched && key.listens(rule, clock.newest) {
+            key.watched = true;
             for stream in key.streams() {
                 let watchers = self
                     .watchers
@@ -694,12 +703,15 @@ impl Detector {
         state.idle.remove(&key.touched);
         key.touched = self.steps;
         let (is_open, is_new) = (key.is_open(), key.reckoned == 0);
-        let was_open = if is_open {
-            !state.open.insert(at.clone())
-        } else {
+        if !is_open {
             state.idle.insert(self.steps, at.clone());
-            state.open.remove(at)
-        };
+        }
+        let was_open = before.0;
+        if is_open && !was_open {
+            state.open.insert(at.clone());
+        } else if was_open && !is_open {
+            state.open.remove(at);
+        }
         // Between these it grows by no more than the batch at hand has.
         if is_new || is_open != was_open {
             self.reckon(at);
@@ -735,6 +747,7 @@ impl Detector {
                 if listens && key.hear(*stream, times) {
                     self.changed.insert(at.clone());
                 }
+                key.watched &= listens;
                 listens
             });
             if watchers.is_empty() {

@@ -1,9 +1,13 @@
 //! Where keys, and what is due for them, are kept: by rule within its bound, by tenant in order of time.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
+
+use rustc_hash::{FxHashMap, FxHasher};
 
 use super::changes::Changes;
 use super::coverage::Clock;
@@ -21,24 +25,58 @@ pub(super) const HORIZON_MIN: Duration = Duration::from_secs(3600);
 const PATTERN_KEYS_MAX: usize = 500;
 
 /// A key's name, shared by all places that it is kept in. Its order is that of messages of one instant.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone)]
 pub(super) struct KeyRef(Arc<KeyPlace>);
 
 /// A key's place: rule, tenant, `by` values.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct KeyPlace {
     pub(super) rule: RuleIndex,
     pub(super) tenant: Arc<str>,
     pub(super) key: Key,
+    /// Of all the others: a key is looked up several times for each entry.
+    hash: u64,
 }
 
 impl KeyRef {
     pub(super) fn new(rule: RuleIndex, tenant: &Arc<str>, key: &Key) -> Self {
+        let mut hasher = FxHasher::default();
+        (rule, tenant, key).hash(&mut hasher);
         Self(Arc::new(KeyPlace {
             rule,
             tenant: Arc::clone(tenant),
             key: Arc::clone(key),
+            hash: hasher.finish(),
         }))
+    }
+}
+
+impl PartialEq for KeyRef {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || (self.0.hash == other.0.hash && self.0 == other.0)
+    }
+}
+
+impl Eq for KeyRef {}
+
+impl Hash for KeyRef {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0.hash);
+    }
+}
+
+impl PartialOrd for KeyRef {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for KeyRef {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return Ordering::Equal;
+        }
+        self.0.cmp(&other.0)
     }
 }
 
@@ -143,13 +181,11 @@ impl Timers {
 pub(super) struct RuleState {
     pub(super) name: Arc<str>,
     pub(super) meaning: u64,
-    pub(super) keys: BTreeMap<KeyRef, Box<KeyState>>,
+    pub(super) keys: FxHashMap<KeyRef, Box<KeyState>>,
     /// Keys that are not open, longest untouched first.
     pub(super) idle: BTreeMap<u64, KeyRef>,
     /// Keys that are open.
     pub(super) open: BTreeSet<KeyRef>,
-    /// Open keys that opened or matched at this instant, where the rule looks at all of its keys together.
-    pub(super) counting: BTreeSet<KeyRef>,
     pub(super) escalates_over_keys: bool,
     pub(super) identities: Identities,
     /// Whether an entry that comes twice would count twice: where it would not, none is remembered.
@@ -160,6 +196,8 @@ pub(super) struct RuleState {
     pub(super) keys_max: usize,
     /// What its keys take in memory, as last reckoned.
     pub(super) bytes: usize,
+    /// Matches since they were last told.
+    pub(super) matches: u64,
 }
 
 impl RuleState {
@@ -182,10 +220,9 @@ impl RuleState {
         Self {
             name: Arc::from(rule.id.as_str()),
             meaning: u64::from_str_radix(&rule.meaning, 16).unwrap_or_default(),
-            keys: BTreeMap::new(),
+            keys: FxHashMap::default(),
             idle: BTreeMap::new(),
             open: BTreeSet::new(),
-            counting: BTreeSet::new(),
             escalates_over_keys: over_keys(rule).next().is_some(),
             identities: Identities::new(horizon),
             repeats_matter: !matches!(
@@ -196,6 +233,7 @@ impl RuleState {
             late_by: late_by.unwrap_or(settings.late_by),
             keys_max: rule.keys_max.unwrap_or(default_keys),
             bytes: 0,
+            matches: 0,
         }
     }
 

@@ -39,6 +39,7 @@ impl Detector {
     fn exchange(&mut self, rules: Arc<RuleSet>, anew: bool) {
         // What has changed is named by the places of rules, which are about to be others.
         self.save_changed();
+        self.tally_matches();
         let old_rules = std::mem::replace(&mut self.rules, Arc::clone(&rules));
         let fresh = rules
             .rules
@@ -72,6 +73,8 @@ impl Detector {
                 _ => self.identities -= old.identities.len(),
             }
             let mut keys: Vec<_> = old.keys.into_iter().collect();
+            // Those that end now say so in this order.
+            keys.sort_by(|(a, _), (b, _)| a.cmp(b));
             if place.is_some_and(|index| rules.rule(index).by == rule.by) {
                 // The one longest untouched is still the first to be evicted.
                 keys.sort_by_key(|(_, state)| state.touched);
@@ -209,6 +212,7 @@ impl Detector {
         }
         state.fit(&rule);
         state.timer = None;
+        state.watched = false;
         state.reckoned = 0;
         // It has its place, however many may be kept: a bound that is lower now forgets no open finding.
         let at = KeyRef::new(index, &tenant, &by_values);

@@ -1,5 +1,6 @@
 //! Takes out of a hit what must not leave, before anything remembers it: keys, values and captures reach messages and disk.
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -35,13 +36,19 @@ pub(super) fn shield(hit: &mut Hit, rule: &Rule, redactor: &Redactor) {
         return;
     }
     let extra = &rule.evidence.redact;
-    let line = String::from_utf8_lossy(&hit.line).into_owned();
-    let redacted = redactor.redact(&hit.line, extra);
+    // Out of the hit while its values are changed.
+    let line = std::mem::take(&mut hit.line);
+    let text = String::from_utf8_lossy(&line);
+    // Mostly not needed: labels are seldom in the line.
+    let redacted = LazyCell::new(|| redactor.redact(&line, extra));
     let clean = |value: &str| {
-        let quoted = serde_json::to_string(value).expect("texts always encode");
-        let inside = &quoted[1..quoted.len() - 1];
-        let taken = |text: &str| line.contains(text) && !redacted.contains(text);
-        if !value.is_empty() && (taken(value) || taken(inside)) {
+        let is_taken = |value: &str| text.contains(value) && !redacted.contains(value);
+        let is_escaped = value.contains(|it: char| it == '"' || it == '\\' || it.is_control());
+        let is_taken_inside = || {
+            let quoted = serde_json::to_string(value).expect("texts always encode");
+            is_taken(&quoted[1..quoted.len() - 1])
+        };
+        if !value.is_empty() && (is_taken(value) || is_escaped && is_taken_inside()) {
             return "‹redacted:value›".to_owned();
         }
         redactor.redact(value.as_bytes(), extra)
@@ -54,6 +61,7 @@ pub(super) fn shield(hit: &mut Hit, rule: &Rule, redactor: &Redactor) {
     {
         *value = clean(value).into();
     }
+    hit.line = line;
 }
 
 fn replace_key(hit: &mut Hit, rule: &Rule, replacement: impl Fn(&str, &str) -> String) {

@@ -99,6 +99,7 @@ impl Detector {
             let keys = state.keys.iter().filter(|(_, key)| key.is_held());
             held.extend(keys.map(|(at, _)| at.clone()));
         }
+        held.sort();
         for key in held {
             self.step(&key, &Spoken::default(), |state, cx| {
                 state.reconsider(cx, ended.until);

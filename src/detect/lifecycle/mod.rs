@@ -90,6 +90,9 @@ pub(super) struct KeyState {
     /// The timer that is set for it.
     #[serde(skip)]
     pub(super) timer: Option<Timestamp>,
+    /// Whether it is told when any of its streams speaks.
+    #[serde(skip)]
+    pub(super) watched: bool,
 }
 
 /// Names and values of a summary.
@@ -127,6 +130,7 @@ impl KeyState {
             touched: 0,
             reckoned: 0,
             timer: None,
+            watched: false,
         }
     }
 

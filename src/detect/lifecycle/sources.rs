@@ -48,12 +48,12 @@ impl Sources {
         self.streams.iter().map(|source| source.stream)
     }
 
-    /// `stream` had a match, or an entry that counts towards one, at `at`.
-    pub(super) fn add(&mut self, stream: StreamId, at: Timestamp) {
+    /// `stream` had a match, or an entry that counts towards one, at `at`. True if it was not known.
+    pub(super) fn add(&mut self, stream: StreamId, at: Timestamp) -> bool {
         let mut known = self.streams.iter_mut();
         if let Some(source) = known.find(|source| source.stream == stream) {
             source.matched = source.matched.max(at);
-            return;
+            return false;
         }
         if self.streams.len() == STREAMS_MAX {
             self.streams.pop_front();
@@ -68,6 +68,7 @@ impl Sources {
             heard: None,
             newest: None,
         });
+        true
     }
 
     /// A match came at `at`; `heard` is the first entry of its own streams after it, if that is known.

@@ -280,7 +280,7 @@ impl KeyState {
     fn note(&mut self, group: &Group, came: &Came) {
         let at = group.at;
         for hit in &group.matches {
-            self.sources.add(hit.stream, at);
+            self.watched &= !self.sources.add(hit.stream, at);
         }
         if came.matches == 0 {
             return;
