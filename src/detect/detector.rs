@@ -482,14 +482,26 @@ impl Detector {
         spoken: &Spoken,
     ) {
         let before = self.tenants.get(tenant).map_or(at, |tenant| tenant.before);
-        let mut groups: BTreeMap<KeyRef, Group> = BTreeMap::new();
-        let (matches, recoveries): (Vec<_>, Vec<_>) =
-            hits.into_iter().partition(|hit| hit.role == Role::Match);
         let group = |rule: RuleIndex| {
             let state = &self.states[rule.0 as usize];
             let late = at.plus(state.late_by) < before;
             Group::empty(at, state.identities.uncertain(at), late)
         };
+        if let [hit] = &*hits
+            && hit.role == Role::Match
+        {
+            // Nearly always.
+            let key = KeyRef::new(hit.rule, tenant, &hit.key);
+            let group = Group {
+                matches: hits,
+                ..group(key.rule)
+            };
+            self.step(&key, spoken, |state, cx| state.apply(cx, group));
+            return;
+        }
+        let mut groups: BTreeMap<KeyRef, Group> = BTreeMap::new();
+        let (matches, recoveries): (Vec<_>, Vec<_>) =
+            hits.into_iter().partition(|hit| hit.role == Role::Match);
         for hit in matches {
             groups
                 .entry(KeyRef::new(hit.rule, tenant, &hit.key))

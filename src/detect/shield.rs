@@ -1,5 +1,6 @@
 //! Takes out of a hit what must not leave, before anything remembers it: keys, values and captures reach messages and disk.
 
+use std::borrow::Cow;
 use std::cell::LazyCell;
 use std::sync::Arc;
 
@@ -17,8 +18,8 @@ pub(super) fn shield(hit: &mut Hit, rule: &Rule, redactor: &Redactor) {
     let labels = Arc::clone(&hit.labels);
     if redactor.hides(&labels) {
         replace_key(hit, rule, |name, value| match labels.get(name) {
-            Some(label) if label == value => redactor.redact(value.as_bytes(), &[]),
-            _ => hidden(value),
+            Some(label) if label == value => changed(redactor.redact_text(value, &[])),
+            _ => Some(hidden(value)),
         });
         for value in hit.values.iter_mut() {
             *value = hidden(value).into();
@@ -41,7 +42,7 @@ pub(super) fn shield(hit: &mut Hit, rule: &Rule, redactor: &Redactor) {
     let text = String::from_utf8_lossy(&line);
     // Mostly not needed: labels are seldom in the line.
     let redacted = LazyCell::new(|| redactor.redact(&line, extra));
-    let clean = |value: &str| {
+    let instead = |value: &str| {
         let is_taken = |value: &str| text.contains(value) && !redacted.contains(value);
         let is_escaped = value.contains(|it: char| it == '"' || it == '\\' || it.is_control());
         let is_taken_inside = || {
@@ -49,28 +50,42 @@ pub(super) fn shield(hit: &mut Hit, rule: &Rule, redactor: &Redactor) {
             is_taken(&quoted[1..quoted.len() - 1])
         };
         if !value.is_empty() && (is_taken(value) || is_escaped && is_taken_inside()) {
-            return "‹redacted:value›".to_owned();
+            return Some("‹redacted:value›".to_owned());
         }
-        redactor.redact(value.as_bytes(), extra)
+        changed(redactor.redact_text(value, extra))
     };
-    replace_key(hit, rule, |_, value| clean(value));
+    replace_key(hit, rule, |_, value| instead(value));
     for value in hit
         .values
         .iter_mut()
         .chain(hit.captures.iter_mut().map(|(_, value)| value))
     {
-        *value = clean(value).into();
+        if let Some(instead) = instead(value) {
+            *value = instead.into();
+        }
     }
     hit.line = line;
 }
 
-fn replace_key(hit: &mut Hit, rule: &Rule, replacement: impl Fn(&str, &str) -> String) {
-    let named = rule.by.iter().zip(hit.key.iter());
-    let key: Vec<Box<str>> = named
-        .map(|(name, value)| replacement(name, value).into())
-        .collect();
-    if *key != *hit.key {
+/// Puts what `instead` says in the place of the key's values, if it says so of any.
+fn replace_key(hit: &mut Hit, rule: &Rule, instead: impl Fn(&str, &str) -> Option<String>) {
+    let mut key = None;
+    for (place, name) in rule.by.iter().enumerate() {
+        if let Some(instead) = hit.key.get(place).and_then(|value| instead(name, value)) {
+            let key = key.get_or_insert_with(|| hit.key.to_vec());
+            key[place] = instead.into();
+        }
+    }
+    if let Some(key) = key {
         hit.key = key.into();
+    }
+}
+
+/// What a text has become, if it is another.
+fn changed(text: Cow<'_, str>) -> Option<String> {
+    match text {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(text) => Some(text),
     }
 }
 

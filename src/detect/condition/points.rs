@@ -29,6 +29,10 @@ impl<T> Default for Points<T> {
 impl<T> Points<T> {
     /// Puts an entry behind those of its time and before later ones. Cost: constant in order, linear in the later ones otherwise.
     pub(super) fn insert(&mut self, at: Timestamp, what: T) {
+        if self.entries.capacity() == 0 {
+            // Many keys never have another.
+            self.entries.reserve_exact(1);
+        }
         if self.entries.back().is_none_or(|(newest, _)| *newest <= at) {
             self.entries.push_back((at, what));
         } else {

@@ -15,6 +15,7 @@
 mod secrets;
 mod text;
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -73,23 +74,29 @@ impl Redactor {
     #[must_use]
     pub fn redact(&self, line: &[u8], extra: &[Arc<Pattern>]) -> String {
         let text = String::from_utf8_lossy(line);
+        self.redact_text(&text, extra).into_owned()
+    }
+
+    /// The same of a text, which is given back as it is where it holds none.
+    #[must_use]
+    pub fn redact_text<'t>(&self, text: &'t str, extra: &[Arc<Pattern>]) -> Cow<'t, str> {
         let mut secrets = Vec::new();
         self.finder
             .find(&Text::new(text.as_bytes()), |range, kind| {
                 secrets.push((range, kind))
             });
         for pattern in self.extra.iter().chain(extra) {
-            for found in pattern.regex().find_iter(&*text) {
-                let range = whole_characters(&text, found.range());
+            for found in pattern.regex().find_iter(text) {
+                let range = whole_characters(text, found.range());
                 if !range.is_empty() && !is_mark(&text[range.clone()]) {
                     secrets.push((range, "pattern"));
                 }
             }
         }
         if secrets.is_empty() {
-            return text.into_owned();
+            return Cow::Borrowed(text);
         }
-        replace(&text, secrets)
+        Cow::Owned(replace(text, secrets))
     }
 }
 
