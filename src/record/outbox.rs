@@ -76,31 +76,27 @@ pub(super) fn append(
 ) -> rusqlite::Result<()> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO outbox (id, finding_id, kind, subject, headers, body, bytes)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO NOTHING RETURNING seq",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO NOTHING",
     )?;
     let mut replace = connection.prepare_cached(
         "DELETE FROM outbox WHERE finding_id = ?1 AND kind = 'updated' AND seq < ?2 RETURNING bytes",
     )?;
     for message in messages {
         let bytes = message.bytes();
-        let inserted: Option<i64> = insert
-            .query_row(
-                params![
-                    message.id,
-                    message.finding_id,
-                    kind_to_text(message.kind),
-                    message.subject,
-                    message.headers,
-                    message.body,
-                    bytes.cast_signed(),
-                ],
-                |row| row.get(0),
-            )
-            .optional()?;
-        let Some(seq) = inserted else {
+        let inserted = insert.execute(params![
+            message.id,
+            message.finding_id,
+            kind_to_text(message.kind),
+            message.subject,
+            message.headers,
+            message.body,
+            bytes.cast_signed(),
+        ])?;
+        if inserted == 0 {
             outcome.repeated += 1;
             continue;
-        };
+        }
+        let seq = connection.last_insert_rowid();
         waiting.messages += 1;
         waiting.bytes += bytes;
         waiting.last_seq = seq;

@@ -70,28 +70,11 @@ pub(super) fn write(
     if commit.taped.is_empty() && commit.tape_counts.is_empty() {
         return Ok(0);
     }
-    let mut count = connection.prepare_cached(
-        "INSERT INTO match_counts (rule, minute, matches, bytes) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (rule, minute) DO UPDATE SET matches = matches + ?3, bytes = bytes + ?5
-         RETURNING bytes = ?4 AND matches = ?3",
-    )?;
-    let mut add = |rule: &str, minute: i64, matches: u64, size: u64| -> rusqlite::Result<()> {
-        let first = MINUTE_BYTES + size;
-        let is_new: bool = count.query_row(
-            params![
-                rule,
-                minute,
-                matches.cast_signed(),
-                first.cast_signed(),
-                size.cast_signed()
-            ],
-            |row| row.get(0),
-        )?;
-        *bytes += if is_new { first } else { size };
-        Ok(())
-    };
+    // Matches and bytes of each rule and minute.
+    let mut minutes: BTreeMap<(&str, i64), (u64, u64)> = BTreeMap::new();
     for counted in &commit.tape_counts {
-        add(&counted.rule, counted.minute, counted.matches, 0)?;
+        let minute = minutes.entry((&counted.rule, counted.minute));
+        minute.or_default().0 += counted.matches;
     }
     let mut insert = connection.prepare_cached(
         "INSERT INTO matches (rule, minute, at, role, tenant, labels, line, entry) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -110,7 +93,23 @@ pub(super) fn write(
             taped.entry.0.cast_signed(),
         ])?;
         let texts = taped.rule.len() + taped.tenant.len() + labels.len() + taped.line.len();
-        add(&taped.rule, minute, 0, ENTRY_BYTES + texts as u64)?;
+        minutes.entry((&taped.rule, minute)).or_default().1 += ENTRY_BYTES + texts as u64;
+    }
+    // Not one statement that tells which it was: what `RETURNING` tells is kept in a table of its own, made anew each time.
+    let mut add = connection.prepare_cached(
+        "UPDATE match_counts SET matches = matches + ?3, bytes = bytes + ?4 WHERE rule = ?1 AND minute = ?2",
+    )?;
+    let mut begin = connection.prepare_cached(
+        "INSERT INTO match_counts (rule, minute, matches, bytes) VALUES (?1, ?2, ?3, ?4)",
+    )?;
+    for ((rule, minute), (matches, size)) in minutes {
+        let matches = matches.cast_signed();
+        let is_new = add.execute(params![rule, minute, matches, size.cast_signed()])? == 0;
+        let size = size + if is_new { MINUTE_BYTES } else { 0 };
+        if is_new {
+            begin.execute(params![rule, minute, matches, size.cast_signed()])?;
+        }
+        *bytes += size;
     }
     if *bytes > bytes_max {
         // Some more, so that the next commit need not look for what to forget.
