@@ -189,8 +189,9 @@ fn rule_ref(rule: &Rule) -> RuleRef {
 }
 
 /// A finding that ended unannounced at `at`: for the record, not for sending.
-pub(super) fn ended(told: Finding, at: Timestamp) -> Finding {
+pub(super) fn ended(told: Finding, cx: &Context<'_>, at: Timestamp) -> Finding {
     Finding {
+        finding_key: finding_key(cx),
         state: State::Recovered,
         reason: Reason::Quiet,
         recovered_at: Some(at),

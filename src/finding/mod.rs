@@ -12,6 +12,8 @@ mod summary;
 
 pub(crate) use id::shows;
 pub use id::{dedupe_key, finding_id, finding_key};
+#[cfg(test)]
+pub(crate) use message::tests::sample;
 pub use message::{CONTENT_TYPE, DATA_SCHEMA, Kind, Message, MessageSettings};
 pub(crate) use model::rfc3339;
 pub use model::{

@@ -80,7 +80,7 @@ const ROWS: &[Row] = &[
         keys: 512,
         lines: 5,
         line: usual,
-        bytes_max: 10 * KIB,
+        bytes_max: 5 * KIB,
     },
     Row {
         class: "count",
@@ -89,7 +89,7 @@ const ROWS: &[Row] = &[
         keys: 4,
         lines: 1000,
         line: usual,
-        bytes_max: 36 * KIB,
+        bytes_max: 28 * KIB,
     },
     Row {
         class: "distinct",
@@ -103,7 +103,7 @@ const ROWS: &[Row] = &[
         keys: 4,
         lines: 1000,
         line: |n| long(&format!("ERROR user u{n} cannot log in")),
-        bytes_max: 80 * KIB,
+        bytes_max: 72 * KIB,
     },
     Row {
         class: "share",
@@ -119,7 +119,7 @@ const ROWS: &[Row] = &[
                 format!("INFO {n}")
             }
         },
-        bytes_max: 52 * KIB,
+        bytes_max: 44 * KIB,
     },
     Row {
         class: "spike",
@@ -172,7 +172,7 @@ const ROWS: &[Row] = &[
         keys: 128,
         lines: 1,
         line: usual,
-        bytes_max: 18 * KIB,
+        bytes_max: 10 * KIB,
     },
     Row {
         class: "new_value",

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::packed::Packed;
 use crate::detect::report;
 use crate::detect::step::Context;
 use crate::finding::{Finding, Related};
@@ -42,7 +43,7 @@ pub(in crate::detect) struct Episode {
     /// Findings that it is part of, or that are its parts.
     pub(in crate::detect) related: Vec<Related>,
     /// The last message, to close the finding when its rule is gone.
-    pub(in crate::detect) told: Option<Box<Finding>>,
+    pub(in crate::detect) told: Packed,
 }
 
 /// What a finding begins with.
@@ -81,7 +82,7 @@ impl Episode {
             held: at,
             stopped: None,
             related: Vec::new(),
-            told: None,
+            told: Packed::Nothing,
         }
     }
 
@@ -111,8 +112,20 @@ impl Episode {
             held: told.last_seen.max(told.observed_at),
             stopped: None,
             related: told.related.clone(),
-            told: Some(Box::new(told.clone())),
+            told: Packed::new(told),
         }
+    }
+
+    /// Memory beside itself, in bytes.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let related = self.related.iter();
+        let related = related
+            .map(|it| size_of_val(it) + it.finding_id.len() + it.rule.len() + it.relation.len());
+        self.finding_id.capacity()
+            + self.domain.len()
+            + self.incident_type.len()
+            + related.sum::<usize>()
+            + self.told.heap_bytes()
     }
 
     /// It opens again at `at`, within the cooldown; `from.total` matches came since it recovered.

@@ -1,12 +1,15 @@
 //! What a key takes in memory, and how it takes less.
 
-use super::{Escalations, Group, KeyState, Telling};
+use super::{Escalations, Group, Joined, KeyState, Telling};
 use crate::finding::Finding;
 use crate::hit::Hit;
 use crate::rules::Rule;
 
 /// What is kept about a key elsewhere: its place among the keys of its rule and among those that are idle or open, its name, and a timer.
 const PLACES_BYTES: usize = 300;
+
+/// The same of one that has a finding: among the open ones, among those that its streams tell, and among those that another holds back.
+const FINDING_PLACES_BYTES: usize = 240;
 
 /// Texts of a finding beside its evidence: ids, names, condition, query.
 const FINDING_TEXT_BYTES: usize = 2048;
@@ -21,11 +24,11 @@ impl KeyState {
     pub(in crate::detect) fn memory_bytes(&self) -> usize {
         let captures = self.captures.iter().flat_map(|(_, captures)| captures);
         let captures = captures.map(|(name, value)| 32 + name.len() + value.len());
-        let told = self.episode.iter().map(|episode| {
-            size_of_val(&**episode) + episode.told.as_deref().map_or(0, finding_bytes)
-        });
+        let episode = self.episode.iter();
+        let episode = episode.map(|it| FINDING_PLACES_BYTES + size_of_val(&**it) + it.heap_bytes());
         let owed = self.telling.get().and_then(Telling::owed);
         let held_back = self.held_back.get().into_iter().flatten();
+        let joined = self.joined.get().into_iter().flatten();
         size_of::<Self>()
             + PLACES_BYTES
             + self.counted.heap_bytes()
@@ -35,12 +38,13 @@ impl KeyState {
             + self.quotes.heap_bytes()
             + self.sources.heap_bytes()
             + captures.sum::<usize>()
-            + told.sum::<usize>()
+            + episode.sum::<usize>()
             + self.telling.heap_bytes()
             + owed.map_or(0, finding_bytes)
             + self.held_back.heap_bytes()
             + held_back.map(group_bytes).sum::<usize>()
             + self.joined.heap_bytes()
+            + joined.map(Joined::heap_bytes).sum::<usize>()
     }
 
     /// Keeps as little as its condition can be decided with, for want of memory. What is counted from now on is "at least".
@@ -50,7 +54,7 @@ impl KeyState {
     }
 }
 
-fn finding_bytes(finding: &Finding) -> usize {
+pub(super) fn finding_bytes(finding: &Finding) -> usize {
     let lines = finding.evidence.lines.iter();
     let lines = lines.map(|line| size_of_val(line) + LABELS_BYTES + line.line.len());
     size_of::<Finding>() + FINDING_TEXT_BYTES + lines.sum::<usize>()

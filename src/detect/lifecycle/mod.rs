@@ -9,11 +9,12 @@
 //! - `episode`: what is known of one finding. `escalation`: what makes it worse.
 //! - `telling`: when a message is made, and when it is held back.
 //! - `memory`: what a key takes, and how it takes less.
-//! - `parent`: findings that are made of other findings. `sources`: whether what matched goes on. `rare`: what most keys have not.
+//! - `parent`: findings that are made of other findings. `sources`: whether what matched goes on. `rare`: what most keys have not. `packed`: the last message.
 
 mod episode;
 mod escalation;
 mod memory;
+mod packed;
 mod parent;
 mod rare;
 mod sources;
@@ -427,7 +428,7 @@ impl KeyState {
             }
         } else if due(self.over_at(cx)) {
             if let Recover::Never = cx.rule.recover {
-                self.end_unannounced(deadline);
+                self.end_unannounced(cx, deadline);
             } else {
                 let reason = self.quiet_or_silent(cx, deadline);
                 self.recover(cx, deadline, reason);
@@ -696,12 +697,12 @@ impl KeyState {
     }
 
     /// A one-shot event is over: nobody is told.
-    fn end_unannounced(&mut self, at: Timestamp) {
+    fn end_unannounced(&mut self, cx: &Context<'_>, at: Timestamp) {
         self.phase = Phase::Idle;
         self.settled = self.settled.max(Some(at));
-        let told = self.episode.take().and_then(|episode| episode.told);
+        let told = self.episode.take().and_then(|it| it.told.unpack());
         if let Some(told) = told {
-            self.telling.make().end(report::ended(*told, at));
+            self.telling.make().end(report::ended(told, cx, at));
         }
     }
 
@@ -740,9 +741,9 @@ impl KeyState {
         if !self.is_open() {
             return None;
         }
-        let mut episode = self.episode.take()?;
-        let told = episode.told.take()?;
-        Some(report::rule_removed(*told, &episode, at, cluster, tenant))
+        let episode = self.episode.take()?;
+        let told = episode.told.unpack()?;
+        Some(report::rule_removed(told, &episode, at, cluster, tenant))
     }
 
     /// Redacts what is kept, before it is written to disk.

@@ -27,6 +27,13 @@ pub(in crate::detect) struct Joined {
     pub(in crate::detect) finding_id: String,
 }
 
+impl Joined {
+    /// Memory that it takes, itself included, in bytes. Its key is its part's.
+    pub(super) fn heap_bytes(&self) -> usize {
+        size_of_val(self) + self.rule.len() + self.finding_id.len()
+    }
+}
+
 /// What a finding takes over from one of its parts.
 #[derive(Debug, Clone)]
 pub(in crate::detect) struct PartSeen {

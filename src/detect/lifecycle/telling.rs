@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::KeyState;
+use super::packed::Packed;
 use crate::detect::report;
 use crate::detect::step::{Context, Told};
 use crate::finding::{Finding, Reason};
@@ -123,7 +124,7 @@ impl KeyState {
         if let Some(episode) = &mut self.episode {
             episode.last_message = at;
             episode.since_message = 0;
-            episode.told = Some(Box::new(finding.clone()));
+            episode.told = Packed::new(&finding);
         }
         out.findings.push(finding);
     }
@@ -176,7 +177,7 @@ impl KeyState {
             episode.revision = owed.revision;
             episode.last_message = owed.time;
             episode.since_message = 0;
-            episode.told = Some(Box::new(owed.clone()));
+            episode.told = Packed::new(&owed);
         }
         Some(owed)
     }

@@ -665,6 +665,30 @@ fn saved(changes: &Changes) -> Saved {
 }
 
 #[test]
+fn a_one_shot_finding_that_ends_after_a_restart_is_recorded_as_the_one_it_was() {
+    let rules = set([Rule {
+        recover: Recover::Never,
+        ..rule("r", 1, 60, 600)
+    }]);
+    let settings = Settings::replay(origin());
+    let mut first = detector(settings.clone(), &rules);
+    first.apply(scanned(&[hit(0, 1, 0)]), at(1_000_000));
+    let changes = first.take_changes();
+    let told = &changes.findings[0];
+
+    let mut again = restarted(&settings, &rules, &changes);
+    again.finish(at(1_000_000));
+    let changes = again.take_changes();
+    assert!(changes.findings.is_empty());
+    let ended = &changes.ended[0];
+    assert_eq!(
+        (&ended.finding_id, &ended.finding_key, ended.state),
+        (&told.finding_id, &told.finding_key, State::Recovered)
+    );
+    assert!(ended.time > told.time);
+}
+
+#[test]
 fn a_changed_rule_keeps_its_open_findings_and_a_removed_one_closes_them() {
     let entries = [hit(0, 1, 0), hit(1, 1, 1), hit(1, 2, 0)];
     let mut detector = detector(Settings::replay(origin()), &set([rule("r", 2, 60, 600)]));
