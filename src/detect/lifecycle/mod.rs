@@ -53,7 +53,7 @@ const INSTANT: Duration = Duration::from_nanos(1);
 
 /// One key of one rule: what its condition has counted, its finding, and what waits.
 ///
-/// Memory: that of [`Counted`], [`Escalations`] and [`Learned`]; 16 quoted lines of at most 2 KiB; a finding of about 2 KiB
+/// Memory: that of [`Counted`], [`Escalations`] and [`Learned`]; 16 quoted lines of at most 2 KiB; a packed message of about 1 KiB
 /// while there is one; 40 bytes for each of 64 label sets.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct KeyState {
