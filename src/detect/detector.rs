@@ -31,6 +31,9 @@ const FUTURE_MAX: Duration = Duration::from_secs(600);
 /// happens twice or otherwise; only what comes late in between is not told as late.
 const CLOCK_STORED_EVERY: Duration = Duration::from_secs(10);
 
+/// How far the clock moves on before identities that are past their horizon are looked for, in each rule: a horizon is an hour or more.
+const EXPIRED_EVERY: Duration = Duration::from_secs(1);
+
 /// Most tenants: each has a clock of its own.
 const TENANTS_MAX: usize = 1024;
 
@@ -47,6 +50,8 @@ pub struct Detector {
     /// Keys by the streams that they listen to, in order.
     pub(super) watchers: FxHashMap<StreamId, Vec<KeyRef>>,
     pub(super) identities: usize,
+    /// Where the clock stood when those past their horizon were last forgotten.
+    expired: Timestamp,
     /// About what all keys take in memory, in bytes.
     pub(super) keys_bytes: usize,
     /// What was not seen of any tenant, also of those that are not known yet.
@@ -68,6 +73,8 @@ pub struct Detector {
     moved_clocks: BTreeSet<Arc<str>>,
     pub(super) changes: Changes,
     pub(super) tally: Tally,
+    /// Rules that have matches which the tally does not know yet.
+    matched: Vec<RuleIndex>,
     tape: Option<Tape>,
 }
 
@@ -91,6 +98,7 @@ impl Detector {
             tenants: BTreeMap::new(),
             watchers: FxHashMap::default(),
             identities: 0,
+            expired: Timestamp::MIN,
             keys_bytes: 0,
             losses: Losses::default(),
             correlations: Correlations::new(&rules),
@@ -104,6 +112,7 @@ impl Detector {
             moved_clocks: BTreeSet::new(),
             changes: Changes::default(),
             tally: Tally::default(),
+            matched: Vec::new(),
             tape: None,
             rules,
         }
@@ -219,7 +228,8 @@ impl Detector {
 
     /// Tells the tally what each rule has counted.
     pub(super) fn tally_matches(&mut self) {
-        for state in self.states.iter_mut().filter(|state| state.matches > 0) {
+        for rule in std::mem::take(&mut self.matched) {
+            let state = &mut self.states[rule.0 as usize];
             let matches = self.tally.matches.entry(Arc::clone(&state.name));
             *matches.or_default() += std::mem::take(&mut state.matches);
         }
@@ -442,6 +452,9 @@ impl Detector {
         }
         // What counts in a denominator only is no match.
         if hit.role == Role::Match && self.rules.rule(hit.rule).is_match(hit.parts) {
+            if state.matches == 0 {
+                self.matched.push(hit.rule);
+            }
             state.matches += 1;
         }
         if hit.at.since(now) > FUTURE_MAX {
@@ -779,8 +792,14 @@ impl Detector {
         else {
             return;
         };
-        for state in &mut self.states {
-            self.identities -= state.identities.expire(clock);
+        if clock.since(self.expired) >= EXPIRED_EVERY {
+            self.expired = clock;
+            let mut horizon = HORIZON_MIN;
+            for state in &mut self.states {
+                self.identities -= state.identities.expire(clock);
+                horizon = horizon.max(state.identities.horizon());
+            }
+            self.changes.forget_identities_before = Some(clock.minus(horizon));
         }
         while self.identities > self.settings.identities_max {
             let oldest = self
@@ -796,13 +815,6 @@ impl Detector {
             self.changes
                 .save_forgotten(state.meaning, state.identities.forgotten());
         }
-        let horizon = self
-            .states
-            .iter()
-            .map(|state| state.identities.horizon())
-            .max()
-            .unwrap_or(HORIZON_MIN);
-        self.changes.forget_identities_before = Some(clock.minus(horizon));
     }
 }
 
