@@ -15,6 +15,7 @@ use crate::time::Timestamp;
 pub(super) struct Quote {
     pub(super) at: Timestamp,
     pub(super) labels: Arc<Labels>,
+    #[serde(with = "super::bytes")]
     pub(super) line: Box<[u8]>,
     pub(super) redacted: bool,
 }

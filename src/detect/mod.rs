@@ -10,8 +10,9 @@
 //! - `detector`: all keys of all rules, in order, within bounds.
 //! - `reload`: what a new rule set keeps, and what a restart brings back.
 //! - `patterns`: templates of lines, found without being told.
-//! - `changes`: what has to be stored and sent. `tape`: which matches are kept for trying rules.
+//! - `changes`: what has to be stored and sent; `bytes`: in one piece. `tape`: which matches are kept for trying rules.
 
+mod bytes;
 mod changes;
 mod condition;
 mod correlation;

@@ -12,7 +12,7 @@ pub(in crate::detect) enum Packed {
     Nothing,
     /// As it was stored before messages were packed.
     Whole(Box<Finding>),
-    Bytes(Box<[u8]>),
+    Bytes(#[serde(with = "crate::detect::bytes")] Box<[u8]>),
 }
 
 impl Packed {
