@@ -11,10 +11,12 @@ use crate::support::loki::{self, Entry, field, pack};
 use crate::support::trommel::{Setup, Trommel};
 use crate::support::wait;
 
-/// The defaults, but for what would take days to fill; the deadline is long, or a slow machine would shed what is to fill them.
+/// The defaults, but for what would take days to fill, and less than half of the room for keys: more findings at once than fit into all of it are more
+/// than a build for tests gets through. The deadline is long, or a slow machine would shed what is to fill them.
 const SETTINGS: &str = "
 memory: 96MiB
 limits: {answer_deadline: 30s}
+detect: {keys_bytes_max: 5MiB}
 outbox_bytes_max: 1MiB
 ";
 
