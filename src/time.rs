@@ -306,6 +306,7 @@ mod tests {
         );
         assert_eq!(Timestamp::new(0).to_string(), "1970-01-01T00:00:00Z");
     }
+
     #[test]
     fn times_are_in_the_order_of_their_nanoseconds_and_one_that_may_be_missing_takes_no_more() {
         let nanos = [i64::MIN + 1, -5, -1, 0, 1, i64::MAX];

@@ -48,6 +48,7 @@ impl Detector {
             .collect();
         self.correlations = Correlations::new(&rules);
         self.hidden.clear();
+        self.counting.clear();
         let old_states: Vec<RuleState> = std::mem::replace(&mut self.states, fresh);
         self.keys_bytes = 0;
         self.watchers.clear();
@@ -73,11 +74,12 @@ impl Detector {
                 _ => self.identities -= old.identities.len(),
             }
             let mut keys: Vec<_> = old.keys.into_iter().collect();
-            // Those that end now say so in this order.
-            keys.sort_by(|(a, _), (b, _)| a.cmp(b));
             if place.is_some_and(|index| rules.rule(index).by == rule.by) {
                 // The one longest untouched is still the first to be evicted.
                 keys.sort_by_key(|(_, state)| state.touched);
+            } else {
+                // They end, and say so in this order.
+                keys.sort_by(|(a, _), (b, _)| a.cmp(b));
             }
             for (at, state) in keys {
                 self.keep(

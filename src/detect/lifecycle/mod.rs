@@ -579,21 +579,18 @@ impl KeyState {
                 let recovered = episode.recovered_at.unwrap_or(at);
                 episode.reopen(cx, at, from);
                 episode.own_from = recovered.plus(INSTANT);
-                if let Some(escalations) = self.escalations.get_mut() {
-                    escalations.begin(episode.own_from);
-                }
                 self.quotes.reopen(lines);
                 self.say(Reason::Reopened, at);
             }
             _ => {
-                if let Some(escalations) = self.escalations.get_mut() {
-                    escalations.begin(from.first_seen);
-                }
                 self.quotes.open(from.first_seen, lines);
                 self.sources.begin(from.first_seen);
                 self.episode = Some(Box::new(Episode::new(cx, at, from)));
                 self.say(Reason::Opened, at);
             }
+        }
+        if let (Some(escalations), Some(episode)) = (self.escalations.get_mut(), &self.episode) {
+            escalations.begin(episode.own_from);
         }
     }
 
