@@ -57,6 +57,7 @@ pub mod selected;
 pub mod service;
 pub mod silence;
 pub mod telemetry;
+pub mod text;
 pub mod time;
 pub mod trial;
 pub mod web;

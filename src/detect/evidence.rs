@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::batch::Labels;
 use crate::finding::{EvidenceLine, Redactor};
 use crate::rules::{Condition, EvidenceRules, Needs, Rule, Threshold};
+use crate::text::lossy;
 use crate::time::Timestamp;
 
 /// A line that may be quoted. Not redacted until it is stored or told: most quotes are replaced before that.
@@ -170,7 +171,7 @@ impl Quotes {
                     .iter()
                     .map(|(name, value)| (name.to_owned(), redactor.redact(value.as_bytes(), &[])))
                     .collect(),
-                line: String::from_utf8_lossy(&quote.line).into_owned(),
+                line: lossy(&quote.line).into_owned(),
             })
             .collect();
         if told.len() > rules.lines {

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::finding::Redactor;
 use crate::hit::Hit;
 use crate::rules::Rule;
+use crate::text::lossy;
 
 /// Replaces secrets among the values that a rule took from the entry; of a sensitive namespace's, everything but labels.
 ///
@@ -39,7 +40,7 @@ pub(super) fn shield(hit: &mut Hit, rule: &Rule, redactor: &Redactor) {
     let extra = &rule.evidence.redact;
     // Out of the hit while its values are changed.
     let line = std::mem::take(&mut hit.line);
-    let text = String::from_utf8_lossy(&line);
+    let text = lossy(&line);
     // Mostly not needed: labels are seldom in the line.
     let redacted = LazyCell::new(|| redactor.redact(&line, extra));
     let instead = |value: &str| {

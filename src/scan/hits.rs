@@ -7,6 +7,7 @@ use super::line::Line;
 use super::plan::{Ask, Wanted};
 use crate::hit::{Key, LINE_BYTES_MAX};
 use crate::rules::Parse;
+use crate::text::lossy;
 
 /// Longest value, in bytes, of a part of a key or of a capture; longer ones are cut, between characters.
 /// Keys are remembered for hours, so what a log line can put into one is bounded.
@@ -162,7 +163,7 @@ pub(super) fn to_text(value: &[u8]) -> Box<str> {
             end -= 1;
         }
     }
-    String::from_utf8_lossy(&value[..end]).into()
+    lossy(&value[..end]).into()
 }
 
 /// As much of `line` as a hit carries.

@@ -10,6 +10,7 @@ use std::ops::Range;
 use crate::hit::LINE_BYTES_MAX;
 use crate::rules::Parse;
 use crate::scan;
+use crate::text::lossy;
 
 /// Stands for what varies. No line brings it: control characters separate words.
 pub(super) const VARYING: &str = "\u{2}";
@@ -35,7 +36,7 @@ pub(super) struct Masked {
 /// The words of `line`: of its message where it is JSON or logfmt and has one.
 pub(super) fn mask(line: &[u8]) -> Masked {
     let message = message(&line[..line.len().min(LINE_BYTES_MAX)]);
-    let text = String::from_utf8_lossy(&message);
+    let text = lossy(&message);
     let mut masking = Masking::new(&text);
     masking.run();
     Masked {

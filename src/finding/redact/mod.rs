@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use crate::batch::Labels;
 use crate::rules::Pattern;
+use crate::text::lossy;
 use secrets::Finder;
 use text::Text;
 
@@ -73,7 +74,7 @@ impl Redactor {
     /// A second redaction takes at most more: of lines as programs write them it changes nothing.
     #[must_use]
     pub fn redact(&self, line: &[u8], extra: &[Arc<Pattern>]) -> String {
-        let text = String::from_utf8_lossy(line);
+        let text = lossy(line);
         self.redact_text(&text, extra).into_owned()
     }
 
