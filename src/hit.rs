@@ -132,6 +132,16 @@ impl Progress {
             oldest: Vec::new(),
         }
     }
+
+    /// The times of each stream's entries.
+    pub(crate) fn by_stream(&self) -> impl Iterator<Item = (StreamId, &[Timestamp])> {
+        let mut rest = &*self.times;
+        self.streams.iter().map(move |(stream, count)| {
+            let (times, after) = rest.split_at(*count as usize);
+            rest = after;
+            (*stream, times)
+        })
+    }
 }
 
 /// All that detect is told of one batch.

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::detector::{Detector, Spoken};
+use super::detector::Detector;
 use super::keys::{KeyRef, over_keys};
 use super::lifecycle::{KeyState, PartSeen};
-use crate::batch::StreamId;
+use super::watchers::Spoken;
 use crate::finding::Reason;
 use crate::hit::{Key, RuleIndex};
 use crate::rules::{Condition, Correlate, Part, Rule, RuleSet, Severity};
@@ -270,9 +270,8 @@ impl Detector {
         let opened = of.makers().flat_map(joined);
         let opened = opened.filter_map(|part| self.key(&part)?.opened_at()).max();
         let at = opened.map_or(at, |opened| opened.max(at));
-        let silent = |_: StreamId, _: Timestamp, _: Timestamp| false;
         let is_there = |part: &KeyRef| {
-            let state = self.key(part).zip(self.context(part, &silent));
+            let state = self.key(part).zip(self.context(part));
             state.is_some_and(|(state, cx)| state.is_there(&cx, at, rule.within))
         };
         let is_open = self.key(key).is_some_and(KeyState::is_open);
@@ -297,12 +296,12 @@ impl Detector {
             .collect();
         let seen: Vec<PartSeen> = parts
             .iter()
-            .filter_map(|part| self.key(part)?.as_part(&self.context(part, &silent)?))
+            .filter_map(|part| self.key(part)?.as_part(&self.context(part)?))
             .collect();
         let hides = rule.hides;
         self.step(key, spoken, |state, cx| state.parts_are_there(cx, at, seen));
         let made = self.key(key).and_then(|state| {
-            let cx = self.context(key, &silent)?;
+            let cx = self.context(key)?;
             state.as_part(&cx).map(|part| part.joined)
         });
         let Some(made) = made else { return };

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
 use super::changes::{self, Changes, KeyName};
 use super::correlation::Correlations;
@@ -17,6 +17,7 @@ use super::shield::shield;
 use super::silence::Silences;
 use super::step::{Context, Group, Told};
 use super::tape::Tape;
+use super::watchers::{Keys, Spoken, Streams, Watchers};
 use crate::batch::StreamId;
 use crate::finding::Redactor;
 use crate::hit::{Hit, Progress, Role, RuleIndex, Scanned};
@@ -47,8 +48,7 @@ pub struct Detector {
     pub(super) rules: Arc<RuleSet>,
     pub(super) states: Vec<RuleState>,
     pub(super) tenants: BTreeMap<Arc<str>, Tenant>,
-    /// Keys by the streams that they listen to, in order.
-    pub(super) watchers: FxHashMap<StreamId, Vec<KeyRef>>,
+    pub(super) watchers: Watchers,
     pub(super) identities: usize,
     /// Where the clock stood when those past their horizon were last forgotten.
     expired: Timestamp,
@@ -78,9 +78,6 @@ pub struct Detector {
     tape: Option<Tape>,
 }
 
-/// When streams spoke in the batch at hand: times in order.
-pub(super) type Spoken = FxHashMap<StreamId, Vec<Timestamp>>;
-
 impl Detector {
     /// A detector that has seen nothing.
     #[must_use]
@@ -96,7 +93,7 @@ impl Detector {
             silences: Silences::default(),
             states,
             tenants: BTreeMap::new(),
-            watchers: FxHashMap::default(),
+            watchers: Watchers::default(),
             identities: 0,
             expired: Timestamp::MIN,
             keys_bytes: 0,
@@ -166,7 +163,7 @@ impl Detector {
             self.end_instant(&tenant, at, &spoken);
         }
         self.fire(&tenant, newest.min(now), &spoken);
-        self.watch(&spoken);
+        self.watch(&progress, &spoken, now);
         self.forget_identities();
     }
 
@@ -471,13 +468,10 @@ impl Detector {
     fn spoken(&self, hits: &[Hit], progress: &Progress, now: Timestamp) -> Spoken {
         let hit: FxHashSet<StreamId> = hits.iter().map(|hit| hit.stream).collect();
         let mut spoken = Spoken::default();
-        let mut first = 0;
-        for (stream, count) in &progress.streams {
-            let times = &progress.times[first..first + *count as usize];
-            first += *count as usize;
-            if self.watchers.contains_key(stream) || hit.contains(stream) {
+        for (stream, times) in progress.by_stream() {
+            if self.watchers.has(stream) || hit.contains(&stream) {
                 spoken
-                    .entry(*stream)
+                    .entry(stream)
                     .or_default()
                     .extend(times.iter().map(|at| (*at).min(now)));
             }
@@ -611,12 +605,8 @@ impl Detector {
         }
     }
 
-    /// What a step of the key at `at` looks at.
-    pub(super) fn context<'a>(
-        &'a self,
-        at: &'a KeyRef,
-        spoke: &'a dyn Fn(StreamId, Timestamp, Timestamp) -> bool,
-    ) -> Option<Context<'a>> {
+    /// What a step of the key at `at` looks at, between batches.
+    pub(super) fn context<'a>(&'a self, at: &'a KeyRef) -> Option<Context<'a>> {
         let state = &self.states[at.rule.0 as usize];
         Some(Context {
             rule: self.rules.rule(at.rule),
@@ -627,7 +617,10 @@ impl Detector {
             redactor: &self.redactor,
             silences: &self.silences,
             seen_from: state.seen.get(&at.tenant).copied(),
-            spoke,
+            streams: Streams {
+                spoken: None,
+                watchers: &self.watchers,
+            },
         })
     }
 
@@ -657,13 +650,6 @@ impl Detector {
         };
         let state = &mut self.states[at.rule.0 as usize];
         let rule = self.rules.rule(at.rule);
-        let spoke = |stream: StreamId, from: Timestamp, to: Timestamp| {
-            spoken.get(&stream).is_some_and(|times| {
-                times
-                    .get(times.partition_point(|time| *time <= from))
-                    .is_some_and(|next| *next <= to)
-            })
-        };
         let cx = Context {
             rule,
             tenant: &at.tenant,
@@ -673,7 +659,10 @@ impl Detector {
             redactor: &self.redactor,
             silences: &self.silences,
             seen_from: state.seen.get(&at.tenant).copied(),
-            spoke: &spoke,
+            streams: Streams {
+                spoken: Some(spoken),
+                watchers: &self.watchers,
+            },
         };
         let entry = state.keys.entry(at.clone());
         // The name that it has had from the beginning, so that it is there once.
@@ -711,18 +700,8 @@ impl Detector {
                 timers.set(late_by, wake, at);
             }
         }
-        // Who no longer listens goes when one of its streams speaks next.
-        if !key.watched && key.listens(rule, clock.newest) {
-            key.watched = true;
-            for stream in key.streams() {
-                let watchers = self
-                    .watchers
-                    .entry(stream)
-                    .or_insert_with(|| Vec::with_capacity(1));
-                if let Err(place) = watchers.binary_search(at) {
-                    watchers.insert(place, at.clone());
-                }
-            }
+        if key.listens(rule, clock.newest) {
+            self.watchers.listen(at, key);
         }
         self.steps += 1;
         state.idle.remove(&key.touched);
@@ -756,29 +735,24 @@ impl Detector {
     }
 
     /// Tells the keys that listen which of their streams spoke in this batch.
-    fn watch(&mut self, spoken: &Spoken) {
-        for (stream, times) in spoken {
-            let Some(watchers) = self.watchers.get_mut(stream) else {
-                continue;
-            };
-            // A key that was evicted no longer listens, nor one whose finding is over and cannot open again.
-            watchers.retain(|at| {
-                let Some(key) = self.states[at.rule.0 as usize].keys.get_mut(at) else {
-                    return false;
-                };
-                let now = self.tenants.get(&at.tenant).map(|it| it.clock.newest);
-                // Asked before it hears: what is known must not depend on when a key was last looked through.
-                let listens = now.is_some_and(|now| key.listens(self.rules.rule(at.rule), now));
-                if listens && key.hear(*stream, times) {
-                    self.changed.insert(at.clone());
-                }
-                key.watched &= listens;
-                listens
-            });
-            if watchers.is_empty() {
-                self.watchers.remove(stream);
+    fn watch(&mut self, progress: &Progress, spoken: &Spoken, now: Timestamp) {
+        let max_age = self.settings.max_age;
+        let from = max_age.map_or(Timestamp::MIN, |max_age| now.minus(max_age));
+        for (stream, times) in progress.by_stream() {
+            if let Some(newest) = times.iter().max() {
+                self.watchers.saw(stream, (*newest).min(now), from);
             }
         }
+        let mut keys = Keys {
+            rules: &self.rules,
+            states: &mut self.states,
+            tenants: &self.tenants,
+            changed: &mut self.changed,
+        };
+        for (stream, times) in spoken {
+            self.watchers.tell(*stream, times, &mut keys);
+        }
+        self.watchers.sweep(&mut keys);
     }
 
     /// Forgets identities that are past their horizon, and the oldest beyond the bound.

@@ -49,6 +49,11 @@ impl KeyRef {
             hash: hasher.finish(),
         }))
     }
+
+    /// Whether it is the same piece of memory, and not only an equal name.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 impl PartialEq for KeyRef {

@@ -32,6 +32,7 @@ mod shield;
 mod silence;
 mod step;
 mod tape;
+mod watchers;
 
 pub use changes::{Changes, KeyName, RestoreError, Saved};
 pub use detector::Detector;

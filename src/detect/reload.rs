@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::changes::{RestoreError, Restored, Saved};
 use super::correlation::Correlations;
-use super::detector::{Detector, Spoken};
+use super::detector::Detector;
 use super::keys::{KeyRef, RuleState, Tenant, Timers};
 use super::lifecycle::KeyState;
 use super::settings::Settings;
+use super::watchers::Spoken;
 use crate::finding::Redactor;
 use crate::hit::{Key, RuleIndex};
 use crate::rules::RuleSet;
@@ -214,7 +215,7 @@ impl Detector {
         }
         state.fit(&rule);
         state.timer = None;
-        state.watched = false;
+        state.leave_all();
         state.reckoned = 0;
         // It has its place, however many may be kept: a bound that is lower now forgets no open finding.
         let at = KeyRef::new(index, &tenant, &by_values);

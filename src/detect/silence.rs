@@ -1,8 +1,9 @@
 //! Which silences hold a message back.
 
-use super::detector::{Detector, Spoken};
+use super::detector::Detector;
 use super::report;
 use super::step::Context;
+use super::watchers::Spoken;
 use crate::rules::{Schedule, Selector};
 use crate::silence::{SILENCES_MAX, Silence, SilenceError};
 use crate::time::Timestamp;

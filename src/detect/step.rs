@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::condition::Asked;
 use super::coverage::Clock;
 use super::silence::Silences;
-use crate::batch::StreamId;
+use super::watchers::Streams;
 use crate::finding::{Finding, Origin, Redactor};
 use crate::hit::{Hit, Key};
 use crate::rules::{Condition, Rule};
@@ -24,8 +24,7 @@ pub(super) struct Context<'a> {
     pub(super) silences: &'a Silences,
     /// Since when streams that the rule reads have been seen.
     pub(super) seen_from: Option<Timestamp>,
-    /// Whether the stream had an entry in `(from, to]`, as far as the batch at hand tells.
-    pub(super) spoke: &'a dyn Fn(StreamId, Timestamp, Timestamp) -> bool,
+    pub(super) streams: Streams<'a>,
 }
 
 impl Context<'_> {

@@ -31,7 +31,8 @@ pub(super) use episode::Episode;
 use escalation::Escalations;
 pub(super) use parent::{Joined, PartSeen};
 use rare::Rare;
-use sources::Sources;
+pub(super) use sources::Heard;
+use sources::{Source, Sources};
 use taking::Learned;
 use telling::Telling;
 
@@ -91,9 +92,6 @@ pub(super) struct KeyState {
     /// The timer that is set for it.
     #[serde(skip)]
     pub(super) timer: Option<Timestamp>,
-    /// Whether it is told when any of its streams speaks.
-    #[serde(skip)]
-    pub(super) watched: bool,
 }
 
 /// Names and values of a summary.
@@ -131,7 +129,6 @@ impl KeyState {
             touched: 0,
             reckoned: 0,
             timer: None,
-            watched: false,
         }
     }
 
@@ -178,8 +175,33 @@ impl KeyState {
     }
 
     /// The label sets that matched: a finding is quiet if one of them goes on without a match.
-    pub(super) fn streams(&self) -> impl Iterator<Item = StreamId> {
-        self.sources.streams()
+    pub(super) fn sources_mut(&mut self) -> impl Iterator<Item = &mut Source> {
+        self.sources.iter_mut()
+    }
+
+    /// Whether `stream` is one of them.
+    pub(super) fn has_stream(&self, stream: StreamId) -> bool {
+        self.sources.get(stream).is_some()
+    }
+
+    /// It has no place among those that listen to `stream`.
+    pub(super) fn leave(&mut self, stream: StreamId) {
+        self.sources
+            .get_mut(stream)
+            .into_iter()
+            .for_each(Source::leave);
+    }
+
+    /// The same of all its streams.
+    pub(super) fn leave_all(&mut self) {
+        self.sources.iter_mut().for_each(Source::leave);
+    }
+
+    /// Whether entries wait for what is due before them.
+    pub(super) fn holds_back(&self) -> bool {
+        self.held_back
+            .get()
+            .is_some_and(|groups| !groups.is_empty())
     }
 
     /// A repeated entry of this key came and was not counted.
@@ -204,14 +226,15 @@ impl KeyState {
             || may_open.is_some_and(|until| now < until)
     }
 
-    /// `stream`, one of its own, had entries at `times`, in order. True if that is worth remembering on disk.
-    pub(super) fn hear(&mut self, stream: StreamId, times: &[Timestamp]) -> bool {
-        let mut news = self.sources.hear(stream, times);
+    /// `stream` had entries at `times`, in order; `None` if it is not one of its own.
+    pub(super) fn hear(&mut self, stream: StreamId, times: &[Timestamp]) -> Option<Heard> {
+        let waits = self.holds_back();
+        let mut heard = self.sources.hear(stream, times, waits)?;
         for group in self.held_back.get_mut().into_iter().flatten() {
             let own = group.matches.iter().any(|hit| hit.stream == stream);
-            news |= own && sources::earlier(&mut group.heard, group.at, times);
+            heard.is_news |= own && sources::earlier(&mut group.heard, group.at, times);
         }
-        news
+        Some(heard)
     }
 
     /// The next time at which something is due if no match comes before.
@@ -442,7 +465,7 @@ impl KeyState {
 
     /// Whether its streams went on without a match up to `deadline`, or said nothing.
     fn quiet_or_silent(&self, cx: &Context<'_>, deadline: Timestamp) -> Reason {
-        if self.sources.went_on(deadline, cx.spoke) {
+        if self.sources.went_on(deadline, cx.streams) {
             Reason::Quiet
         } else {
             Reason::Silent

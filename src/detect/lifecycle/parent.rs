@@ -137,7 +137,7 @@ impl KeyState {
             }
             self.say(Reason::PartJoined, at);
         }
-        self.sources.matched(last_seen, None);
+        self.sources.matched(last_seen, None, cx.streams);
         self.newest = self.newest.max(Some(at));
         if let Some(episode) = &mut self.episode {
             let related = self.joined.get().into_iter().flatten().take(RELATED_MAX);

@@ -1,18 +1,21 @@
 //! Which label sets a key's matches are of, and whether these go on: what tells `quiet` from `silent`.
 //!
-//! Known is what came while the key listened, and what comes with a match in one push. One case is left where another batching
-//! says otherwise: a match that comes later than younger entries of its label set, pushed before it, opens a finding, and nothing
-//! comes after that. To tell would take a memory of every label set for every key that may yet open.
+//! Known is what came while the key listened, what comes with a match in one push, and the newest entry of each label set: a match may come
+//! later than younger entries, pushed before it. After a restart such entries from before it are not known.
 
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
 use crate::batch::StreamId;
+use crate::detect::watchers::Streams;
 use crate::time::Timestamp;
 
 /// How many label sets of a key are remembered.
 const STREAMS_MAX: usize = 64;
+
+/// What a place among those that listen to a stream takes, and the stream's own where it has no other listener.
+const PLACE_BYTES: usize = 120;
 
 /// The label sets of one key's matches. 40 bytes for each of 64.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -22,38 +25,71 @@ pub(super) struct Sources {
     streams: VecDeque<Source>,
 }
 
+/// One label set of a key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Source {
-    stream: StreamId,
+pub(in crate::detect) struct Source {
+    pub(in crate::detect) stream: StreamId,
     /// Its newest match.
     matched: Timestamp,
     /// Its first entry after the key's newest match.
-    heard: Option<Timestamp>,
-    /// Its newest entry, whether or not a match came after it.
+    pub(in crate::detect) heard: Option<Timestamp>,
+    /// Whether the key has a place among those that wait for the stream.
     #[serde(skip)]
-    newest: Option<Timestamp>,
+    pub(in crate::detect) waits: bool,
+    /// The same, among those that have heard it.
+    #[serde(skip)]
+    pub(in crate::detect) is_placed: bool,
+}
+
+impl Source {
+    /// The key no longer has a place in the stream.
+    pub(super) fn leave(&mut self) {
+        (self.waits, self.is_placed) = (false, false);
+    }
+}
+
+/// What a key knows of a stream that has spoken.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::detect) struct Heard {
+    /// The first entry after the key's newest match.
+    pub(in crate::detect) at: Option<Timestamp>,
+    /// Whether it waits for more.
+    pub(in crate::detect) waits: bool,
+    /// Whether it is to have a place among those that have heard the stream, and had none.
+    pub(in crate::detect) is_new: bool,
+    /// Whether that is worth remembering on disk.
+    pub(in crate::detect) is_news: bool,
 }
 
 impl Sources {
-    /// Memory beside itself, in bytes.
+    /// Memory beside itself, in bytes, with the key's places among those that listen.
     pub(super) fn heap_bytes(&self) -> usize {
-        self.streams.capacity() * size_of::<Source>()
+        let places = self.streams.iter();
+        let places = places.map(|it| usize::from(it.waits) + usize::from(it.is_placed));
+        self.streams.capacity() * size_of::<Source>() + places.sum::<usize>() * PLACE_BYTES
     }
 
     pub(super) fn last_match(&self) -> Option<Timestamp> {
         self.last_match
     }
 
-    pub(super) fn streams(&self) -> impl Iterator<Item = StreamId> {
-        self.streams.iter().map(|source| source.stream)
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Source> {
+        self.streams.iter_mut()
     }
 
-    /// `stream` had a match, or an entry that counts towards one, at `at`. True if it was not known.
-    pub(super) fn add(&mut self, stream: StreamId, at: Timestamp) -> bool {
-        let mut known = self.streams.iter_mut();
-        if let Some(source) = known.find(|source| source.stream == stream) {
+    pub(super) fn get(&self, stream: StreamId) -> Option<&Source> {
+        self.streams.iter().find(|source| source.stream == stream)
+    }
+
+    pub(super) fn get_mut(&mut self, stream: StreamId) -> Option<&mut Source> {
+        self.iter_mut().find(|source| source.stream == stream)
+    }
+
+    /// `stream` had a match, or an entry that counts towards one, at `at`.
+    pub(super) fn add(&mut self, stream: StreamId, at: Timestamp) {
+        if let Some(source) = self.get_mut(stream) {
             source.matched = source.matched.max(at);
-            return false;
+            return;
         }
         if self.streams.len() == STREAMS_MAX {
             self.streams.pop_front();
@@ -66,32 +102,44 @@ impl Sources {
             stream,
             matched: at,
             heard: None,
-            newest: None,
+            waits: false,
+            is_placed: false,
         });
-        true
     }
 
     /// A match came at `at`; `heard` is the first entry of its own streams after it, if that is known.
-    pub(super) fn matched(&mut self, at: Timestamp, heard: Option<Timestamp>) {
+    pub(super) fn matched(&mut self, at: Timestamp, heard: Option<Timestamp>, known: Streams<'_>) {
         if self.last_match.is_some_and(|last| at <= last) {
             return;
         }
         self.last_match = Some(at);
         for source in &mut self.streams {
             let own = heard.filter(|_| source.matched == at);
-            source.heard = own.or(source.newest.filter(|newest| *newest > at));
+            let later = || known.newest(source.stream).filter(|newest| *newest > at);
+            source.heard = own.or_else(later);
         }
     }
 
-    /// `stream` had entries at `times`, in order. True if that is worth remembering on disk.
-    pub(super) fn hear(&mut self, stream: StreamId, times: &[Timestamp]) -> bool {
-        let mut known = self.streams.iter_mut();
-        let Some(source) = known.find(|source| source.stream == stream) else {
-            return false;
-        };
-        source.newest = source.newest.max(times.last().copied());
-        self.last_match
-            .is_some_and(|last| earlier(&mut source.heard, last, times))
+    /// `stream` had entries at `times`, in order; it has its place accordingly, which `waits` says whatever it hears.
+    /// `None` if it is not known.
+    pub(super) fn hear(
+        &mut self,
+        stream: StreamId,
+        times: &[Timestamp],
+        waits: bool,
+    ) -> Option<Heard> {
+        let last = self.last_match;
+        let source = self.get_mut(stream)?;
+        let is_news = last.is_some_and(|last| earlier(&mut source.heard, last, times));
+        source.waits = waits || source.heard.is_none();
+        let is_new = !source.waits && !source.is_placed;
+        source.is_placed |= is_new;
+        Some(Heard {
+            at: source.heard,
+            waits: source.waits,
+            is_new,
+            is_news,
+        })
     }
 
     /// A finding begins with entries from `from` on: label sets that matched only before are not its own.
@@ -99,16 +147,12 @@ impl Sources {
         self.streams.retain(|source| source.matched >= from);
     }
 
-    /// Whether one of them had an entry after the newest match, up to `deadline`; `spoke` knows of the batch at hand.
-    pub(super) fn went_on(
-        &self,
-        deadline: Timestamp,
-        spoke: &dyn Fn(StreamId, Timestamp, Timestamp) -> bool,
-    ) -> bool {
+    /// Whether one of them had an entry after the newest match, up to `deadline`.
+    pub(super) fn went_on(&self, deadline: Timestamp, known: Streams<'_>) -> bool {
         let from = self.last_match.unwrap_or(deadline);
         self.streams.iter().any(|source| {
             source.heard.is_some_and(|heard| heard <= deadline)
-                || spoke(source.stream, from, deadline)
+                || known.spoke(source.stream, from, deadline)
         })
     }
 }

@@ -147,7 +147,7 @@ impl KeyState {
             // At once: a flood of entries pushes out those from before.
             self.look(cx, at);
         }
-        self.note(&group, &came);
+        self.note(cx, &group, &came);
         if let Some(escalations) = self.escalations.get_mut()
             && came.matches > 0
             && !came.ended
@@ -277,10 +277,10 @@ impl KeyState {
     }
 
     /// Notes the matches of a group: in the open finding, and which streams they are of.
-    fn note(&mut self, group: &Group, came: &Came) {
+    fn note(&mut self, cx: &Context<'_>, group: &Group, came: &Came) {
         let at = group.at;
         for hit in &group.matches {
-            self.watched &= !self.sources.add(hit.stream, at);
+            self.sources.add(hit.stream, at);
         }
         if came.matches == 0 {
             return;
@@ -294,7 +294,7 @@ impl KeyState {
             }
             episode.last_seen = episode.last_seen.max(at);
         }
-        self.sources.matched(at, group.heard);
+        self.sources.matched(at, group.heard, cx.streams);
     }
 
     fn quote(&mut self, cx: &Context<'_>, hit: Hit) {
@@ -344,7 +344,7 @@ impl KeyState {
             episode.since_message += 1;
             episode.last_seen = episode.last_seen.max(deadline);
         }
-        self.sources.matched(deadline, None);
+        self.sources.matched(deadline, None, cx.streams);
         self.decide(cx, deadline, true);
     }
 

@@ -16,7 +16,7 @@ use proptest::prelude::*;
 
 use super::{Changes, Detector, Saved, Settings};
 use crate::batch::{EntryId, Labels, StreamId};
-use crate::finding::{Finding, Origin, Redactor, State};
+use crate::finding::{Finding, Origin, Reason, Redactor, State};
 use crate::hit::{Hit, Key, Parts, Progress, Role, RuleIndex, Scanned};
 use crate::rules::{Absent, Condition, Match, Needs, Recover, Rule, RuleSet, Threshold};
 use crate::time::Timestamp;
@@ -285,6 +285,40 @@ fn a_stream_that_said_nothing_since_the_last_match_recovers_as_silent() {
         60 recovered r{pod=p1} Silent window=0 total=1 seen=0..0 flaps=0 evidence=[0]
     "#]],
     );
+}
+
+/// Whatever is pushed first: nobody listened to the stream when its younger entry came.
+#[test]
+fn a_match_that_comes_later_than_a_younger_entry_of_its_stream_recovers_as_quiet() {
+    let rules = set([rule("r", 1, 60, 60)]);
+    let (younger, late) = (vec![other(50, 1)], vec![hit(40, 1, 0)]);
+    for batches in [[younger.clone(), late.clone()], [late, younger]] {
+        let found = run(Settings::replay(origin()), &rules, &batches, 120);
+        let reasons: Vec<_> = found.iter().map(|it| (it.time, it.reason)).collect();
+        assert_eq!(
+            reasons,
+            [(at(40), Reason::Opened), (at(100), Reason::Quiet)]
+        );
+    }
+}
+
+#[test]
+fn streams_that_never_come_again_are_forgotten_and_what_listens_goes_on() {
+    let mut detector = detector(Settings::replay(origin()), &set([rule("r", 1, 60, 60)]));
+    for n in 0u8..=255 {
+        for pod in 0..20 {
+            // Each in a stream of its own, for one of twenty keys that are always open.
+            let mut scanned = scanned(&[hit(i64::from(n), pod, 0)]);
+            let stream = StreamId(u64::from(n) * 20 + u64::from(pod));
+            scanned.hits[0].stream = stream;
+            scanned.progress.streams[0].0 = stream;
+            detector.apply(scanned, at(1_000_000));
+            detector.take_changes();
+        }
+    }
+    // Sixty-four for each key, and as many again that are of no use.
+    let places = detector.watchers.places();
+    assert!((20 * 64..=2 * 20 * 64 + 1024).contains(&places), "{places}");
 }
 
 /// A key whose finding is over and cannot open again hears nothing, whether or not anything has looked at it since.
