@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-/// In place of musl's: docs/deploy.md compares them.
-#[cfg(target_env = "musl")]
+/// In place of the system's: docs/deploy.md compares them.
+#[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
