@@ -5,8 +5,8 @@
 //!
 //! Measured is what twice as many keys take more than once as many, so what a rule costs without keys is not in it. Counted is
 //! everything that the detector holds after its lines: windows, findings, evidence, timers, and the identities of the entries
-//! that were counted. Labels are not, because the detector shares them with whoever read the stream. A byte is one that was
-//! asked for, on this thread; an allocator adds some 8 to 16 to each piece.
+//! that were counted. Labels are not, because the detector shares them with whoever read the stream. Counted is
+//! what was asked for, on this thread, and what an allocator adds to each piece.
 
 mod pushes;
 
@@ -39,12 +39,15 @@ struct Row {
 
 const KIB: usize = 1024;
 
+/// What an allocator adds to a piece of memory: eight bytes of its own, and as many on average for a round size.
+const PIECE_BYTES: i64 = 16;
+
 /// Most that the identity of a counted entry takes.
 const IDENTITY_BYTES: usize = 20;
 
 /// What keys take.
 struct Held {
-    /// Allocated, with the identities of their entries.
+    /// Allocated, with the identities of their entries, and what the allocator adds.
     bytes: usize,
     /// As the detector reckons, by which it keeps its bound.
     reckoned: usize,
@@ -139,7 +142,7 @@ const ROWS: &[Row] = &[
         keys: 512,
         lines: 1,
         line: usual,
-        bytes_max: KIB,
+        bytes_max: KIB + KIB / 8,
     },
     Row {
         class: "sequence",
@@ -265,7 +268,15 @@ fn the_page_about_rules_states_these_bounds() {
         ..
     } in ROWS
     {
-        table += &format!("| {class} | {state} | {} KiB |\n", bytes_max.div_ceil(KIB));
+        // Rounded up to a tenth.
+        let tenths = (10 * bytes_max).div_ceil(KIB);
+        let (whole, tenth) = (tenths / 10, tenths % 10);
+        let kib = if tenth == 0 {
+            whole.to_string()
+        } else {
+            format!("{whole}.{tenth}")
+        };
+        table += &format!("| {class} | {state} | {kib} KiB |\n");
     }
     let (open, close) = ("<!-- memory -->\n", "<!-- /memory -->");
     let (before, rest) = page.split_once(open).expect("the page has the table");
@@ -341,8 +352,9 @@ impl Row {
         });
         let sizes = held.expect("measured").sizes();
         assert_eq!(sizes.keys % keys, 0, "{}, {}", self.class, self.state);
+        let held = counted.bytes_current + PIECE_BYTES * counted.count_current;
         Held {
-            bytes: usize::try_from(counted.bytes_current).expect("it holds what it was given"),
+            bytes: usize::try_from(held).expect("it holds what it was given"),
             reckoned: sizes.keys_bytes,
         }
     }
