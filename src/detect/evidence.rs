@@ -1,9 +1,9 @@
 //! The lines that a finding quotes: the first, and the last few.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::batch::Labels;
 use crate::finding::{EvidenceLine, Redactor};
@@ -26,7 +26,8 @@ pub(super) struct Quote {
 pub(super) struct Quotes {
     /// The finding's first line, once there is a finding.
     first: Option<Box<Quote>>,
-    last: VecDeque<Quote>,
+    /// Most keys never have another than one.
+    last: SmallVec<[Quote; 1]>,
 }
 
 impl Quotes {
@@ -40,25 +41,24 @@ impl Quotes {
             line: line.line.as_bytes().into(),
             redacted: true,
         };
-        let mut last: VecDeque<Quote> = lines.iter().map(quote).collect();
+        let (first, last) = lines.split_first().unzip();
         Self {
-            first: last.pop_front().map(Box::new),
-            last,
+            first: first.map(quote).map(Box::new),
+            last: last.into_iter().flatten().map(quote).collect(),
         }
     }
 
     /// Memory beside itself, in bytes, without labels: those it shares with whoever read the stream.
     pub(super) fn heap_bytes(&self) -> usize {
         let quotes = self.first.as_deref().into_iter().chain(&self.last);
-        let places = self.last.capacity() + usize::from(self.first.is_some());
+        let spilled = usize::from(self.last.spilled()) * self.last.capacity();
+        let places = spilled + usize::from(self.first.is_some());
         quotes.map(|quote| quote.line.len()).sum::<usize>() + places * size_of::<Quote>()
     }
 
     /// Keeps the first line and the last, for want of memory.
     pub(super) fn keep_few(&mut self) {
-        while self.last.len() > 1 {
-            self.last.pop_front();
-        }
+        self.keep_newest(1);
         self.last.shrink_to_fit();
     }
 
@@ -94,19 +94,15 @@ impl Quotes {
             && open
         {
             // What came before it while no finding was open may be older still.
-            self.last.push_front(std::mem::replace(first, quote));
-            self.last.make_contiguous().sort();
+            self.last.push(std::mem::replace(first, quote));
+            self.last.sort();
         } else {
-            let place = match self.last.back() {
+            let place = match self.last.last() {
                 Some(newest) if *newest > quote => {
                     self.last.partition_point(|other| *other <= quote)
                 }
                 _ => self.last.len(),
             };
-            if self.last.is_empty() {
-                // Most keys never have another.
-                self.last.reserve_exact(1);
-            }
             self.last.insert(place, quote);
         }
         let kept = if open {
@@ -114,28 +110,32 @@ impl Quotes {
         } else {
             Self::before_opening(rule)
         };
-        while self.last.len() > kept {
-            self.last.pop_front();
-        }
+        self.keep_newest(kept);
     }
 
     /// A finding opens whose oldest entry is of `first_seen`: its first line stays from now on.
     pub(super) fn open(&mut self, first_seen: Timestamp, lines: usize) {
         self.last.retain(|quote| quote.at >= first_seen);
-        self.first = self.last.pop_front().map(Box::new);
+        self.first = self
+            .last
+            .drain(..1.min(self.last.len()))
+            .next()
+            .map(Box::new);
         self.reopen(lines);
     }
 
     /// A finding opens again: its first line is what it was.
     pub(super) fn reopen(&mut self, lines: usize) {
-        while self.last.len() > lines.saturating_sub(1) {
-            self.last.pop_front();
-        }
+        self.keep_newest(lines.saturating_sub(1));
+    }
+
+    fn keep_newest(&mut self, most: usize) {
+        self.last.drain(..self.last.len().saturating_sub(most));
     }
 
     /// The newest line.
     pub(super) fn newest(&self) -> Option<&Quote> {
-        self.last.back().or(self.first.as_deref())
+        self.last.last().or(self.first.as_deref())
     }
 
     /// Redacts what is kept. Done before it is stored or told; each line once.

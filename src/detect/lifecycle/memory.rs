@@ -6,8 +6,8 @@ use crate::hit::Hit;
 use crate::rules::Rule;
 
 /// What is kept about a key elsewhere: its place among the keys of its rule and among those that are idle or open, its name, and a timer.
-/// With what an allocator adds to each of these and of the key's own pieces, some eight in all: 16 bytes.
-const PLACES_BYTES: usize = 450;
+/// With what an allocator adds to each of these and of the key's own pieces, some six in all: 16 bytes.
+const PLACES_BYTES: usize = 420;
 
 /// The same of one that has a finding: among the open ones, and among those that another holds back.
 const FINDING_PLACES_BYTES: usize = 360;

@@ -3,9 +3,8 @@
 //! Known is what came while the key listened, what comes with a match in one push, and the newest entry of each label set: a match may come
 //! later than younger entries, pushed before it. After a restart such entries from before it are not known.
 
-use std::collections::VecDeque;
-
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::batch::StreamId;
 use crate::detect::watchers::Streams;
@@ -22,7 +21,8 @@ const PLACE_BYTES: usize = 120;
 pub(super) struct Sources {
     /// The newest match.
     last_match: Option<Timestamp>,
-    streams: VecDeque<Source>,
+    /// Mostly there is no other than one.
+    streams: SmallVec<[Source; 1]>,
 }
 
 /// One label set of a key.
@@ -66,7 +66,8 @@ impl Sources {
     pub(super) fn heap_bytes(&self) -> usize {
         let places = self.streams.iter();
         let places = places.map(|it| usize::from(it.waits) + usize::from(it.is_placed));
-        self.streams.capacity() * size_of::<Source>() + places.sum::<usize>() * PLACE_BYTES
+        let spilled = usize::from(self.streams.spilled()) * self.streams.capacity();
+        spilled * size_of::<Source>() + places.sum::<usize>() * PLACE_BYTES
     }
 
     pub(super) fn last_match(&self) -> Option<Timestamp> {
@@ -92,13 +93,9 @@ impl Sources {
             return;
         }
         if self.streams.len() == STREAMS_MAX {
-            self.streams.pop_front();
+            self.streams.remove(0);
         }
-        if self.streams.is_empty() {
-            // Mostly there is no other.
-            self.streams.reserve_exact(1);
-        }
-        self.streams.push_back(Source {
+        self.streams.push(Source {
             stream,
             matched: at,
             heard: None,
