@@ -395,8 +395,8 @@ impl Owner {
 
     fn apply_scanned(&mut self, scanned: Scanned, received: Timestamp) {
         histogram!(names::BATCH_ENTRIES).record(scanned.progress.times.len() as f64);
-        if let Some(newest) = scanned.progress.times.iter().max() {
-            let lag = received.since(*newest);
+        if let Some((_, newest)) = Timestamp::span(scanned.progress.times.iter().copied()) {
+            let lag = received.since(newest);
             histogram!(names::EVENT_LAG_SECONDS).record(lag.as_secs_f64());
             self.meter.note_lag(lag);
         }

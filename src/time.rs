@@ -49,6 +49,16 @@ impl Timestamp {
         Self::new(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
     }
 
+    /// The earliest and the latest of `times`, in any order. One pass without branches, for what each entry's time goes through.
+    #[must_use]
+    pub fn span(times: impl IntoIterator<Item = Self>) -> Option<(Self, Self)> {
+        let mut times = times.into_iter();
+        let first = times.next()?;
+        Some(times.fold((first, first), |(earliest, latest), at| {
+            (earliest.min(at), latest.max(at))
+        }))
+    }
+
     /// The wall clock, for the shell around the pure rooms; they are told the time and never call this.
     #[must_use]
     pub fn wall_clock() -> Self {

@@ -20,7 +20,7 @@ use super::tape::Tape;
 use super::watchers::{Keys, Spoken, Streams, Watchers};
 use crate::batch::StreamId;
 use crate::finding::Redactor;
-use crate::hit::{Hit, Progress, Role, RuleIndex, Scanned};
+use crate::hit::{Hit, Key, Progress, Role, RuleIndex, Scanned};
 use crate::rules::{RuleSet, Severity};
 use crate::time::Timestamp;
 
@@ -66,7 +66,8 @@ pub struct Detector {
     /// Rules that look at all of their keys together, of which one opened or matched at this instant.
     pub(super) counting: BTreeSet<RuleIndex>,
     steps: u64,
-    pub(super) changed: FxHashSet<KeyRef>,
+    /// Keys that are to be stored: those that say that they [changed](KeyState::changed), and those that are gone.
+    pub(super) changed: Vec<KeyRef>,
     /// Tenants whose clocks are to be stored with the next changes, whatever else there is.
     changed_clocks: BTreeSet<Arc<str>>,
     /// Tenants whose clocks have only moved on.
@@ -104,7 +105,7 @@ impl Detector {
             stirred: BTreeSet::new(),
             counting: BTreeSet::new(),
             steps: 0,
-            changed: FxHashSet::default(),
+            changed: Vec::new(),
             changed_clocks: BTreeSet::new(),
             moved_clocks: BTreeSet::new(),
             changes: Changes::default(),
@@ -146,7 +147,8 @@ impl Detector {
             return;
         };
 
-        hits.retain_mut(|hit| self.admit(&tenant, hit, now));
+        let mut clean = None;
+        hits.retain_mut(|hit| self.admit(&tenant, hit, now, &mut clean));
         hits.sort_by(|a, b| {
             (a.at, a.rule, &a.key)
                 .cmp(&(b.at, b.rule, &b.key))
@@ -313,6 +315,7 @@ impl Detector {
                 by: Arc::clone(&at.key),
             };
             let saved = state.keys.get_mut(&at).map(|key| {
+                key.changed = false;
                 key.redact(&self.redactor, rule);
                 changes::save_key(state.meaning, &rule.by, key)
             });
@@ -329,13 +332,14 @@ impl Detector {
     /// Moves the tenant's clock on through the batch's entries.
     fn advance(&mut self, progress: &Progress, now: Timestamp) {
         let usable = |at: &Timestamp| if at.since(now) > FUTURE_MAX { now } else { *at };
-        let Some((mut oldest, mut newest)) = span(progress.times.iter().copied()) else {
+        let Some((mut oldest, mut newest)) = Timestamp::span(progress.times.iter().copied()) else {
             return;
         };
         // In nearly all batches nothing is late or ahead, and the two tell so for all that are between.
         if self.is_too_old(oldest, now) || newest.since(now) > FUTURE_MAX {
             self.tally_late_and_ahead(&progress.times, now);
-            (oldest, newest) = span(progress.times.iter().map(usable)).unwrap_or((now, now));
+            (oldest, newest) =
+                Timestamp::span(progress.times.iter().map(usable)).unwrap_or((now, now));
         }
         let Some(tenant) = self.tenants.get_mut(&progress.tenant) else {
             self.start(&progress.tenant, oldest, newest);
@@ -428,12 +432,18 @@ impl Detector {
         state.keys.get(at).map(Box::as_ref)
     }
 
-    /// Whether a hit counts: not too old, not a repeat. Brings one from the future to now.
-    fn admit(&mut self, tenant: &Arc<str>, hit: &mut Hit, now: Timestamp) -> bool {
+    /// Whether a hit counts: not too old, not a repeat. Brings one from the future to now. `clean` is what [`shield`] knows of the one before.
+    fn admit(
+        &mut self,
+        tenant: &Arc<str>,
+        hit: &mut Hit,
+        now: Timestamp,
+        clean: &mut Option<Key>,
+    ) -> bool {
         if self.is_too_old(hit.at, now) {
             return false;
         }
-        shield(hit, self.rules.rule(hit.rule), &self.redactor);
+        shield(hit, self.rules.rule(hit.rule), &self.redactor, clean);
         let state = &mut self.states[hit.rule.0 as usize];
         if state.repeats_matter && !state.identities.remember(hit.at, hit.entry) {
             self.tally.duplicates += 1;
@@ -716,11 +726,13 @@ impl Detector {
         } else if was_open && !is_open {
             state.open.remove(at);
         }
+        if !std::mem::replace(&mut key.changed, true) {
+            self.changed.push(at.clone());
+        }
         // Between these it grows by no more than the batch at hand has.
         if is_new || is_open != was_open {
             self.reckon(at);
         }
-        self.changed.insert(at.clone());
     }
 
     pub(super) fn remove(&mut self, at: &KeyRef) {
@@ -731,7 +743,7 @@ impl Detector {
             state.idle.remove(&key.touched);
             state.open.remove(at);
         }
-        self.changed.insert(at.clone());
+        self.changed.push(at.clone());
     }
 
     /// Tells the keys that listen which of their streams spoke in this batch.
@@ -739,8 +751,8 @@ impl Detector {
         let max_age = self.settings.max_age;
         let from = max_age.map_or(Timestamp::MIN, |max_age| now.minus(max_age));
         for (stream, times) in progress.by_stream() {
-            if let Some(newest) = times.iter().max() {
-                self.watchers.saw(stream, (*newest).min(now), from);
+            if let Some((_, newest)) = Timestamp::span(times.iter().copied()) {
+                self.watchers.saw(stream, newest.min(now), from);
             }
         }
         let mut keys = Keys {
@@ -790,12 +802,4 @@ impl Detector {
                 .save_forgotten(state.meaning, state.identities.forgotten());
         }
     }
-}
-
-/// The first and the last of `times`.
-fn span(times: impl Iterator<Item = Timestamp>) -> Option<(Timestamp, Timestamp)> {
-    times.fold(None, |span, at| match span {
-        Some((oldest, newest)) => Some((at.min(oldest), at.max(newest))),
-        None => Some((at, at)),
-    })
 }

@@ -222,7 +222,11 @@ impl Detector {
         (of_rule.keys).insert(at.clone(), Box::new(KeyState::new(&rule)));
         self.step(&at, &Spoken::default(), |key, _| *key = *state);
         if stored {
-            self.changed.remove(&at);
+            // What the step has just said.
+            self.changed.pop_if(|last| *last == at);
+            if let Some(key) = self.states[index.0 as usize].keys.get_mut(&at) {
+                key.changed = false;
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::finding::Redactor;
-use crate::hit::Hit;
+use crate::hit::{Hit, Key};
 use crate::rules::Rule;
 use crate::text::lossy;
 
@@ -15,7 +15,9 @@ use crate::text::lossy;
 ///
 /// A value is a secret when redaction takes it out of the line, or finds one in the value itself. The line is left to be
 /// redacted when it is stored or told: most are replaced before that. Deterministic, so that a recovery finds its key.
-pub(super) fn shield(hit: &mut Hit, rule: &Rule, redactor: &Redactor) {
+///
+/// `clean` is the last key in which redaction found nothing: hits of one stream mostly share theirs.
+pub(super) fn shield(hit: &mut Hit, rule: &Rule, redactor: &Redactor, clean: &mut Option<Key>) {
     let labels = Arc::clone(&hit.labels);
     if redactor.hides(&labels) {
         replace_key(hit, rule, |name, value| match labels.get(name) {
@@ -43,7 +45,7 @@ pub(super) fn shield(hit: &mut Hit, rule: &Rule, redactor: &Redactor) {
     let text = lossy(&line);
     // Mostly not needed: labels are seldom in the line.
     let redacted = LazyCell::new(|| redactor.redact(&line, extra));
-    let instead = |value: &str| {
+    let instead = |value: &str, is_clean: bool| {
         let is_taken = |value: &str| text.contains(value) && !redacted.contains(value);
         let is_escaped = value.contains(|it: char| it == '"' || it == '\\' || it.is_control());
         let is_taken_inside = || {
@@ -53,15 +55,24 @@ pub(super) fn shield(hit: &mut Hit, rule: &Rule, redactor: &Redactor) {
         if !value.is_empty() && (is_taken(value) || is_escaped && is_taken_inside()) {
             return Some("‹redacted:value›".to_owned());
         }
+        if is_clean {
+            return None;
+        }
         changed(redactor.redact_text(value, extra))
     };
-    replace_key(hit, rule, |_, value| instead(value));
+    let key = Arc::clone(&hit.key);
+    let same = |other: &Key| Arc::ptr_eq(other, &key);
+    let is_clean = extra.is_empty() && clean.as_ref().is_some_and(same);
+    replace_key(hit, rule, |_, value| instead(value, is_clean));
+    if extra.is_empty() && !is_clean && same(&hit.key) {
+        *clean = Some(Arc::clone(&key));
+    }
     for value in hit
         .values
         .iter_mut()
         .chain(hit.captures.iter_mut().map(|(_, value)| value))
     {
-        if let Some(instead) = instead(value) {
+        if let Some(instead) = instead(value, false) {
             *value = instead.into();
         }
     }
@@ -134,7 +145,7 @@ mod tests {
             ..Rule::new("r", Match::default())
         };
         let redactor = Redactor::new(Vec::new()).with_sensitive_namespaces(vec!["vault".into()]);
-        shield(&mut hit, &rule, &redactor);
+        shield(&mut hit, &rule, &redactor, &mut None);
         hit
     }
 
@@ -152,6 +163,31 @@ mod tests {
         }
         let hit = shielded("apps", "login of bob failed, password=hunter2x9", "bob");
         assert_eq!(*hit.key, ["apps".into(), "bob".into()]);
+    }
+
+    #[test]
+    fn a_key_that_was_clean_in_one_line_is_still_looked_for_in_the_next() {
+        let redactor = Redactor::new(Vec::new());
+        let rule = Rule {
+            by: vec!["namespace".into(), "v".into()],
+            ..Rule::new("r", Match::default())
+        };
+        let (mut first, mut clean) = (shielded("apps", "bob is here", "bob"), None);
+        shield(&mut first, &rule, &redactor, &mut clean);
+        assert!(
+            clean
+                .as_ref()
+                .is_some_and(|key| Arc::ptr_eq(key, &first.key))
+        );
+        let mut next = Hit {
+            line: (*b"login of bob failed").into(),
+            ..first.clone()
+        };
+        shield(&mut next, &rule, &redactor, &mut clean);
+        assert!(Arc::ptr_eq(&next.key, &first.key));
+        next.line = (*b"login password=bob failed").into();
+        shield(&mut next, &rule, &redactor, &mut clean);
+        assert_eq!(*next.key[1], *"‹redacted:value›");
     }
 
     #[test]

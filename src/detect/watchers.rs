@@ -1,9 +1,9 @@
 //! Which keys listen to which streams: so that a stream that goes on costs nothing for all those that know that it does.
 
-use rustc_hash::{FxHashMap, FxHashSet};
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use super::keys::{KeyRef, RuleState, Tenant};
 use super::lifecycle::{Heard, KeyState};
@@ -74,7 +74,7 @@ pub(super) struct Keys<'a> {
     pub(super) states: &'a mut [RuleState],
     pub(super) tenants: &'a BTreeMap<Arc<str>, Tenant>,
     /// Keys that are to be stored.
-    pub(super) changed: &'a mut FxHashSet<KeyRef>,
+    pub(super) changed: &'a mut Vec<KeyRef>,
 }
 
 impl Keys<'_> {
@@ -97,8 +97,8 @@ impl Keys<'_> {
             return None;
         }
         let heard = key.hear(stream, times)?;
-        if heard.is_news {
-            self.changed.insert(at.clone());
+        if heard.is_news && !std::mem::replace(&mut key.changed, true) {
+            self.changed.push(at.clone());
         }
         Some(heard)
     }

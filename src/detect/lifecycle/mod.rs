@@ -92,6 +92,9 @@ pub(super) struct KeyState {
     /// The timer that is set for it.
     #[serde(skip)]
     pub(super) timer: Option<Timestamp>,
+    /// Whether it is among the keys that are to be stored.
+    #[serde(skip)]
+    pub(super) changed: bool,
 }
 
 /// Names and values of a summary.
@@ -129,6 +132,7 @@ impl KeyState {
             touched: 0,
             reckoned: 0,
             timer: None,
+            changed: false,
         }
     }
 
