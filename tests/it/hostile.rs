@@ -200,7 +200,6 @@ fn whatever_is_sent_gets_a_clear_status_and_leaves_nothing_behind() {
     // Room for the largest of them, so that they are refused for what they are, but not for keeping two such buffers.
     let trommel = Setup::new(RULES)
         .with_settings(&format!("memory: 384MiB\n{TIMEOUTS}"))
-        .giving_memory_back()
         .start();
     let witness = Witness::start(&trommel);
     let address = trommel.push_address();

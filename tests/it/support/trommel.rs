@@ -26,7 +26,6 @@ pub(crate) struct Setup {
     stdout_is_read: bool,
     /// What starts it: a program and its arguments, before those of trommel. Nothing starts it itself.
     under: Vec<OsString>,
-    gives_memory_back: bool,
 }
 
 impl Setup {
@@ -46,7 +45,6 @@ impl Setup {
             shutdown_delay: "0s".to_owned(),
             stdout_is_read: true,
             under: Vec::new(),
-            gives_memory_back: false,
         };
         setup
             .arg("run")
@@ -101,13 +99,6 @@ impl Setup {
         let flag = self.args.iter().position(|arg| arg == "--admin-listen");
         let place = flag.and_then(|flag| self.args.get_mut(flag + 1));
         *place.expect("it is among the first arguments") = address.into();
-        self
-    }
-
-    /// With memory measured as `docs/testing.md` advises to run it: what is freed goes back to the system. By default glibc keeps up to
-    /// 64 MiB for each of eight threads a core, so what is resident would say how many cores there are.
-    pub(crate) fn giving_memory_back(mut self) -> Self {
-        self.gives_memory_back = true;
         self
     }
 
@@ -427,9 +418,6 @@ impl Starting {
                 without_settings(starter)
             }
         };
-        if setup.gives_memory_back {
-            command.env("MALLOC_MMAP_THRESHOLD_", "1048576");
-        }
         command
             .env("TROMMEL_SHUTDOWN_DELAY", &setup.shutdown_delay)
             .args(&setup.args);
