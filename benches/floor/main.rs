@@ -10,20 +10,19 @@
 
 mod lines;
 mod rules;
+mod windows;
 mod wire;
 
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use trommel::detect::{Detector, Settings};
-use trommel::finding::{Origin, Redactor};
-use trommel::hit::Scanned;
 use trommel::rules::{RuleSet, Selector};
 use trommel::scan::{Line, Scanner, Scratch, judge};
 use trommel::time::Timestamp;
 
 use lines::Mix;
+use windows::Windows;
 use wire::{Decoder, Request};
 
 const ROUNDS: usize = 25;
@@ -178,22 +177,6 @@ fn of_each_request(rounds: &[Round], pick: impl Fn(&[Duration]) -> Duration) -> 
     picked.sum()
 }
 
-impl Windows {
-    /// What was scanned, as of the next time.
-    fn next(&mut self, mut scanned: Scanned) -> Scanned {
-        self.applied += 1;
-        let later = |at: Timestamp| Timestamp::new(at.nanos() + self.applied * 1_000_000_000);
-        for hit in &mut scanned.hits {
-            hit.at = later(hit.at);
-            hit.entry.0 = hit.entry.0.wrapping_add(self.applied.cast_unsigned());
-        }
-        for at in &mut scanned.progress.times {
-            *at = later(*at);
-        }
-        scanned
-    }
-}
-
 /// One measurement: rules, and requests to find their hits in.
 struct Row {
     name: &'static str,
@@ -206,13 +189,6 @@ struct Row {
     /// In all requests together.
     hits: usize,
     windows: Option<Windows>,
-}
-
-/// What hits are applied to.
-struct Windows {
-    detector: Detector,
-    /// How many requests have been applied: each is of a time of its own, or all of it would be repeats.
-    applied: i64,
 }
 
 impl Row {
@@ -241,19 +217,8 @@ impl Row {
 
     /// The same, on to the windows.
     fn applied(self) -> Self {
-        let origin = Origin {
-            cluster: "c".into(),
-            environment: String::new(),
-            instance: "default".into(),
-            grafana: None,
-        };
-        let redactor = Redactor::new(Vec::new());
-        let detector = Detector::new(Settings::replay(origin), redactor, self.rules.clone());
         Self {
-            windows: Some(Windows {
-                detector,
-                applied: 0,
-            }),
+            windows: Some(Windows::new(&self.rules)),
             ..self
         }
     }
@@ -341,7 +306,7 @@ impl Row {
                 let batch = self.decoder.decode(request);
                 let scanned = (self.scanner).scan_whole(batch, &tenant, &mut self.scratch);
                 let scanning = start.elapsed();
-                let scanned = windows.next(scanned);
+                let scanned = windows.later(scanned);
                 let start = Instant::now();
                 windows.detector.apply(scanned, Timestamp::MAX);
                 let applying = start.elapsed();

@@ -17,6 +17,8 @@ mod lines;
 #[path = "../floor/rules.rs"]
 #[expect(dead_code, reason = "of the rules that `floor` knows, some")]
 mod rules;
+#[path = "../floor/windows.rs"]
+mod windows;
 #[path = "../floor/wire.rs"]
 #[expect(dead_code, reason = "of what `floor` makes of requests, some")]
 mod wire;
@@ -31,14 +33,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use trommel::detect::{Detector, Settings};
-use trommel::finding::{Origin, Redactor};
-use trommel::hit::Scanned;
 use trommel::rules::RuleSet;
 use trommel::scan::{Scanner, Scratch};
 use trommel::time::Timestamp;
 
 use lines::Mix;
+use windows::Windows;
 use wire::{Decoder, Request};
 
 /// How far a figure may be from the committed one: one part in so many.
@@ -115,13 +115,13 @@ fn run() {
     let (_, tenth) = case(&two_hundred, 100);
     let batch = decoder.decode(&tenth);
     let scanned = scanner.scan_whole(batch, &"".into(), &mut Scratch::timed_by(Instant::now));
-    let rules = Arc::clone(scanner.rules());
-    let mut detector = Detector::new(Settings::replay(origin()), Redactor::new(Vec::new()), rules);
-    let mut rounds = [later(&scanned), scanned].map(Some);
+    let mut windows = Windows::new(scanner.rules());
+    let mut rounds = [scanned.clone(), scanned].map(|it| Some(windows.later(it)));
     twice(&tenth, || {
-        let scanned = rounds.iter_mut().rev().find_map(Option::take);
-        detector.apply(scanned.expect("there is one for each time"), Timestamp::MAX);
-        black_box(detector.take_changes());
+        let scanned = rounds.iter_mut().find_map(Option::take);
+        let scanned = scanned.expect("there is one for each time");
+        windows.detector.apply(scanned, Timestamp::MAX);
+        black_box(windows.detector.take_changes());
     });
 }
 
@@ -129,29 +129,6 @@ fn twice(request: &Request, mut work: impl FnMut()) {
     work();
     counted(&mut work);
     println!("{}", request.bytes);
-}
-
-/// The same a second later, or all of it would be repeats.
-fn later(scanned: &Scanned) -> Scanned {
-    let second = 1_000_000_000;
-    let mut scanned = scanned.clone();
-    for hit in &mut scanned.hits {
-        hit.at = Timestamp::new(hit.at.nanos() + second);
-        hit.entry.0 = hit.entry.0.wrapping_add(1);
-    }
-    for at in &mut scanned.progress.times {
-        *at = Timestamp::new(at.nanos() + second);
-    }
-    scanned
-}
-
-fn origin() -> Origin {
-    Origin {
-        cluster: "c".into(),
-        environment: String::new(),
-        instance: "default".into(),
-        grafana: None,
-    }
 }
 
 /// Instructions for each MiB, by case.
