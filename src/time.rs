@@ -59,6 +59,12 @@ impl Timestamp {
         }))
     }
 
+    /// The second that it lies in, without a fraction.
+    #[must_use]
+    pub const fn whole_second(self) -> Self {
+        Self::new(self.nanos() - self.nanos().rem_euclid(1_000_000_000))
+    }
+
     /// The wall clock, for the shell around the pure rooms; they are told the time and never call this.
     #[must_use]
     pub fn wall_clock() -> Self {

@@ -135,7 +135,8 @@ impl Detector {
 
     /// Applies one batch that was received at the wall-clock time `now`.
     ///
-    /// Cost: logarithmic in the number of keys for each hit; linear in the batch's streams for its progress.
+    /// Cost: for each hit a few look-ups by hash, and logarithmic in the timers that are set; linear in the batch's entries for its progress,
+    /// and in the keys that have not heard of their streams since they matched.
     pub fn apply(&mut self, scanned: Scanned, now: Timestamp) {
         let Scanned { mut hits, progress } = scanned;
         let tenant = Arc::clone(&progress.tenant);

@@ -98,8 +98,7 @@ fn input(name: &str, label: &str, value: Option<&str>, choices: Option<&str>) ->
 
 /// A time, to the second, as browsers ask for it: without a zone.
 fn moment(name: &str, label: &str, at: Option<Timestamp>) -> Markup {
-    let text =
-        at.map(|at| Timestamp::new(at.nanos() - at.nanos().rem_euclid(1_000_000_000)).to_string());
+    let text = at.map(|at| at.whole_second().to_string());
     let value = text.as_deref().map(|text| text.trim_end_matches('Z'));
     html! {
         label { (label) input type="datetime-local" step="1" name=(name) value=[value]; }

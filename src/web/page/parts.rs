@@ -61,7 +61,7 @@ pub(super) fn rule(id: &str) -> Markup {
 
 /// A time, in UTC until the script has put it into the reader's zone.
 pub(super) fn time(at: Timestamp) -> Markup {
-    let utc = Timestamp::new(at.nanos() - at.nanos().rem_euclid(1_000_000_000)).to_string();
+    let utc = at.whole_second().to_string();
     html! { time datetime=(at) title=(at) { (utc.replace('T', " ").replace('Z', " UTC")) } }
 }
 
