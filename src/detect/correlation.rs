@@ -249,7 +249,7 @@ impl Detector {
     /// The open keys of `rule`, in order.
     fn open_keys(&self, rule: RuleIndex, tenant: &Arc<str>) -> impl Iterator<Item = KeyRef> {
         let first = KeyRef::new(rule, tenant, &Key::default());
-        let open = self.states[rule.0 as usize].open.range(first..);
+        let open = self.states[rule.0 as usize].ranks.open.range(first..);
         open.take_while(move |key| key.tenant == *tenant).cloned()
     }
 

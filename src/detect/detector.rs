@@ -247,7 +247,7 @@ impl Detector {
     /// If `rule` is from another rule set.
     #[must_use]
     pub fn has_open(&self, rule: RuleIndex) -> bool {
-        !self.states[rule.0 as usize].open.is_empty()
+        !self.states[rule.0 as usize].ranks.open.is_empty()
     }
 
     /// How much it holds. Cost: linear in the number of keys.
@@ -700,33 +700,14 @@ impl Detector {
             .into_iter()
             .chain(key.expires(&cx, self.settings.lateness()))
             .min();
-        // A timer that rings too early finds nothing due and is set anew, so only an earlier one has to be set now.
-        if wake.is_some_and(|wake| key.timer.is_none_or(|timer| wake < timer)) {
-            let late_by = state.late_by;
-            if let Some(timer) = key.timer {
-                timers.remove(late_by, timer, at);
-            }
-            key.timer = wake;
-            if let Some(wake) = wake {
-                timers.set(late_by, wake, at);
-            }
-        }
+        timers.wake(state.late_by, at, key, wake);
         if key.listens(rule, clock.newest) {
             self.watchers.listen(at, key);
         }
         self.steps += 1;
-        state.idle.remove(&key.touched);
-        key.touched = self.steps;
-        let (is_open, is_new) = (key.is_open(), key.reckoned == 0);
-        if !is_open {
-            state.idle.insert(self.steps, at.clone());
-        }
-        let was_open = before.0;
-        if is_open && !was_open {
-            state.open.insert(at.clone());
-        } else if was_open && !is_open {
-            state.open.remove(at);
-        }
+        let (was_open, is_new) = (before.0, key.reckoned == 0);
+        let is_open = key.is_open();
+        state.ranks.touch(at, key, self.steps, was_open);
         if !std::mem::replace(&mut key.changed, true) {
             self.changed.push(at.clone());
         }
@@ -741,8 +722,7 @@ impl Detector {
         if let Some(key) = state.keys.remove(at) {
             state.bytes -= key.reckoned;
             self.keys_bytes -= key.reckoned;
-            state.idle.remove(&key.touched);
-            state.open.remove(at);
+            state.ranks.remove(at, &key);
         }
         self.changed.push(at.clone());
     }

@@ -149,14 +149,22 @@ impl Tenant {
 }
 
 impl Timers {
-    pub(super) fn set(&mut self, late_by: Duration, at: Timestamp, key: &KeyRef) {
-        self.0.entry(late_by).or_default().insert((at, key.clone()));
-    }
-
-    pub(super) fn remove(&mut self, late_by: Duration, at: Timestamp, key: &KeyRef) {
-        if let Some(timers) = self.0.get_mut(&late_by) {
-            timers.remove(&(at, key.clone()));
+    /// Has `key` ring at `wake`. A timer that rings too early finds nothing due and is set anew, so only an earlier one has to be set now.
+    pub(super) fn wake(
+        &mut self,
+        late_by: Duration,
+        at: &KeyRef,
+        key: &mut KeyState,
+        wake: Option<Timestamp>,
+    ) {
+        let Some(wake) = wake.filter(|wake| key.timer.is_none_or(|timer| *wake < timer)) else {
+            return;
+        };
+        let timers = self.0.entry(late_by).or_default();
+        if let Some(timer) = key.timer.replace(wake) {
+            timers.remove(&(timer, at.clone()));
         }
+        timers.insert((wake, at.clone()));
     }
 
     fn first_before(&self, to: Timestamp) -> Option<Timestamp> {
@@ -183,14 +191,42 @@ impl Timers {
     }
 }
 
+/// The keys of a rule by which of them may go.
+#[derive(Default)]
+pub(super) struct Ranks {
+    /// Those that are not open, longest untouched first.
+    pub(super) idle: BTreeMap<u64, KeyRef>,
+    /// Those that are open.
+    pub(super) open: BTreeSet<KeyRef>,
+}
+
+impl Ranks {
+    /// Puts a key that was touched in step number `step` where it belongs.
+    pub(super) fn touch(&mut self, at: &KeyRef, key: &mut KeyState, step: u64, was_open: bool) {
+        self.idle.remove(&key.touched);
+        key.touched = step;
+        if !key.is_open() {
+            self.idle.insert(step, at.clone());
+        }
+        match (was_open, key.is_open()) {
+            (false, true) => drop(self.open.insert(at.clone())),
+            (true, false) => drop(self.open.remove(at)),
+            _ => {}
+        }
+    }
+
+    /// Forgets a key.
+    pub(super) fn remove(&mut self, at: &KeyRef, key: &KeyState) {
+        self.idle.remove(&key.touched);
+        self.open.remove(at);
+    }
+}
+
 pub(super) struct RuleState {
     pub(super) name: Arc<str>,
     pub(super) meaning: u64,
     pub(super) keys: FxHashMap<KeyRef, Box<KeyState>>,
-    /// Keys that are not open, longest untouched first.
-    pub(super) idle: BTreeMap<u64, KeyRef>,
-    /// Keys that are open.
-    pub(super) open: BTreeSet<KeyRef>,
+    pub(super) ranks: Ranks,
     pub(super) escalates_over_keys: bool,
     pub(super) identities: Identities,
     /// Whether an entry that comes twice would count twice: where it would not, none is remembered.
@@ -226,8 +262,7 @@ impl RuleState {
             name: Arc::from(rule.id.as_str()),
             meaning: u64::from_str_radix(&rule.meaning, 16).unwrap_or_default(),
             keys: FxHashMap::default(),
-            idle: BTreeMap::new(),
-            open: BTreeSet::new(),
+            ranks: Ranks::default(),
             escalates_over_keys: over_keys(rule).next().is_some(),
             identities: Identities::new(horizon),
             repeats_matter: !matches!(

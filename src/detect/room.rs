@@ -86,7 +86,7 @@ impl Detector {
         let wanted = most.saturating_sub(bytes.max(most / FREED_AT_ONCE));
         while self.keys_bytes > wanted {
             let with_idle = self.states.iter().enumerate();
-            let with_idle = with_idle.filter(|(_, state)| !state.idle.is_empty());
+            let with_idle = with_idle.filter(|(_, state)| !state.ranks.idle.is_empty());
             let Some((greediest, _)) = with_idle.max_by_key(|(_, state)| state.bytes) else {
                 break;
             };
@@ -100,7 +100,7 @@ impl Detector {
     /// Forgets the key of a rule that is longest untouched; false if all are open.
     fn evict(&mut self, place: usize) -> bool {
         let state = &mut self.states[place];
-        let Some((_, at)) = state.idle.pop_first() else {
+        let Some((_, at)) = state.ranks.idle.pop_first() else {
             return false;
         };
         let evicted = self.tally.keys_evicted.entry(Arc::clone(&state.name));
