@@ -14,9 +14,9 @@ use crate::time::Timestamp;
 /// When streams spoke in the batch at hand: times in order.
 pub(super) type Spoken = FxHashMap<StreamId, Vec<Timestamp>>;
 
-/// Of so many streams it is remembered when they spoke last: 16 bytes each. When there are more, those go that can matter to no match,
+/// Of so many streams it is remembered when they spoke last: half a MiB in all. When there are more, those go that can matter to no match,
 /// and all if that does not help: then a finding whose last match came late may be told as silent that is quiet.
-const STREAMS_MAX: usize = 65_536;
+const STREAMS_MAX: usize = 16_384;
 
 /// How many places more than twice those of use there may be, before they are looked through for those of no use.
 const USELESS_MAX: usize = 1024;
