@@ -49,6 +49,9 @@ const GROUP_MAX: usize = 256;
 /// and questions wait for little more than one request, whatever else is in the queue.
 const GROUP_TIME: Duration = Duration::from_millis(50);
 
+/// How many messages are made before what they tell is committed: each takes some 15 KiB until it is, in all its forms.
+const GROUP_MESSAGES: usize = 256;
+
 /// An entry further in the future does not keep its identity longer.
 const FUTURE_MAX: Duration = Duration::from_secs(600);
 
@@ -284,7 +287,9 @@ impl Owner {
                     while let Some(submission) = next {
                         recorded.extend(self.apply(submission));
                         applied += 1;
-                        let goes_on = applied < GROUP_MAX && began.elapsed() < GROUP_TIME;
+                        let goes_on = applied < GROUP_MAX
+                            && began.elapsed() < GROUP_TIME
+                            && self.detector.told() < GROUP_MESSAGES;
                         next = goes_on.then(|| inbox.submissions.try_recv().ok()).flatten();
                     }
                 }
@@ -670,23 +675,21 @@ impl Owner {
                 &self.messages,
             ))
         };
+        let identities = changes.identities(now.plus(FUTURE_MAX));
+        let (mut messages, mut findings) = (Vec::new(), Vec::new());
+        // One by one: in a storm there are thousands, and each goes before the next is written out.
+        for finding in changes.findings {
+            if self.publishers > 0 {
+                messages.push(message(&finding));
+            }
+            findings.push(row(&finding));
+        }
+        let untold = changes.ended.iter().chain(&changes.recalled);
+        findings.extend(untold.map(row));
         Commit {
-            identities: changes
-                .identities(now.plus(FUTURE_MAX))
-                .into_iter()
-                .collect(),
-            messages: if self.publishers == 0 {
-                Vec::new()
-            } else {
-                changes.findings.iter().map(message).collect()
-            },
-            findings: changes
-                .findings
-                .iter()
-                .chain(&changes.ended)
-                .chain(&changes.recalled)
-                .map(row)
-                .collect(),
+            identities: identities.into_iter().collect(),
+            messages,
+            findings,
             forget_identities_before: changes.forget_identities_before,
             taped: changes.taped,
             tape_counts: changes.tape_counts,

@@ -279,6 +279,12 @@ impl Detector {
         sizes
     }
 
+    /// How many messages there are since they were last taken.
+    #[must_use]
+    pub fn told(&self) -> usize {
+        self.changes.findings.len()
+    }
+
     /// Takes everything that has changed since the last call: messages, and the state to be stored with them.
     pub fn take_changes(&mut self) -> Changes {
         self.save_changed();
