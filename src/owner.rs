@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge, histogram};
+use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
@@ -663,9 +664,9 @@ impl Owner {
             domain: finding.domain.clone(),
             incident_type: finding.incident_type.clone(),
             changed_at: finding.time,
-            body: serde_json::to_string(finding).expect("a finding is plain data"),
+            body: to_json(finding),
             revision: finding.revision,
-            outline: serde_json::to_string(&Outline::from(finding)).expect("plain data"),
+            outline: to_json(&Outline::from(finding)),
         };
         let message = |finding: &Finding| {
             new_message(Message::new(
@@ -812,6 +813,13 @@ type Answer = Box<dyn FnOnce() + Send>;
 fn tell(recorded: oneshot::Sender<()>) {
     // The request may have been answered already, at its deadline.
     let _ = recorded.send(());
+}
+
+/// As JSON, in no more memory than that takes: of a storm's findings there are thousands until they are on disk.
+fn to_json(value: &impl Serialize) -> String {
+    let mut json = serde_json::to_string(value).expect("it is plain data");
+    json.shrink_to_fit();
+    json
 }
 
 fn new_message(message: Message) -> NewMessage {

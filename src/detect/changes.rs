@@ -202,7 +202,11 @@ pub(super) fn save_key(meaning: u64, by: &[String], state: &KeyState) -> Vec<u8>
 }
 
 fn encode(value: &impl Serialize) -> Vec<u8> {
-    postcard::to_stdvec(value).expect("plain structures of known length always serialise")
+    let bytes = postcard::to_stdvec(value);
+    let mut bytes = bytes.expect("plain structures of known length always serialise");
+    // Of a storm's keys there are thousands until they are on disk.
+    bytes.shrink_to_fit();
+    bytes
 }
 
 fn decode<'a, T: Deserialize<'a>>(
