@@ -654,7 +654,7 @@ impl Owner {
         }
     }
 
-    fn to_commit(&self, changes: Changes, now: Timestamp) -> Commit {
+    fn to_commit(&mut self, mut changes: Changes, now: Timestamp) -> Commit {
         let row = |finding: &Finding| FindingRow {
             finding_id: finding.finding_id.clone(),
             finding_key: finding.finding_key.clone(),
@@ -678,8 +678,13 @@ impl Owner {
         };
         let identities = changes.identities(now.plus(FUTURE_MAX));
         let (mut messages, mut findings) = (Vec::new(), Vec::new());
-        // One by one: in a storm there are thousands, and each goes before the next is written out.
-        for finding in changes.findings {
+        let told = changes.take_findings();
+        findings.reserve_exact(told.len());
+        for finding in told {
+            let kind = Kind::of(&finding);
+            let (rule, state) = (finding.rule.id.clone(), kind.as_str());
+            counter!(names::FINDINGS_TOTAL, "rule" => rule, "state" => state).increment(1);
+            self.meter.observed += u64::from(kind == Kind::Observed);
             if self.publishers > 0 {
                 messages.push(message(&finding));
             }
@@ -705,13 +710,6 @@ impl Owner {
     }
 
     fn count(&mut self, changes: &Changes) {
-        for finding in &changes.findings {
-            let kind = Kind::of(finding);
-            let state = kind.as_str();
-            counter!(names::FINDINGS_TOTAL, "rule" => finding.rule.id.clone(), "state" => state)
-                .increment(1);
-            self.meter.observed += u64::from(kind == Kind::Observed);
-        }
         let left_out = changes.tape_counts.iter().map(|count| count.left_out).sum();
         counter!(names::MATCHES_UNRECORDED_TOTAL).increment(left_out);
         let tally = self.detector.take_tally();

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::batch::{Batch, Labels, Stream};
-use crate::detect::{Changes, Detector, Settings, Tally};
+use crate::detect::{Detector, Settings, Tally};
 use crate::finding::{Finding, Message, MessageSettings, Origin, Redactor};
 use crate::hit::{Progress, Scanned};
 use crate::scan::{Scanner, Scratch};
@@ -165,10 +165,11 @@ impl Playback {
     }
 
     fn played(&mut self) -> Played {
-        let Changes {
-            findings, ended, ..
-        } = self.detector.take_changes();
-        Played { findings, ended }
+        let mut changes = self.detector.take_changes();
+        Played {
+            findings: changes.take_findings().collect(),
+            ended: changes.ended,
+        }
     }
 }
 

@@ -154,8 +154,8 @@ fn in_order(entries: &[Recorded]) -> Vec<(Option<Timestamp>, &Recorded)> {
 
 /// Takes what the detector has to say of the rule, or of those whose findings the rule looks at.
 fn told(detector: &mut Detector, rule: &Rule, explainer: &mut Explainer<'_>) -> Vec<Finding> {
-    let mut findings = detector.take_changes().findings;
-    findings.retain(|finding| concerns(rule, finding));
+    let findings = detector.take_changes().take_findings();
+    let mut findings: Vec<_> = findings.filter(|it| concerns(rule, it)).collect();
     findings.sort_by_key(|finding| finding.time);
     for finding in &findings {
         explainer.finding(

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::coverage::Clock;
 use super::identities::Identity;
-use super::lifecycle::KeyState;
+use super::lifecycle::{KeyState, Packed};
 use super::tape::{TapeCount, Taped};
 use crate::batch::EntryId;
 use crate::finding::Finding;
@@ -37,7 +37,7 @@ pub struct Changes {
     /// Identities whose newest time is before this are of no more use.
     pub forget_identities_before: Option<Timestamp>,
     /// New revisions of findings, in the order in which they must be sent.
-    pub findings: Vec<Finding>,
+    told: Vec<Told>,
     /// Findings that ended without a message: one-shot events. For the record only.
     pub ended: Vec<Finding>,
     /// Findings that others have told of and that go on here. For the record only.
@@ -48,14 +48,62 @@ pub struct Changes {
     pub tape_counts: Vec<TapeCount>,
 }
 
+/// A message until it is on disk. Packed, since in a storm there are thousands.
+#[derive(Debug, Clone, PartialEq)]
+struct Told {
+    time: Timestamp,
+    finding_key: Box<str>,
+    rest: Packed,
+}
+
+impl Told {
+    fn new(finding: &Finding) -> Self {
+        Self {
+            time: finding.time,
+            finding_key: finding.finding_key.as_str().into(),
+            rest: Packed::new(finding),
+        }
+    }
+
+    fn unpack(self) -> Finding {
+        Finding {
+            time: self.time,
+            finding_key: self.finding_key.into(),
+            ..self.rest.unpack().expect("what was packed here unpacks")
+        }
+    }
+}
+
 impl Changes {
+    /// Takes the new revisions of findings, in the order in which they must be sent: each takes its full size when its turn comes.
+    pub fn take_findings(&mut self) -> impl ExactSizeIterator<Item = Finding> + use<> {
+        std::mem::take(&mut self.told).into_iter().map(Told::unpack)
+    }
+
+    /// The same, which stay.
+    #[cfg(test)]
+    pub(super) fn findings(&self) -> Vec<Finding> {
+        self.told.iter().cloned().map(Told::unpack).collect()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn told(&self) -> usize {
+        self.told.len()
+    }
+
+    /// Adds a new revision of a finding.
+    pub(super) fn tell(&mut self, finding: &Finding) {
+        self.told.push(Told::new(finding));
+    }
+
     /// Whether there is nothing to store.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
             && self.state.is_empty()
             && self.identities.is_empty()
-            && self.findings.is_empty()
+            && self.told.is_empty()
     }
 
     /// Adds what changed after `self`.
@@ -63,7 +111,7 @@ impl Changes {
         self.keys.extend(later.keys);
         self.state.extend(later.state);
         self.identities.extend(later.identities);
-        self.findings.extend(later.findings);
+        self.told.extend(later.told);
         self.ended.extend(later.ended);
         self.recalled.extend(later.recalled);
         self.taped.extend(later.taped);

@@ -282,7 +282,7 @@ impl Detector {
     /// How many messages there are since they were last taken.
     #[must_use]
     pub fn told(&self) -> usize {
-        self.changes.findings.len()
+        self.changes.told()
     }
 
     /// Takes everything that has changed since the last call: messages, and the state to be stored with them.
@@ -593,7 +593,7 @@ impl Detector {
                 told.findings.extend(state.take_owed());
                 state.announce(cx, hidden, &mut told);
             });
-            self.changes.findings.append(&mut told.findings);
+            told.findings.iter().for_each(|it| self.changes.tell(it));
             self.changes.ended.append(&mut told.ended);
         }
     }

@@ -56,7 +56,7 @@ impl Detector {
                 let episode = Episode::recalled(finding);
                 let cluster = &self.settings.origin.cluster;
                 let ended = report::rule_removed(finding.clone(), &episode, now, cluster, tenant);
-                self.changes.findings.push(ended);
+                self.changes.tell(&ended);
                 continue;
             };
             let rule = Arc::clone(self.rules.rule(*index));

@@ -200,11 +200,9 @@ impl Detector {
                 .tenants
                 .get(&tenant)
                 .map_or(Timestamp::MIN, |tenant| tenant.clock.newest);
-            self.changes.findings.extend(state.remove_rule(
-                at,
-                &self.settings.origin.cluster,
-                &tenant,
-            ));
+            let cluster = &self.settings.origin.cluster;
+            let ended = state.remove_rule(at, cluster, &tenant);
+            ended.iter().for_each(|it| self.changes.tell(it));
             self.changes.forget_key(id, &tenant, &by_values);
             return;
         };

@@ -29,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use episode::Beginning;
 pub(super) use episode::Episode;
 use escalation::Escalations;
+pub(in crate::detect) use packed::Packed;
 pub(super) use parent::{Joined, PartSeen};
 use rare::Rare;
 pub(super) use sources::Heard;

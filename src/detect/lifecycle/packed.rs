@@ -16,12 +16,12 @@ pub(in crate::detect) enum Packed {
 }
 
 impl Packed {
-    pub(super) fn new(finding: &Finding) -> Self {
+    pub(in crate::detect) fn new(finding: &Finding) -> Self {
         let bytes = postcard::to_stdvec(finding);
         Self::Bytes(bytes.expect("its parts are of known length").into())
     }
 
-    pub(super) fn unpack(&self) -> Option<Finding> {
+    pub(in crate::detect) fn unpack(&self) -> Option<Finding> {
         match self {
             Self::Nothing => None,
             Self::Whole(finding) => Some((**finding).clone()),

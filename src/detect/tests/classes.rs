@@ -106,7 +106,7 @@ fn found(rules: &Arc<RuleSet>, meanings: &[Meaning], lines: &[Line]) -> Vec<Find
             detector.apply(batch(lines, meanings), at(1_000_000));
         }
         detector.finish(at(UNTIL));
-        detector.take_changes().findings
+        detector.take_changes().findings()
     };
     let whole = run(&[lines.to_vec()]);
     let mut seconds: BTreeMap<i64, Vec<Line>> = BTreeMap::new();
@@ -131,7 +131,7 @@ fn found(rules: &Arc<RuleSet>, meanings: &[Meaning], lines: &[Line]) -> Vec<Find
     detector.finish(at(UNTIL));
     disk.extend(detector.take_changes());
     assert_eq!(
-        printed(&disk.findings),
+        printed(&disk.findings()),
         printed(&whole),
         "a restart after every second"
     );

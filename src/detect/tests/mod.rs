@@ -142,7 +142,7 @@ fn run(
         detector.apply(scanned(batch), at(1_000_000));
     }
     detector.finish(at(until));
-    detector.take_changes().findings
+    detector.take_changes().findings()
 }
 
 fn replay(rules: &Arc<RuleSet>, entries: &[Entry], until: i64) -> Vec<Finding> {
@@ -228,7 +228,7 @@ fn a_scope_is_where_trommel_is_unless_an_entry_says_otherwise() {
         scanned.hits[0].key = Key::from([pod.into()]);
         let mut detector = detector(Settings::replay(origin()), &set([rule]));
         detector.apply(scanned, at(0));
-        let found = detector.take_changes().findings.remove(0);
+        let found = detector.take_changes().findings().remove(0);
         format!("{:?}", found.resource_scope)
     };
     let here = r#"{"cluster": "c", "environment": "", "tenant": ""}"#;
@@ -249,7 +249,7 @@ fn a_query_asks_only_for_labels_that_all_streams_have() {
         }
         let mut detector = detector(Settings::replay(origin()), &set([rule("r", 2, 60, 60)]));
         detector.apply(batch, at(1));
-        detector.take_changes().findings.remove(0).logs.logql
+        detector.take_changes().findings().remove(0).logs.logql
     };
     assert_eq!(logql(&["pod", "pod"]), r#"{pod="p1"}"#);
     let any = r#"{service_name=~".+"}"#;
@@ -340,7 +340,7 @@ fn what_a_key_has_heard_does_not_depend_on_a_reload() {
             detector.apply(scanned(std::slice::from_ref(entry)), at(1_000_000));
         }
         detector.finish(at(120));
-        printed(&detector.take_changes().findings)
+        printed(&detector.take_changes().findings())
     };
     assert_eq!(found(true), found(false));
 }
@@ -612,7 +612,7 @@ fn entries_older_than_max_age_decide_nothing_and_those_from_the_future_count_as_
     let mut detector = detector(Settings::live(origin()), &rules);
     detector.apply(scanned(&[hit(0, 1, 0)]), at(3601));
     detector.apply(scanned(&[hit(9000, 2, 0)]), at(3601));
-    let findings = detector.take_changes().findings;
+    let findings = detector.take_changes().findings();
     let tally = detector.take_tally();
     assert_eq!((tally.late, tally.future), (1, 1));
     assert_eq!(findings.len(), 1);
@@ -646,7 +646,7 @@ fn beyond_its_bound_the_key_longest_untouched_is_evicted_and_open_ones_never() {
         4 observed r{pod=p3} Opened window=2 total=2 seen=2..4 flaps=0 evidence=[2, 4]
         5 observed r{pod=p1} Opened window=2 total=2 seen=3..5 flaps=0 evidence=[3, 5]
     "#]]
-    .assert_eq(&printed(&detector.take_changes().findings));
+    .assert_eq(&printed(&detector.take_changes().findings()));
     let tally = detector.take_tally();
     let counts = [tally.keys_evicted, tally.keys_refused].map(|keys| keys.values().sum::<u64>());
     assert_eq!(counts, [2, 1]);
@@ -667,7 +667,7 @@ fn what_may_repeat_forgotten_entries_counts_but_opens_nothing() {
     );
     detector.take_changes();
     detector.apply(scanned(&[hit(0, 2, 0)]), at(1_000_000));
-    assert_eq!(printed(&detector.take_changes().findings), "");
+    assert_eq!(printed(&detector.take_changes().findings()), "");
     assert!(detector.take_tally().identities_evicted > 0);
 }
 
@@ -708,12 +708,12 @@ fn a_one_shot_finding_that_ends_after_a_restart_is_recorded_as_the_one_it_was() 
     let mut first = detector(settings.clone(), &rules);
     first.apply(scanned(&[hit(0, 1, 0)]), at(1_000_000));
     let changes = first.take_changes();
-    let told = &changes.findings[0];
+    let told = &changes.findings()[0];
 
     let mut again = restarted(&settings, &rules, &changes);
     again.finish(at(1_000_000));
     let changes = again.take_changes();
-    assert!(changes.findings.is_empty());
+    assert!(changes.findings().is_empty());
     let ended = &changes.ended[0];
     assert_eq!(
         (&ended.finding_id, &ended.finding_key, ended.state),
@@ -734,7 +734,7 @@ fn a_changed_rule_keeps_its_open_findings_and_a_removed_one_closes_them() {
         1 observed r{pod=p1} Opened window=2 total=2 seen=0..1 flaps=0 evidence=[0, 1]
         3 recovered r{pod=p1} RuleRemoved window=2 total=2 seen=0..1 flaps=0 evidence=[0, 1]
     "#]]
-    .assert_eq(&printed(&detector.take_changes().findings));
+    .assert_eq(&printed(&detector.take_changes().findings()));
 }
 
 /// A rule set in which `r` has the place `place`, among rules that nothing hits.
@@ -836,7 +836,7 @@ fn fewer_keys_forget_those_longest_untouched_and_never_an_open_finding() {
         603 recovered r{pod=p1} Silent window=0 total=2 seen=2..3 flaps=0 evidence=[2, 3]
         606 recovered r{pod=p2} Silent window=0 total=2 seen=5..6 flaps=0 evidence=[5, 6]
     "#]]
-    .assert_eq(&printed(&detector.take_changes().findings));
+    .assert_eq(&printed(&detector.take_changes().findings()));
 }
 
 #[test]
@@ -1081,7 +1081,7 @@ proptest! {
         }
         detector.finish(at(120));
         changes.extend(detector.take_changes());
-        prop_assert_eq!(printed(&changes.findings), printed(&whole));
+        prop_assert_eq!(printed(&changes.findings()), printed(&whole));
 
         // And what is on disk is what it holds.
         let mut again = restarted(&settings, &set([shape.rule()]), &changes);
@@ -1091,8 +1091,8 @@ proptest! {
             detector.apply(scanned(&[hit(121, 0, 7), hit(121, 1, 7)]), at(1_000_000));
             detector.finish(at(300));
         }
-        let found = printed(&again.take_changes().findings);
-        prop_assert_eq!(found, printed(&detector.take_changes().findings));
+        let found = printed(&again.take_changes().findings());
+        prop_assert_eq!(found, printed(&detector.take_changes().findings()));
     }
 
     #[test]
@@ -1113,7 +1113,7 @@ proptest! {
         let mut detector = restarted(&settings, &rules, &disk);
         detector.finish(at(120));
         disk.extend(detector.take_changes());
-        prop_assert_eq!(printed(&disk.findings), printed(&whole));
+        prop_assert_eq!(printed(&disk.findings()), printed(&whole));
     }
 }
 

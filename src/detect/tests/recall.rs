@@ -15,7 +15,7 @@ fn live() -> Settings {
 fn told(rule: &Rule) -> Vec<Finding> {
     let mut before = detector(live(), &set([rule.clone()]));
     before.apply(scanned(&[hit(0, 1, 0)]), at(0));
-    let findings = before.take_changes().findings;
+    let findings = before.take_changes().findings();
     assert_eq!(findings.len(), 1);
     findings
 }
@@ -35,7 +35,7 @@ fn entries_that_were_shed_are_a_gap_of_the_windows_they_fall_into_and_of_no_othe
     }
     // Of the first one, something was not seen since its last message; of the last one, nothing.
     detector.apply(scanned(&[other(430, 9)]), at(430));
-    let found = detector.take_changes().findings;
+    let found = detector.take_changes().findings();
     expect![[r#"
         0 observed r{pod=p1} Opened window=1 total=1 seen=0..0 flaps=0 evidence=[0]
         105 observed r{pod=p105} Opened window=1 total=1 seen=105..105 flaps=0 evidence=[105]
@@ -64,7 +64,7 @@ fn what_was_shed_before_a_tenants_first_entry_is_a_gap_of_its_windows_too() {
     }
     use Coverage::{Complete, Gap};
     assert_eq!(
-        coverages(&detector.take_changes().findings),
+        coverages(&detector.take_changes().findings()),
         [Gap, Gap, Complete]
     );
 }
@@ -79,7 +79,7 @@ fn a_recalled_finding_goes_on_and_quiet_that_nobody_saw_does_not_end_it() {
     detector.apply(scanned(&[other(2252, 9)]), at(2252));
     let changes = detector.take_changes();
     assert_eq!(changes.recalled, told);
-    let found = changes.findings;
+    let found = changes.findings();
     expect![[r#"
         2001 updated r{pod=p1} StillMatching window=1 total=2 seen=0..2001 flaps=0 evidence=[0, 2001]
         2001 observed r{pod=p2} Opened window=1 total=1 seen=2001..2001 flaps=0 evidence=[2001]
@@ -100,9 +100,9 @@ fn without_a_match_a_recalled_finding_recovers_once_its_quiet_was_seen() {
     let mut detector = detector(live(), &set([rule.clone()]));
     detector.recall(told(&rule), at(2000));
     detector.apply(scanned(&[other(2001, 9), other(2250, 9)]), at(2250));
-    assert!(detector.take_changes().findings.is_empty());
+    assert!(detector.take_changes().findings().is_empty());
     detector.apply(scanned(&[other(2251, 9)]), at(2251));
-    let found = detector.take_changes().findings;
+    let found = detector.take_changes().findings();
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].state, found[0].revision), (State::Recovered, 2));
     assert_eq!(coverages(&found), [Coverage::Gap]);
@@ -116,7 +116,7 @@ fn a_recalled_finding_survives_the_next_restart() {
     detector.recall(told(&rule), at(2000));
     let mut detector = restarted(&live(), &rules, &detector.take_changes());
     detector.apply(scanned(&[other(2001, 9), other(2251, 9)]), at(2251));
-    let found = detector.take_changes().findings;
+    let found = detector.take_changes().findings();
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].state, found[0].revision), (State::Recovered, 2));
 }
@@ -132,7 +132,7 @@ fn recalled_findings_of_rules_that_are_gone_or_are_by_something_else_end() {
     for rules in [set([]), set([otherwise])] {
         let mut detector = detector(live(), &rules);
         assert_eq!(detector.recall(told.clone(), at(2000)), 0);
-        let found = detector.take_changes().findings;
+        let found = detector.take_changes().findings();
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].reason, Reason::RuleRemoved);
         assert_eq!(found[0].finding_id, told[0].finding_id);
@@ -151,7 +151,7 @@ fn one_shot_events_that_are_over_and_findings_of_elsewhere_are_not_recalled() {
         let mut detector = detector(live(), &set([once.clone()]));
         assert_eq!(detector.recall(told(&once), at(now)), 0);
         assert_eq!(detector.has_open(RuleIndex(0)), open);
-        assert!(detector.take_changes().findings.is_empty());
+        assert!(detector.take_changes().findings().is_empty());
     }
     let elsewhere = Settings {
         origin: Origin {

@@ -28,7 +28,7 @@ fn a_rule_with_many_keys_costs_itself_its_memory() {
         assert!(detector.sizes().keys_bytes <= 64 << 10);
     }
     detector.apply(of_second(&[hit(30, 1, 1)]), at(100));
-    detector.take_changes().findings.iter().for_each(|found| {
+    detector.take_changes().findings().iter().for_each(|found| {
         assert_eq!(found.rule.id, "few");
     });
     assert!(detector.has_open(RuleIndex(1)));
@@ -47,7 +47,7 @@ fn what_is_open_stays_and_what_finds_no_room_is_counted() {
     let mut told = 0;
     for pod in 0..100 {
         detector.apply(scanned(&[hit(0, pod, 0)]), at(100));
-        told += detector.take_changes().findings.len() as u64;
+        told += detector.take_changes().findings().len() as u64;
     }
     let (sizes, tally) = (detector.sizes(), detector.take_tally());
     assert_eq!(sizes.keys as u64, told);
@@ -59,7 +59,7 @@ fn what_is_open_stays_and_what_finds_no_room_is_counted() {
 
     detector.finish(at(5000));
     assert_eq!(
-        detector.take_changes().findings.len() as u64,
+        detector.take_changes().findings().len() as u64,
         told,
         "each recovers"
     );
@@ -78,7 +78,7 @@ fn an_open_finding_without_room_counts_at_least_and_goes_on_as_any_other() {
             most = most.max(detector.sizes().keys_bytes);
         }
         detector.finish(at(5000));
-        let last = detector.take_changes().findings.pop();
+        let last = detector.take_changes().findings().pop();
         (
             last.expect("it recovers"),
             most,
@@ -105,12 +105,12 @@ fn a_lower_bound_after_a_restart_forgets_what_is_idle() {
     }
     first.apply(scanned(&[hit(1, 7, 1)]), at(100));
     let changes = first.take_changes();
-    assert_eq!((first.sizes().keys, changes.findings.len()), (256, 1));
+    assert_eq!((first.sizes().keys, changes.findings().len()), (256, 1));
 
     let mut again = restarted(&bounded(32 << 10), &rules, &changes);
     let sizes = again.sizes();
     assert!(sizes.keys_bytes <= 32 << 10 && sizes.keys > 10, "{sizes:?}");
     assert!(again.has_open(RuleIndex(0)));
     again.finish(at(5000));
-    assert_eq!(again.take_changes().findings.len(), 1);
+    assert_eq!(again.take_changes().findings().len(), 1);
 }

@@ -57,7 +57,7 @@ fn told(rule: Rule, silence: Option<Silence>, entries: &[Entry], cut: Option<i64
     }
     detector.finish(at(10_000));
     let changes = detector.take_changes();
-    format!("{:#?}", changes.findings)
+    format!("{:#?}", changes.findings())
 }
 
 fn entries() -> impl Strategy<Value = Vec<Entry>> {
@@ -101,7 +101,7 @@ proptest! {
 fn it_is_about_what_it_says_and_nothing_else() {
     let mut first = detector(Settings::replay(origin()), &set([noisy()]));
     first.apply(scanned(&[hit(0, 1, 0), hit(0, 2, 0)]), at(0));
-    let found = first.take_changes().findings;
+    let found = first.take_changes().findings();
     let id = |place: usize| Some(found[place].finding_id.clone());
     for (scope, silent) in [
         (of_rule(None), [true, true]),
@@ -127,7 +127,7 @@ fn it_is_about_what_it_says_and_nothing_else() {
         detector.apply(scanned(&[hit(0, 1, 0), hit(0, 2, 0)]), at(0));
         // Other rules, the same words: what is silent stays so.
         detector.set_rules(set([noisy()]));
-        let heard: Vec<_> = detector.take_changes().findings;
+        let heard: Vec<_> = detector.take_changes().findings();
         let heard = [0, 1].map(|place| {
             heard
                 .iter()
@@ -135,7 +135,7 @@ fn it_is_about_what_it_says_and_nothing_else() {
         });
         assert_eq!(heard.map(|heard| !heard), silent, "{scope}");
         detector.finish(at(100));
-        let late = detector.take_changes().findings;
+        let late = detector.take_changes().findings();
         for finding in &late {
             assert_eq!(
                 (finding.reason, finding.counts.suppressed),
@@ -155,17 +155,17 @@ fn it_is_about_what_it_says_and_nothing_else() {
 fn the_next_finding_of_a_silent_key_is_as_silent() {
     let mut detector = detector(Settings::replay(origin()), &set([noisy()]));
     detector.apply(scanned(&[hit(0, 1, 0)]), at(0));
-    let found = detector.take_changes().findings;
+    let found = detector.take_changes().findings();
     let made = silence(of_key_of(&found[0]), 100, 2000);
     detector.add_silence(made).expect("there is room");
     // It recovers, and another opens under the same key, and one under another.
     detector.apply(scanned(&[other(500, 1)]), at(500));
     detector.apply(scanned(&[hit(1000, 1, 1), hit(1000, 2, 1)]), at(1000));
-    let heard = detector.take_changes().findings;
+    let heard = detector.take_changes().findings();
     let keys: Vec<_> = heard.iter().map(|it| &*it.dedupe_key).collect();
     assert_eq!(keys, ["r{pod=p2}"]);
     detector.apply(scanned(&[hit(1999, 1, 2), hit(2001, 1, 3)]), at(2001));
-    let told = detector.take_changes().findings.into_iter();
+    let told = detector.take_changes().findings().into_iter();
     let told: Vec<_> = told
         .filter(|it| it.dedupe_key == found[0].dedupe_key)
         .map(|it| (it.time, it.reason, it.finding_id == found[0].finding_id))
@@ -192,9 +192,9 @@ fn where_the_log_is_ahead_what_was_held_back_is_told_when_the_silence_is_ended()
     detector.add_silence(made).expect("there is room");
     // It is 100 o'clock, and the log is 400 seconds ahead: one finding is from before, the other from after.
     detector.apply(scanned(&[hit(50, 1, 0), hit(500, 2, 1)]), at(100));
-    assert_eq!(detector.take_changes().findings, []);
+    assert_eq!(detector.take_changes().findings(), []);
     let told = |detector: &mut Detector| -> Vec<_> {
-        let findings = detector.take_changes().findings.into_iter();
+        let findings = detector.take_changes().findings().into_iter();
         findings
             .map(|it| (it.observed_at, it.time, it.reason))
             .collect()
