@@ -211,9 +211,10 @@ impl Watchers {
         self.places = 0;
         self.streams.retain(|stream, listeners| {
             for places in [&mut listeners.waiting, &mut listeners.heard] {
+                // First those of keys that are gone: one that came again has a place of its own under an equal name.
+                places.retain(|at| keys.get(at).is_some_and(|key| key.has_stream(*stream)));
                 places.sort_unstable();
                 places.dedup();
-                places.retain(|at| keys.get(at).is_some_and(|key| key.has_stream(*stream)));
                 places.shrink_to_fit();
             }
             self.places += listeners.len();
