@@ -596,7 +596,7 @@ impl Owner {
         let changes = self.detector.take_changes();
         self.count(&changes);
         let now = (self.clock)();
-        let commit = self.to_commit(changes, now);
+        let commit = self.prepare(changes, now);
         if !commit.findings.is_empty() || !self.waiting.audit.is_empty() {
             self.changed.send_replace(());
         }
@@ -654,7 +654,7 @@ impl Owner {
         }
     }
 
-    fn to_commit(&mut self, mut changes: Changes, now: Timestamp) -> Commit {
+    fn prepare(&mut self, mut changes: Changes, now: Timestamp) -> Commit {
         let row = |finding: &Finding| FindingRow {
             finding_id: finding.finding_id.clone(),
             finding_key: finding.finding_key.clone(),

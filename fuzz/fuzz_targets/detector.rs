@@ -122,8 +122,8 @@ impl Real {
         };
         let scanned = SCANNER.scan_whole(&batch, &"".into(), &mut Scratch::default());
         self.detector.apply(scanned, seconds(now));
-        let changes = self.detector.take_changes();
-        for finding in &changes.findings {
+        let mut changes = self.detector.take_changes();
+        for finding in changes.take_findings() {
             let pod = finding.resource_scope["pod"].clone();
             let at = finding.observed_at.nanos() / 1_000_000_000;
             assert_eq!(*self.opened.entry(pod).or_insert(at), at);
