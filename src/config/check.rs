@@ -44,7 +44,7 @@ impl Check {
         })
     }
 
-    /// `value` where given, which must lie in `range`; else `default`.
+    /// `value` where given, which must lie in `range`; else `default`, or the most there may be: a share of much memory is more.
     fn within<T: PartialOrd + Copy>(
         &mut self,
         key: &str,
@@ -53,7 +53,8 @@ impl Check {
         range: RangeInclusive<T>,
         show: impl Fn(T) -> String,
     ) -> T {
-        let value = value.unwrap_or(default);
+        let most = *range.end();
+        let value = value.unwrap_or(if default > most { most } else { default });
         if !range.contains(&value) {
             let (least, most) = (show(*range.start()), show(*range.end()));
             self.wrong(

@@ -145,4 +145,17 @@ mod tests {
             assert!(config.limits.connections_max >= 100);
         }
     }
+
+    #[test]
+    fn no_share_of_much_memory_is_more_than_may_be_set() {
+        for memory in [Memory(48 << 30), Memory(1 << 40)] {
+            let raw = RawConfig {
+                memory: Some(Size(memory.0)),
+                ..RawConfig::default()
+            };
+            let config = Config::check(raw).expect("what nobody has set is not wrong");
+            assert_eq!(memory.overdrawn(&config.limits, &config.detect), None);
+            assert_eq!(config.limits.streams_max, 10_000_000);
+        }
+    }
 }
