@@ -144,21 +144,17 @@ impl Watchers {
             if source.waits {
                 continue;
             }
-            match source.heard.filter(|_| !holds_back) {
-                Some(_) if source.is_placed => {}
-                Some(heard) => {
-                    source.is_placed = true;
-                    let listeners = self.streams.entry(source.stream).or_default();
-                    listeners.heard_to = listeners.heard_to.max(Some(heard));
-                    push(&mut listeners.heard, at);
-                    self.places += 1;
-                }
-                None => {
-                    source.waits = true;
-                    let listeners = self.streams.entry(source.stream).or_default();
-                    push(&mut listeners.waiting, at);
-                    self.places += 1;
-                }
+            let listeners = self.streams.entry(source.stream).or_default();
+            let heard = source.heard.filter(|_| !holds_back);
+            let (has_place, places) = match heard {
+                Some(_) => (&mut source.is_placed, &mut listeners.heard),
+                None => (&mut source.waits, &mut listeners.waiting),
+            };
+            // Also where it has its place already: it may have heard anew.
+            listeners.heard_to = listeners.heard_to.max(heard);
+            if !std::mem::replace(has_place, true) {
+                push(places, at);
+                self.places += 1;
             }
         }
     }

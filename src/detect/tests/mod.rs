@@ -302,6 +302,25 @@ fn a_match_that_comes_later_than_a_younger_entry_of_its_stream_recovers_as_quiet
     }
 }
 
+/// The finding knows that its stream went on when the late match comes, by an entry from after the deadline.
+#[test]
+fn a_late_match_hears_what_comes_with_it() {
+    let rules = set([rule("r", 1, 60, 60)]);
+    let settings = Settings {
+        late_by: seconds(100),
+        ..Settings::replay(origin())
+    };
+    let batches = [
+        vec![hit(0, 1, 0)],
+        vec![other(5, 1)],
+        vec![other(75, 1)],
+        vec![hit(10, 1, 1), other(20, 1)],
+    ];
+    let found = run(settings, &rules, &batches, 200);
+    let last = found.last().map(|it| (it.time, it.reason));
+    assert_eq!(last, Some((at(70), Reason::Quiet)));
+}
+
 #[test]
 fn streams_that_never_come_again_are_forgotten_and_what_listens_goes_on() {
     let mut detector = detector(Settings::replay(origin()), &set([rule("r", 1, 60, 60)]));
