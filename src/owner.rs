@@ -271,7 +271,6 @@ impl Owner {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         if !self.wait_for_recall(&mut inbox).await {
-            // Nothing was decided, so nothing is told wrongly: the requests are answered as early.
             return;
         }
         self.ourselves.forgive_early(&self.pressure);
@@ -340,13 +339,19 @@ impl Owner {
         }
     }
 
-    /// Waits for what was open, if it was asked for, and goes on with it. False if it is told to stop meanwhile.
+    /// Waits for what was open, if it was asked for, and goes on with it. False if it is told to stop before anything came in:
+    /// nothing is written then, so that the next start asks again. What did come in may have been answered, and nobody sends it twice.
     async fn wait_for_recall(&mut self, inbox: &mut Inbox) -> bool {
         let Some((mut recalled, patience)) = inbox.recall.take() else {
             return true;
         };
         tokio::select! {
-            _ = inbox.stop.wait_for(|stop| *stop) => return false,
+            _ = inbox.stop.wait_for(|stop| *stop) => {
+                if inbox.submissions.is_empty() {
+                    return false;
+                }
+                self.give_up_recall();
+            }
             found = &mut recalled => match found {
                 Ok(recalled) => self.recall(recalled),
                 Err(_) => self.give_up_recall(),

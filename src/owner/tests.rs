@@ -203,6 +203,51 @@ async fn each_request_is_judged_by_the_rules_in_use_when_its_turn_comes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn stopped_before_it_knows_what_was_open_it_records_what_came_and_otherwise_writes_nothing() {
+    let (pressure, nanos) = (Arc::new(Pressure::default()), Arc::new(AtomicI64::new(0)));
+    let folder = crate::record::testing::TempDir::new();
+    let begin = || {
+        let store = Store::open(Some(folder.path()), Limits::default()).expect("it opens");
+        owner_of(store, settings(), rules(&["a"]), &pressure, &nanos)
+    };
+    // `true`: a request waits.
+    for waits in [false, true] {
+        let (owner, mut inbox, _outbox, stop) = begin();
+        assert!(owner.knows_nothing());
+        let (_nats, recalled) = oneshot::channel();
+        inbox.recall = Some((recalled, Duration::from_secs(10)));
+        let submissions;
+        (submissions, inbox.submissions) = mpsc::channel(1);
+        let on_disk = waits.then(|| {
+            let (recorded, on_disk) = oneshot::channel();
+            let submission = Submission {
+                scanned: scanned(0),
+                generation: Generation::default(),
+                successor: None,
+                received: Timestamp::new(START),
+                recorded,
+                room: None,
+            };
+            assert!(submissions.try_send(submission).is_ok(), "there is room");
+            on_disk
+        });
+        drop(submissions);
+        let _ = stop.send(true);
+        owner.drive(inbox).await;
+        if let Some(on_disk) = on_disk {
+            on_disk.await.expect("recorded");
+        }
+    }
+    let (owner, inbox, outbox, stop) = begin();
+    let asks = async {
+        let (_, told) = next(&outbox, 0).await;
+        assert_eq!(told["subject"], "a");
+        let _ = stop.send(true);
+    };
+    tokio::join!(owner.drive(inbox), asks);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_people_do_is_written_down_and_told_before_they_are_answered() {
     let (pressure, nanos) = (Arc::new(Pressure::default()), Arc::new(AtomicI64::new(0)));
     let (owner, mut inbox, outbox, stop) = owner(&pressure, &nanos);

@@ -105,7 +105,27 @@ fn what_a_hanging_nats_does_not_take_is_published_after_the_next_start() {
     };
     let setup = Setup::new(RULES).with_data().with_nats(&nats.url());
     let trommel = setup.start();
+    trommel.wait_for_log("open findings read back");
     nats.hang();
+    trommel.push(&Incident::new().failures("backend"));
+    assert_eq!(trommel.terminate().code(), Some(0));
+
+    nats.resume();
+    let _trommel = setup.start();
+    assert_eq!(
+        briefs(&events(&nats.wait_for_findings(1))),
+        [ldap("observed", "backend")]
+    );
+}
+
+#[test]
+fn what_comes_while_a_hanging_nats_is_asked_what_was_open_is_recorded() {
+    let Some(nats) = NatsServer::running() else {
+        return;
+    };
+    let setup = Setup::new(RULES).with_data().with_nats(&nats.url());
+    nats.hang();
+    let trommel = setup.start();
     trommel.push(&Incident::new().failures("backend"));
     assert_eq!(trommel.terminate().code(), Some(0));
 

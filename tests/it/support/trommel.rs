@@ -397,6 +397,9 @@ impl Drop for Trommel {
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("trommel's log:\n{}", self.stderr.text());
+        }
     }
 }
 
