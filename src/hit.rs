@@ -25,8 +25,7 @@ impl Generation {
     }
 }
 
-/// The values of a rule's `by`, in the order of the names there; empty where the entry had none.
-pub type Key = Arc<[Box<str>]>;
+pub use crate::key::{Key, Values};
 
 /// What an entry means to the rule that it hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -42,6 +42,7 @@ pub mod explain;
 pub mod finding;
 pub mod hit;
 pub mod inspector;
+mod key;
 pub mod owner;
 pub mod playback;
 pub mod publish;

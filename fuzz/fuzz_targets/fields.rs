@@ -43,7 +43,7 @@ fuzz_target!(|raw: &[u8]| {
     let mut found: Vec<_> = scanned
         .hits
         .iter()
-        .map(|hit| (hit.rule, hit.entry, hit.key.to_vec()))
+        .map(|hit| (hit.rule, hit.entry, hit.key.clone()))
         .collect();
     let mut plain = Vec::new();
     for entry in &batch.entries {

@@ -138,7 +138,7 @@ impl Changes {
         let name = KeyName {
             rule: rule.to_owned(),
             tenant: Arc::clone(tenant),
-            by: Arc::clone(by),
+            by: by.clone(),
         };
         self.keys.insert(name, None);
     }

@@ -140,7 +140,9 @@ const CANDIDATES_MAX: usize = 256;
 pub(super) fn assignment(above: &Rule, part: &Rule, key: &Key) -> Assignment {
     let value = |name: &String| {
         let place = part.by.iter().position(|other| other == name)?;
-        Some(key[place].clone()).filter(|value| !value.is_empty())
+        key.get(place)
+            .filter(|value| !value.is_empty())
+            .map(Box::from)
     };
     above.by.iter().map(value).collect()
 }
@@ -149,7 +151,7 @@ pub(super) fn assignment(above: &Rule, part: &Rule, key: &Key) -> Assignment {
 pub(super) fn joins(part: &Assignment, key: &Key) -> bool {
     part.iter()
         .zip(key.iter())
-        .all(|(value, wanted)| value.as_ref().is_none_or(|value| value == wanted))
+        .all(|(value, wanted)| value.as_deref().is_none_or(|value| value == wanted))
 }
 
 /// The keys of the rule above that a part with `changed` may concern, in order: what it lacks comes from `others` that agree.
@@ -392,7 +394,7 @@ impl Detector {
                 let counted: Vec<&KeyRef> = open.iter().filter(counts).collect();
                 let different: BTreeSet<&str> = counted
                     .iter()
-                    .map(|key| &*key.key[by])
+                    .filter_map(|key| key.key.get(by))
                     .filter(|value| !value.is_empty())
                     .collect();
                 if threshold.needs.met_by(different.len() as u64) {

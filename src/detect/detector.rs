@@ -319,7 +319,7 @@ impl Detector {
             let name = KeyName {
                 rule: rule.id.clone(),
                 tenant: Arc::clone(&at.tenant),
-                by: Arc::clone(&at.key),
+                by: at.key.clone(),
             };
             let saved = state.keys.get_mut(&at).map(|key| {
                 key.changed = false;

@@ -34,8 +34,8 @@ pub(super) struct KeyPlace {
     pub(super) rule: RuleIndex,
     pub(super) tenant: Arc<str>,
     pub(super) key: Key,
-    /// Of all the others: a key is looked up several times for each entry.
-    hash: u64,
+    /// Of all the others: a key is looked up several times for each entry. 32 bits are enough for hundreds of thousands.
+    hash: u32,
 }
 
 impl KeyRef {
@@ -45,8 +45,9 @@ impl KeyRef {
         Self(Arc::new(KeyPlace {
             rule,
             tenant: Arc::clone(tenant),
-            key: Arc::clone(key),
-            hash: hasher.finish(),
+            key: key.clone(),
+            // The best bits of it are the lowest.
+            hash: hasher.finish() as u32,
         }))
     }
 
@@ -66,7 +67,7 @@ impl Eq for KeyRef {}
 
 impl Hash for KeyRef {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0.hash);
+        state.write_u32(self.0.hash);
     }
 }
 

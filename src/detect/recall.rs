@@ -66,7 +66,7 @@ impl Detector {
             let joined = joined(finding, &placed, &self.rules.rules);
             let kept = Kept {
                 tenant: Arc::clone(tenant),
-                by_values: Arc::clone(key),
+                by_values: key.clone(),
                 meaning: self.states[index.0 as usize].meaning,
                 by: rule.by.clone(),
                 state: Box::new(KeyState::recalled(&rule, finding, joined, now)),
@@ -111,14 +111,12 @@ fn key(rule: &Rule, finding: &Finding) -> Option<Key> {
             scope(name)
         }
     };
-    let readings: [Vec<Box<str>>; 2] = [
-        rule.by.iter().map(|name| scope(name).into()).collect(),
-        rule.by.iter().map(|name| bare(name).into()).collect(),
+    let readings: [Key; 2] = [
+        rule.by.iter().map(scope).collect(),
+        rule.by.iter().map(bare).collect(),
     ];
     let mut readings = readings.into_iter();
-    let key =
-        readings.find(|key| finding::dedupe_key(&rule.id, &rule.by, key) == finding.dedupe_key)?;
-    Some(key.into())
+    readings.find(|key| finding::dedupe_key(&rule.id, &rule.by, key) == finding.dedupe_key)
 }
 
 /// A one-shot event is over without a word.
@@ -139,7 +137,7 @@ fn joined(finding: &Finding, placed: &[Placed], rules: &[Arc<Rule>]) -> Vec<Join
         let (index, key) = there.place.as_ref()?;
         Some(Joined {
             rule: rules.get(index.0 as usize)?.id.clone(),
-            key: Arc::clone(key),
+            key: key.clone(),
             finding_id: part.finding_id.clone(),
         })
     });

@@ -88,7 +88,7 @@ impl Detector {
                     &rule.id,
                     Kept {
                         tenant: Arc::clone(&at.tenant),
-                        by_values: Arc::clone(&at.key),
+                        by_values: at.key.clone(),
                         meaning,
                         by: rule.by.clone(),
                         state,

@@ -138,12 +138,7 @@ pub(super) fn finding(
 /// The `by` names that are labels of the streams that matched, of all that are quoted: a query in Loki can ask for them. What one
 /// stream has as a label may be derived from the lines of another.
 fn by_labels<'a>(cx: &Context<'a>, lines: &[EvidenceLine]) -> Vec<(&'a str, &'a str)> {
-    let by = cx
-        .rule
-        .by
-        .iter()
-        .map(String::as_str)
-        .zip(cx.key.iter().map(|value| &**value));
+    let by = cx.rule.by.iter().map(String::as_str).zip(cx.key);
     by.filter(|(name, value)| {
         let mut labels = lines.iter().map(|line| line.labels.get(*name));
         !lines.is_empty() && labels.all(|label| label.is_some_and(|label| label == value))
@@ -157,12 +152,7 @@ pub(super) fn scope(cx: &Context<'_>) -> BTreeMap<String, String> {
         ("environment", cx.origin.environment.as_str()),
         ("tenant", tenant(cx)),
     ];
-    let by = cx
-        .rule
-        .by
-        .iter()
-        .map(String::as_str)
-        .zip(cx.key.iter().map(|value| &**value));
+    let by = cx.rule.by.iter().map(String::as_str).zip(cx.key);
     let mut scope: BTreeMap<String, String> = configured
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))

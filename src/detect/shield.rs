@@ -5,6 +5,7 @@ use std::cell::LazyCell;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
+use smallvec::SmallVec;
 
 use crate::finding::Redactor;
 use crate::hit::{Hit, Key};
@@ -60,12 +61,12 @@ pub(super) fn shield(hit: &mut Hit, rule: &Rule, redactor: &Redactor, clean: &mu
         }
         changed(redactor.redact_text(value, extra))
     };
-    let key = Arc::clone(&hit.key);
-    let same = |other: &Key| Arc::ptr_eq(other, &key);
+    let key = hit.key.clone();
+    let same = |other: &Key| other.is_same(&key);
     let is_clean = extra.is_empty() && clean.as_ref().is_some_and(same);
     replace_key(hit, rule, |_, value| instead(value, is_clean));
     if extra.is_empty() && !is_clean && same(&hit.key) {
-        *clean = Some(Arc::clone(&key));
+        *clean = Some(key);
     }
     for value in hit
         .values
@@ -81,15 +82,14 @@ pub(super) fn shield(hit: &mut Hit, rule: &Rule, redactor: &Redactor, clean: &mu
 
 /// Puts what `instead` says in the place of the key's values, if it says so of any.
 fn replace_key(hit: &mut Hit, rule: &Rule, instead: impl Fn(&str, &str) -> Option<String>) {
-    let mut key = None;
-    for (place, name) in rule.by.iter().enumerate() {
-        if let Some(instead) = hit.key.get(place).and_then(|value| instead(name, value)) {
-            let key = key.get_or_insert_with(|| hit.key.to_vec());
-            key[place] = instead.into();
-        }
-    }
-    if let Some(key) = key {
-        hit.key = key.into();
+    let values = rule.by.iter().zip(&hit.key);
+    let instead: SmallVec<[Option<String>; 8]> =
+        values.map(|(name, value)| instead(name, value)).collect();
+    if instead.iter().any(Option::is_some) {
+        let values = instead.iter().zip(&hit.key);
+        hit.key = values
+            .map(|(instead, value)| instead.as_deref().unwrap_or(value))
+            .collect();
     }
 }
 
@@ -135,7 +135,7 @@ mod tests {
             stream: StreamId(1),
             labels: Arc::new(Labels::new(labels)),
             entry: EntryId(1),
-            key: vec![namespace.into(), value.into()].into(),
+            key: [namespace, value].into(),
             values: Box::new([value.into()]),
             captures: Box::new([("v".into(), value.into())]),
             line: line.as_bytes().into(),
@@ -157,12 +157,12 @@ mod tests {
             ("got postgres://bob:hunter2x9@db/x", "bob:hunter2x9"),
         ] {
             let hit = shielded("apps", line, value);
-            assert_eq!(*hit.key, ["apps".into(), "‹redacted:value›".into()]);
+            assert_eq!(hit.key, ["apps", "‹redacted:value›"].into());
             assert_eq!(*hit.values, ["‹redacted:value›".into()]);
             assert_eq!(*hit.captures[0].1, *"‹redacted:value›");
         }
         let hit = shielded("apps", "login of bob failed, password=hunter2x9", "bob");
-        assert_eq!(*hit.key, ["apps".into(), "bob".into()]);
+        assert_eq!(hit.key, ["apps", "bob"].into());
     }
 
     #[test]
@@ -174,28 +174,26 @@ mod tests {
         };
         let (mut first, mut clean) = (shielded("apps", "bob is here", "bob"), None);
         shield(&mut first, &rule, &redactor, &mut clean);
-        assert!(
-            clean
-                .as_ref()
-                .is_some_and(|key| Arc::ptr_eq(key, &first.key))
-        );
+        assert!(clean.as_ref().is_some_and(|key| key.is_same(&first.key)));
         let mut next = Hit {
             line: (*b"login of bob failed").into(),
             ..first.clone()
         };
         shield(&mut next, &rule, &redactor, &mut clean);
-        assert!(Arc::ptr_eq(&next.key, &first.key));
+        assert!(next.key.is_same(&first.key));
         next.line = (*b"login password=bob failed").into();
         shield(&mut next, &rule, &redactor, &mut clean);
-        assert_eq!(*next.key[1], *"‹redacted:value›");
+        assert_eq!(next.key.get(1), Some("‹redacted:value›"));
     }
 
     #[test]
     fn of_a_sensitive_namespace_only_labels_and_hashes_are_kept() {
         let hit = shielded("vault", "unsealed by alice", "alice");
         // printf alice | sha256sum; printf 'unsealed by alice' | sha256sum
-        assert_eq!(*hit.key[0], *"vault");
-        assert_eq!(*hit.key[1], *"‹redacted:sensitive:2bd806c97f0e00af›");
+        assert_eq!(
+            hit.key,
+            ["vault", "‹redacted:sensitive:2bd806c97f0e00af›"].into()
+        );
         assert!(hit.line.starts_with(b"sha256:") && hit.line.len() == 71);
         assert!(!format!("{hit:?}").contains("alice"));
         assert_eq!(hit.key, shielded("vault", "another by alice", "alice").key);

@@ -203,7 +203,7 @@ mod tests {
 
     use super::*;
     use crate::batch::{Labels, StreamId};
-    use crate::hit::{Parts, RuleIndex};
+    use crate::hit::{Key, Parts, RuleIndex};
     use crate::rules::Match;
 
     fn hit(at: i64, namespace: &str, line: &str) -> Hit {
@@ -215,7 +215,7 @@ mod tests {
             stream: StreamId(1),
             labels: Arc::new(Labels::new([("namespace".into(), namespace.into())])),
             entry: EntryId(at.cast_unsigned()),
-            key: Arc::default(),
+            key: Key::default(),
             values: Box::default(),
             captures: Box::default(),
             line: line.as_bytes().into(),

@@ -20,7 +20,7 @@ use std::collections::HashSet;
 use self::miss::nearest_miss;
 use self::standing::Tracker;
 use crate::batch::EntryId;
-use crate::hit::Role;
+use crate::hit::{Key, Role};
 use crate::rules::{Exclusion, Rule, RuleSet};
 use crate::scan::{Explained, Line, Verdict, explain, unasked};
 use crate::time::Timestamp;
@@ -169,19 +169,15 @@ impl<'r> Explainer<'r> {
             };
         }
         let value = |(_, value): &(_, Option<Box<str>>)| value.clone();
-        let key: Vec<Box<str>> = explained
-            .key
-            .iter()
-            .map(value)
-            .map(Option::unwrap_or_default)
-            .collect();
+        let parts_of_key = explained.key.iter().map(value);
+        let key: Key = parts_of_key.map(Option::unwrap_or_default).collect();
         if role == Role::Recovery {
             self.tracker.recover(&key);
-            self.together.recover(&[]);
+            self.together.recover(&Key::default());
             return Outcome::Recovery;
         }
         let values: Vec<_> = explained.values.iter().map(value).collect();
-        let together = self.together.count(Vec::new(), at, parts, &values);
+        let together = self.together.count(Key::default(), at, parts, &values);
         let standing = self.tracker.count(key.clone(), at, parts, &values);
         self.tally
             .stands(&key, at, standing.as_ref(), together.as_ref());

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
-use crate::hit::Parts;
+use crate::hit::{Key, Parts};
 use crate::rules::{
     Absent, Comparison, Condition, Decimal, Needs, Ratio, Rule, Sequence, Spike, Step, Threshold,
 };
@@ -17,7 +17,7 @@ use crate::time::{Timestamp, format_duration};
 #[derive(Debug)]
 pub(super) struct Tracker<'r> {
     rule: &'r Rule,
-    keys: BTreeMap<Vec<Box<str>>, KeyLog>,
+    keys: BTreeMap<Key, KeyLog>,
     /// The oldest entry of the rule's streams: since when a past is known.
     since: Option<Timestamp>,
     tightest: Option<Duration>,
@@ -70,7 +70,7 @@ impl<'r> Tracker<'r> {
     /// `None` where only the detector can tell.
     pub(super) fn count(
         &mut self,
-        key: Vec<Box<str>>,
+        key: Key,
         at: Timestamp,
         parts: Parts,
         values: &[Option<Box<str>>],
@@ -148,7 +148,7 @@ impl<'r> Tracker<'r> {
     }
 
     /// A recovery of `key`, in which an empty value means any, empties windows.
-    pub(super) fn recover(&mut self, key: &[Box<str>]) {
+    pub(super) fn recover(&mut self, key: &Key) {
         for (known, log) in &mut self.keys {
             let mut values = key.iter().zip(known);
             if values.all(|(value, known)| value.is_empty() || value == known) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Outcome;
 use super::miss::{Miss, Nearness, unselected};
 use super::standing::Standing;
+use crate::hit::Key;
 use crate::rules::{Condition, Needs, Part, Rule, Threshold};
 use crate::scan::Explained;
 use crate::time::{Timestamp, format_duration};
@@ -47,7 +48,7 @@ pub struct Tally<'r> {
 
 #[derive(Debug)]
 struct Best<'r> {
-    key: Vec<Box<str>>,
+    key: Key,
     at: Timestamp,
     standing: Standing<'r>,
 }
@@ -157,7 +158,7 @@ impl<'r> Tally<'r> {
 
     pub(super) fn stands(
         &mut self,
-        key: &[Box<str>],
+        key: &Key,
         at: Timestamp,
         alone: Option<&Standing<'r>>,
         together: Option<&Standing<'r>>,
@@ -170,7 +171,7 @@ impl<'r> Tally<'r> {
                 .is_none_or(|best| rank(&best.standing) < rank(standing))
             {
                 *best = Some(Best {
-                    key: key.to_vec(),
+                    key: key.clone(),
                     at,
                     standing: standing.clone(),
                 });
@@ -331,7 +332,7 @@ impl<'r> Tally<'r> {
             .collect()
     }
 
-    fn of_key(&self, key: &[Box<str>]) -> String {
+    fn of_key(&self, key: &Key) -> String {
         let pairs = self
             .rule
             .by

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::fit::cut;
 use super::model::State;
 use super::redact::Redactor;
+use crate::hit::Key;
 use crate::rules::{Condition, Rule, Summary, SummaryPart};
 use crate::time::format_duration;
 
@@ -18,7 +19,7 @@ pub struct SummaryValues<'a> {
     /// The rule, with its template.
     pub rule: &'a Rule,
     /// The values of its `by`.
-    pub key: &'a [Box<str>],
+    pub key: &'a Key,
     /// Name and value of what else the template names, in its order: those of the newest match.
     pub captures: &'a [(Box<str>, Box<str>)],
     /// What the condition counts, in its window: entries; for `distinct` different values, for a ratio the matches (not the
@@ -54,9 +55,7 @@ fn fill(template: &Summary, values: &SummaryValues<'_>) -> String {
             SummaryPart::Count => text.push_str(&values.count.to_string()),
             SummaryPart::Rate => text.push_str(&rate(values.count, values.rule.condition.window())),
             SummaryPart::Window => text.push_str(&format_duration(values.rule.condition.window())),
-            SummaryPart::By(place) => {
-                text.push_str(values.key.get(*place).map_or("", |value| value))
-            }
+            SummaryPart::By(place) => text.push_str(values.key.get(*place).unwrap_or_default()),
             SummaryPart::Capture(place) => {
                 text.push_str(values.captures.get(*place).map_or("", |(_, value)| value));
             }
@@ -173,7 +172,7 @@ mod tests {
 
     #[track_caller]
     fn check(rule: &Rule, key: &[&str], capture: &str, count: u64, state: State, expected: &str) {
-        let key: Vec<Box<str>> = key.iter().map(|&value| value.into()).collect();
+        let key: Key = key.iter().collect();
         let captures = [("name".into(), capture.into())];
         let values = SummaryValues {
             rule,

@@ -282,7 +282,7 @@ impl Owner {
                     "{rule}: {evicted} keys were forgotten, {refused} matches of new keys were not counted, {cut} times an open finding kept less of its window"
                 );
                 let said = Said {
-                    key: [Box::from(&*rule)].into(),
+                    key: [rule].into(),
                     ..Said::that(line)
                 };
                 self.say(KEYS_EVICTED, now, said);

@@ -4,7 +4,7 @@ use super::*;
 use crate::batch::{EntryId, StreamId};
 use crate::detect::{KeyName, Settings};
 use crate::finding::Redactor;
-use crate::hit::{Hit, Parts, Progress, Role, RuleIndex};
+use crate::hit::{Hit, Key, Parts, Progress, Role, RuleIndex};
 use crate::rules::{Match, OVERLOADED, Rule};
 
 pub(super) const START: i64 = 1_790_000_000_000_000_000;
@@ -103,7 +103,7 @@ pub(super) fn scanned(rule: u32) -> Scanned {
         stream: StreamId(1),
         labels: Arc::default(),
         entry: EntryId(1),
-        key: Arc::default(),
+        key: Key::default(),
         values: Box::default(),
         captures: Box::default(),
         line: b"a line".as_slice().into(),
@@ -348,7 +348,7 @@ fn what_waits_for_a_disk_is_bounded_and_the_newest_stays() {
     let name = |number: usize| KeyName {
         rule: "r".to_owned(),
         tenant: "".into(),
-        by: [number.to_string().into()].into(),
+        by: [number.to_string()].into(),
     };
     let message = |number: usize, kind| NewMessage {
         id: number.to_string(),

@@ -113,7 +113,7 @@ pub(super) fn held_bytes(hits: &[Hit]) -> usize {
                 + hit.line.len()
                 + size_of_val(&*hit.captures)
                 + captures
-                + texts(&hit.key)
+                + hit.key.heap_bytes()
                 + texts(&hit.values)
         })
         .sum()
@@ -256,7 +256,7 @@ mod tests {
             stream: StreamId(0),
             labels: Arc::default(),
             entry: EntryId(0),
-            key: key.iter().map(|&value| value.into()).collect(),
+            key: key.iter().collect(),
             values: values.iter().map(|&value| value.into()).collect(),
             captures: captures
                 .iter()
@@ -266,6 +266,8 @@ mod tests {
         };
         let bare = size_of::<Hit>();
         let text = size_of::<Box<str>>();
+        // Of those who share a key.
+        let counts = 2 * size_of::<usize>();
         assert_eq!(held_bytes(&[]), 0);
         assert_eq!(held_bytes(&[hit(&[], &[], &[], "")]), bare);
         assert_eq!(
@@ -273,7 +275,7 @@ mod tests {
                 hit(&["ab"], &[], &[], "line"),
                 hit(&[], &["abc", ""], &[("name", "value")], "")
             ]),
-            bare + text + 2 + 4 + bare + 2 * text + 3 + 2 * text + 9
+            bare + counts + 1 + 2 + 4 + bare + 2 * text + 3 + 2 * text + 9
         );
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::hash::Hash;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::samples::Sample;
@@ -113,12 +112,8 @@ pub(super) fn key_to_text(name: &KeyName) -> String {
 }
 
 pub(super) fn key_from_text(text: &str) -> Option<KeyName> {
-    let (rule, tenant, by): (String, Arc<str>, Vec<Box<str>>) = serde_json::from_str(text).ok()?;
-    Some(KeyName {
-        rule,
-        tenant,
-        by: by.into(),
-    })
+    let (rule, tenant, by) = serde_json::from_str(text).ok()?;
+    Some(KeyName { rule, tenant, by })
 }
 
 /// The kind of a message that is about no finding, as it is stored.
@@ -443,7 +438,7 @@ mod tests {
         let name = |rule: &str, tenant: &str, by: &[&str]| KeyName {
             rule: rule.to_owned(),
             tenant: tenant.into(),
-            by: by.iter().map(|&value| value.into()).collect(),
+            by: by.iter().collect(),
         };
         let names = [
             name("r", "", &[]),

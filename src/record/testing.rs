@@ -46,7 +46,7 @@ pub(super) fn key(rule: &str, by: &[&str]) -> KeyName {
     KeyName {
         rule: rule.to_owned(),
         tenant: "".into(),
-        by: by.iter().map(|&value| value.into()).collect(),
+        by: by.iter().collect(),
     }
 }
 

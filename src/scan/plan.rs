@@ -428,7 +428,10 @@ mod tests {
                 (3, Role::Match, 0b01)
             ]
         );
-        let keys: Vec<&str> = found.iter().map(|hit| &*hit.key[0]).collect();
+        let keys: Vec<&str> = found
+            .iter()
+            .map(|hit| hit.key.get(0).expect("a value"))
+            .collect();
         assert_eq!(keys, ["web"; 3]);
         let lines: Vec<_> = found.iter().map(|hit| &*hit.line).collect();
         assert_eq!(lines, [&b"status=503"[..], b"", b"panic: oh"]);
@@ -498,7 +501,12 @@ mod tests {
         );
         let keys: Vec<(&str, &str)> = found
             .iter()
-            .map(|hit| (&*hit.key[0], &*hit.key[1]))
+            .map(|hit| {
+                (
+                    hit.key.get(0).expect("a value"),
+                    hit.key.get(1).expect("a value"),
+                )
+            })
             .collect();
         assert_eq!(
             keys,

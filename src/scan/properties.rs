@@ -618,10 +618,13 @@ fn hits_of_a_stream_share_a_key_made_of_labels() {
         (labels(&[("app", "db")]), lines()),
     ];
     let hits = scanned(&scanner, &mut Scratch::default(), &batch(&streams, ""));
-    let keys: Vec<&str> = hits.iter().map(|hit| &*hit.key[0]).collect();
+    let keys: Vec<&str> = hits
+        .iter()
+        .map(|hit| hit.key.get(0).expect("a value"))
+        .collect();
     assert_eq!(keys, ["web", "web", "", "", "db", "db"]);
-    assert!(std::sync::Arc::ptr_eq(&hits[0].key, &hits[1].key));
-    assert!(std::sync::Arc::ptr_eq(&hits[4].key, &hits[5].key));
+    assert!(hits[0].key.is_same(&hits[1].key));
+    assert!(hits[4].key.is_same(&hits[5].key));
 }
 
 #[test]
@@ -648,7 +651,10 @@ fn a_recovery_has_a_key_of_its_own() {
         &batch,
     );
     assert_eq!(hits, naive(&rules, &batch));
-    let found: Vec<_> = hits.iter().map(|hit| (hit.role, &*hit.key[0])).collect();
+    let found: Vec<_> = hits
+        .iter()
+        .map(|hit| (hit.role, hit.key.get(0).expect("a value")))
+        .collect();
     assert_eq!(
         found,
         [

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use trommel::batch::Batch;
-use trommel::hit::{Generation, Hit, Parts, Role, RuleIndex, Scanned};
+use trommel::hit::{Generation, Hit, Key, Parts, Role, RuleIndex, Scanned};
 use trommel::push::Submission;
 use trommel::push::{Inspect, Limits, Phase, Pressure, Server};
 use trommel::time::Timestamp;
@@ -54,7 +54,7 @@ impl Inspect for Everything {
                 stream: stream.id,
                 labels: Arc::clone(&stream.labels),
                 entry: entry.id(stream, batch.bytes(entry.line)),
-                key: Arc::from([]),
+                key: Key::default(),
                 values: Box::default(),
                 captures: Box::from([]),
                 line: batch.line(entry).into(),

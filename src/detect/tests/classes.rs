@@ -392,7 +392,7 @@ proptest! {
     ) {
         let meaning: Meaning = |kind| (kind == 0).then_some((MATCH, &[]));
         let forget = forget.map(|more| span + more);
-        let expect = if expected { vec![Key::from([Box::from("p1")])] } else { Vec::new() };
+        let expect = if expected { vec![Key::from(["p1"])] } else { Vec::new() };
         let absent = Absent { span: seconds(span as u64), expect, forget: forget.map(|forget| seconds(forget as u64)) };
         let rule = Rule {
             recover: Recover::Condition,

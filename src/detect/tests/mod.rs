@@ -225,7 +225,7 @@ fn a_scope_is_where_trommel_is_unless_an_entry_says_otherwise() {
             ..rule("r", 1, 60, 60)
         };
         let mut scanned = scanned(&[hit(0, 1, 0)]);
-        scanned.hits[0].key = Key::from([pod.into()]);
+        scanned.hits[0].key = Key::from([pod]);
         let mut detector = detector(Settings::replay(origin()), &set([rule]));
         detector.apply(scanned, at(0));
         let found = detector.take_changes().findings().remove(0);
@@ -789,7 +789,13 @@ fn what_changed_before_a_reload_is_stored_under_its_own_rule() {
     let keys = detector.take_changes().keys;
     let stored: Vec<_> = keys
         .iter()
-        .map(|(name, state)| (&*name.rule, &*name.by[0], state.is_some()))
+        .map(|(name, state)| {
+            (
+                &*name.rule,
+                name.by.get(0).unwrap_or_default(),
+                state.is_some(),
+            )
+        })
         .collect();
     assert_eq!(stored, [("r", "p1", false), ("r", "p2", false)]);
 }

@@ -33,7 +33,7 @@ fn check(condition: Condition, entries: &[(i64, u32, &str)], expected: &[&str]) 
     tracker.read(at(0));
     let mut told = |&(second, parts, value): &(i64, u32, &str)| {
         let value = Some(Box::<str>::from(value)).filter(|value| !value.is_empty());
-        let standing = tracker.count(Vec::new(), at(second), Parts(parts), &[value]);
+        let standing = tracker.count(Key::default(), at(second), Parts(parts), &[value]);
         let Some(standing) = standing else {
             return "-".to_owned();
         };
@@ -291,17 +291,16 @@ fn a_recovery_empties_the_windows_that_it_names_and_an_empty_value_names_all() {
     };
     let mut tracker = Tracker::new(&rule);
     let count = |tracker: &mut Tracker<'_>, a: &str, b: &str| {
-        let key = vec![a.into(), b.into()];
-        let standing = tracker.count(key, at(1), Parts::MATCH, &[]);
+        let standing = tracker.count([a, b].into(), at(1), Parts::MATCH, &[]);
         standing.expect("counts are told").to_string()
     };
     for (a, b) in [("x", "1"), ("x", "2"), ("y", "1")] {
         assert_eq!(count(&mut tracker, a, b), "1 of 9 in 1m");
     }
-    tracker.recover(&["x".into(), "".into()]);
+    tracker.recover(&["x", ""].into());
     let after = [("x", "1"), ("x", "2"), ("y", "1")].map(|(a, b)| count(&mut tracker, a, b));
     assert_eq!(after, ["1 of 9 in 1m", "1 of 9 in 1m", "2 of 9 in 1m"]);
-    tracker.recover(&[]);
+    tracker.recover(&Key::default());
     assert_eq!(count(&mut tracker, "y", "1"), "1 of 9 in 1m");
     assert_eq!(tracker.keys(), 3);
 }
@@ -320,7 +319,7 @@ fn the_shortest_time_for_as_many_as_are_wanted_is_kept_whatever_the_window() {
         (45, Some(25)),
         (90, Some(25)),
     ] {
-        tracker.count(Vec::new(), at(second), Parts::MATCH, &[]);
+        tracker.count(Key::default(), at(second), Parts::MATCH, &[]);
         assert_eq!(tracker.tightest(), expected.map(seconds), "at {second}");
     }
 }

@@ -97,7 +97,7 @@ impl Around {
         scanned.hits[0].at = at;
         scanned.hits[0].entry = EntryId(self.entries.fetch_add(1, Ordering::Relaxed));
         if !key.is_empty() {
-            scanned.hits[0].key = [Box::from(key)].into();
+            scanned.hits[0].key = [key].into();
         }
         let (recorded, on_disk) = oneshot::channel();
         let submission = Submission {

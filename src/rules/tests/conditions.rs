@@ -117,7 +117,7 @@ fn absence_may_name_keys_in_the_order_of_by() {
     let keys: Vec<Vec<&str>> = absent
         .expect
         .iter()
-        .map(|key| key.iter().map(|value| &**value).collect())
+        .map(|key| key.iter().collect())
         .collect();
     assert_eq!(keys, [["a", "db"], ["b", "7"]]);
     assert_eq!(absent.forget, Some(minutes(24 * 60)));
