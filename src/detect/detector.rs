@@ -711,7 +711,7 @@ impl Detector {
             self.watchers.listen(at, key);
         }
         self.steps += 1;
-        let (was_open, is_new) = (before.0, key.reckoned == 0);
+        let (was_open, is_new) = (before.0, key.reckoned() == 0);
         let is_open = key.is_open();
         state.ranks.touch(at, key, self.steps, was_open);
         if !std::mem::replace(&mut key.changed, true) {
@@ -726,8 +726,8 @@ impl Detector {
     pub(super) fn remove(&mut self, at: &KeyRef) {
         let state = &mut self.states[at.rule.0 as usize];
         if let Some(key) = state.keys.remove(at) {
-            state.bytes -= key.reckoned;
-            self.keys_bytes -= key.reckoned;
+            state.bytes -= key.reckoned();
+            self.keys_bytes -= key.reckoned();
             state.ranks.remove(at, &key);
         }
         self.changed.push(at.clone());

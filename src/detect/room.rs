@@ -55,8 +55,9 @@ impl Detector {
     pub(super) fn reckon(&mut self, at: &KeyRef) {
         let state = &mut self.states[at.rule.0 as usize];
         if let Some(key) = state.keys.get_mut(at) {
-            let (before, now) = (key.reckoned, key.memory_bytes());
-            key.reckoned = now;
+            let before = key.reckoned();
+            key.reckon();
+            let now = key.reckoned();
             state.bytes = state.bytes - before + now;
             self.keys_bytes = self.keys_bytes - before + now;
         }

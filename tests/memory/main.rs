@@ -74,7 +74,7 @@ const ROWS: &[Row] = &[
         keys: 512,
         lines: 1,
         line: usual,
-        bytes_max: KIB,
+        bytes_max: KIB - KIB / 8,
     },
     Row {
         class: "count",

@@ -4,7 +4,7 @@
 //! or when too few come. Between the instants at which an entry comes or leaves, nothing changes: whoever walks from one
 //! [change](Counted::next_change) to the next has seen every moment.
 //!
-//! - `points`: entries in order of time.
+//! - `points`: entries in order of time. `queue`: what holds them.
 //! - `values`: different values, and the most frequent one.
 //! - `sums`: many entries in little memory.
 //! - `sequence`: matches in a given order.
@@ -13,6 +13,7 @@
 
 mod known;
 mod points;
+mod queue;
 mod sequence;
 mod sums;
 mod values;

@@ -1,10 +1,10 @@
 //! Entries in order of time.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::queue::Queue;
 use crate::time::Timestamp;
 
 /// Entries of one key in order of time, each with what a condition needs to know of it.
@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 /// They may come in any order; each takes its place among the others. Who inserts keeps a bound.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::detect) struct Points<T> {
-    entries: VecDeque<(Timestamp, T)>,
+    entries: Queue<(Timestamp, T)>,
     /// The newest entry that went for the bound's sake: what a window counts that reaches back to it is "at least".
     crowded_out: Option<Timestamp>,
 }
@@ -20,7 +20,7 @@ pub(in crate::detect) struct Points<T> {
 impl<T> Default for Points<T> {
     fn default() -> Self {
         Self {
-            entries: VecDeque::new(),
+            entries: Queue::default(),
             crowded_out: None,
         }
     }
@@ -29,16 +29,7 @@ impl<T> Default for Points<T> {
 impl<T> Points<T> {
     /// Puts an entry behind those of its time and before later ones. Cost: constant in order, linear in the later ones otherwise.
     pub(super) fn insert(&mut self, at: Timestamp, what: T) {
-        if self.entries.capacity() == 0 {
-            // Many keys never have another.
-            self.entries.reserve_exact(1);
-        }
-        if self.entries.back().is_none_or(|(newest, _)| *newest <= at) {
-            self.entries.push_back((at, what));
-        } else {
-            let place = self.upto(at);
-            self.entries.insert(place, (at, what));
-        }
+        self.entries.insert(self.upto(at), (at, what));
     }
 
     pub(super) fn len(&self) -> usize {
@@ -47,12 +38,12 @@ impl<T> Points<T> {
 
     /// Memory beside itself, in bytes.
     pub(super) fn heap_bytes(&self) -> usize {
-        self.entries.capacity() * size_of::<(Timestamp, T)>()
+        self.entries.heap_bytes()
     }
 
     /// Gives back memory that is not in use.
     pub(super) fn shrink(&mut self) {
-        self.entries.shrink_to_fit();
+        self.entries.shrink();
     }
 
     /// The time of the entry at `place`.
@@ -64,8 +55,8 @@ impl<T> Points<T> {
         &self.entries[place].1
     }
 
-    pub(super) fn get_mut(&mut self, place: usize) -> &mut T {
-        &mut self.entries[place].1
+    pub(super) fn get_mut(&mut self, place: usize) -> Option<&mut T> {
+        self.entries.get_mut(place).map(|(_, what)| what)
     }
 
     /// The place behind the last entry at or before `at`.
@@ -93,14 +84,14 @@ impl<T> Points<T> {
 
     /// Forgets the entries at and before `at`.
     pub(super) fn clear_through(&mut self, at: Timestamp) {
-        self.entries.drain(..self.upto(at));
+        self.entries.take_first(self.upto(at));
     }
 
     /// Forgets the oldest until there are `most`.
     pub(super) fn keep_newest(&mut self, most: usize) {
         if self.entries.len() > most {
-            let gone = self.entries.drain(..self.entries.len() - most);
-            self.crowded_out = gone.last().map(|(at, _)| at).max(self.crowded_out);
+            let gone = self.entries.take_first(self.entries.len() - most);
+            self.crowded_out = gone.map(|(at, _)| at).max(self.crowded_out);
         }
     }
 

@@ -47,10 +47,11 @@ impl Sums {
             let before = self.before(place);
             self.points.insert(at, before);
         }
-        for place in (if known { place - 1 } else { place })..self.points.len() {
-            let sum = self.points.get_mut(place);
+        let mut place = if known { place - 1 } else { place };
+        while let Some(sum) = self.points.get_mut(place) {
             sum.matches += added.matches;
             sum.entries += added.entries;
+            place += 1;
         }
         if self.points.len() > POINTS_MAX {
             self.coarsen(span, RESOLUTION, POINTS_MAX - POINTS_MAX / 4);

@@ -7,10 +7,10 @@ use crate::rules::Rule;
 
 /// What is kept about a key elsewhere: its place among the keys of its rule and among those that are idle or open, its name, and a timer.
 /// With what an allocator adds to each of these and of the key's own pieces, some six in all: 16 bytes.
-const PLACES_BYTES: usize = 420;
+const PLACES_BYTES: usize = 350;
 
 /// The same of one that has a finding: among the open ones, and among those that another holds back.
-const FINDING_PLACES_BYTES: usize = 360;
+const FINDING_PLACES_BYTES: usize = 400;
 
 /// Texts of a finding beside its evidence: ids, names, condition, query.
 const FINDING_TEXT_BYTES: usize = 2048;
@@ -23,12 +23,13 @@ impl KeyState {
     /// which have bounds of their own. At most a third more than what is allocated, and never less.
     /// Cost: linear in the lines that it quotes or holds back.
     pub(in crate::detect) fn memory_bytes(&self) -> usize {
-        let captures = self.captures.iter().flat_map(|(_, captures)| captures);
+        let captures = self.captures.get().into_iter().flatten();
+        let captures = captures.flat_map(|(_, captures)| captures);
         let captures = captures.map(|(name, value)| 32 + name.len() + value.len());
         let episode = self.episode.iter();
         let episode = episode.map(|it| FINDING_PLACES_BYTES + size_of_val(&**it) + it.heap_bytes());
         let owed = self.telling.get().and_then(Telling::owed);
-        let held_back = self.held_back.get().into_iter().flatten();
+        let held_back = self.held_back().iter();
         let joined = self.joined.get().into_iter().flatten();
         size_of::<Self>()
             + PLACES_BYTES
@@ -38,14 +39,25 @@ impl KeyState {
             + self.learned.heap_bytes()
             + self.quotes.heap_bytes()
             + self.sources.heap_bytes()
+            + self.captures.heap_bytes()
             + captures.sum::<usize>()
             + episode.sum::<usize>()
             + self.telling.heap_bytes()
             + owed.map_or(0, finding_bytes)
-            + self.held_back.heap_bytes()
+            + self.marks.heap_bytes()
             + held_back.map(group_bytes).sum::<usize>()
             + self.joined.heap_bytes()
             + joined.map(Joined::heap_bytes).sum::<usize>()
+    }
+
+    /// What was last reckoned that it takes, in bytes; 0 before the first time.
+    pub(in crate::detect) fn reckoned(&self) -> usize {
+        self.reckoned as usize
+    }
+
+    /// Reckons anew.
+    pub(in crate::detect) fn reckon(&mut self) {
+        self.reckoned = u32::try_from(self.memory_bytes()).unwrap_or(u32::MAX);
     }
 
     /// Keeps as little as its condition can be decided with, for want of memory. What is counted from now on is "at least".

@@ -64,22 +64,14 @@ pub(super) struct KeyState {
     learned: Learned,
     quotes: Quotes,
     /// Values for the summary, of the newest match.
-    captures: Option<(Timestamp, Captures)>,
+    captures: Rare<Option<(Timestamp, Captures)>>,
     /// Of which label sets its matches are.
     sources: Sources,
     phase: Phase,
     /// The finding that is open, or that recovered last.
     episode: Option<Box<Episode>>,
     telling: Rare<Telling>,
-    held_back: Rare<VecDeque<Group>>,
-    /// First match, or from when on the key is expected: nothing is said of few, or of new, before a whole window since.
-    armed: Option<Timestamp>,
-    /// Nothing opens at or before this time: a recovery is never taken back.
-    settled: Option<Timestamp>,
-    /// Up to when it has been seen that the condition went on being true, or not being so: entries from before may be gone.
-    looked: Option<Timestamp>,
-    /// Entries at or before this time were taken out by a recovery.
-    emptied: Option<Timestamp>,
+    marks: Rare<Marks>,
     /// The newest entry that was taken.
     newest: Option<Timestamp>,
     /// Findings that it is made of, for a rule on findings.
@@ -89,13 +81,27 @@ pub(super) struct KeyState {
     pub(super) touched: u64,
     /// What was last reckoned that it takes in memory, in bytes.
     #[serde(skip)]
-    pub(super) reckoned: usize,
+    pub(super) reckoned: u32,
     /// The timer that is set for it.
     #[serde(skip)]
     pub(super) timer: Option<Timestamp>,
     /// Whether it is among the keys that are to be stored.
     #[serde(skip)]
     pub(super) changed: bool,
+}
+
+/// Where a key stands that is more than a count of matches: one of which nothing was ever said has none of these.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Marks {
+    held_back: VecDeque<Group>,
+    /// First match, or from when on the key is expected: nothing is said of few, or of new, before a whole window since.
+    armed: Option<Timestamp>,
+    /// Nothing opens at or before this time: a recovery is never taken back.
+    settled: Option<Timestamp>,
+    /// Up to when it has been seen that the condition went on being true, or not being so: entries from before may be gone.
+    looked: Option<Timestamp>,
+    /// Entries at or before this time were taken out by a recovery.
+    emptied: Option<Timestamp>,
 }
 
 /// Names and values of a summary.
@@ -118,16 +124,12 @@ impl KeyState {
             escalations: Rare::new(Escalations::new(rule)),
             learned: Learned::new(&rule.condition),
             quotes: Quotes::default(),
-            captures: None,
+            captures: Rare::default(),
             sources: Sources::default(),
             phase: Phase::Idle,
             episode: None,
             telling: Rare::default(),
-            held_back: Rare::default(),
-            armed: None,
-            settled: None,
-            looked: None,
-            emptied: None,
+            marks: Rare::default(),
             newest: None,
             joined: Rare::default(),
             touched: 0,
@@ -149,7 +151,10 @@ impl KeyState {
             phase: Phase::Open,
             episode: Some(Box::new(Episode::recalled(told))),
             newest: Some(told.last_seen),
-            armed: rule.condition.wants_few().then_some(now),
+            marks: Rare::new(Marks {
+                armed: rule.condition.wants_few().then_some(now),
+                ..Marks::default()
+            }),
             joined: Rare::new(joined),
             ..Self::new(rule)
         }
@@ -157,7 +162,34 @@ impl KeyState {
 
     /// The key is expected from `at` on, though nothing has matched.
     pub(super) fn arm(&mut self, at: Timestamp) {
-        self.armed.get_or_insert(at);
+        self.marks.make().armed.get_or_insert(at);
+    }
+
+    fn held_back(&self) -> &VecDeque<Group> {
+        static NONE: VecDeque<Group> = VecDeque::new();
+        self.marks.get().map_or(&NONE, |marks| &marks.held_back)
+    }
+
+    fn held_back_mut(&mut self) -> impl Iterator<Item = &mut Group> {
+        let marks = self.marks.get_mut().into_iter();
+        marks.flat_map(|marks| &mut marks.held_back)
+    }
+
+    fn armed(&self) -> Option<Timestamp> {
+        self.marks.get()?.armed
+    }
+
+    fn settled(&self) -> Option<Timestamp> {
+        self.marks.get()?.settled
+    }
+
+    fn settle_to(&mut self, at: Timestamp) {
+        let marks = self.marks.make();
+        marks.settled = marks.settled.max(Some(at));
+    }
+
+    fn looked(&self) -> Option<Timestamp> {
+        self.marks.get()?.looked
     }
 
     fn is_waiting(&self) -> bool {
@@ -204,9 +236,7 @@ impl KeyState {
 
     /// Whether entries wait for what is due before them.
     pub(super) fn holds_back(&self) -> bool {
-        self.held_back
-            .get()
-            .is_some_and(|groups| !groups.is_empty())
+        !self.held_back().is_empty()
     }
 
     /// A repeated entry of this key came and was not counted.
@@ -226,7 +256,7 @@ impl KeyState {
             _ => None,
         };
         self.phase != Phase::Idle
-            || self.armed.is_some()
+            || self.armed().is_some()
             || may_reopen
             || may_open.is_some_and(|until| now < until)
     }
@@ -235,7 +265,7 @@ impl KeyState {
     pub(super) fn hear(&mut self, stream: StreamId, times: &[Timestamp]) -> Option<Heard> {
         let waits = self.holds_back();
         let mut heard = self.sources.hear(stream, times, waits)?;
-        for group in self.held_back.get_mut().into_iter().flatten() {
+        for group in self.held_back_mut() {
             let own = group.matches.iter().any(|hit| hit.stream == stream);
             heard.is_news |= own && sources::earlier(&mut group.heard, group.at, times);
         }
@@ -269,7 +299,7 @@ impl KeyState {
 
     /// When the first group that was held back can be applied: its own time, once nothing is due before it.
     pub(super) fn ready(&self, cx: &Context<'_>) -> Option<Timestamp> {
-        let first = self.held_back.get()?.front()?.at;
+        let first = self.held_back().front()?.at;
         self.deadline(cx)
             .is_none_or(|deadline| first <= deadline)
             .then_some(first)
@@ -296,7 +326,7 @@ impl KeyState {
         if !self.walks(cx) || episode.stopped.is_some() {
             return None;
         }
-        let from = self.looked.unwrap_or(episode.opened_at);
+        let from = self.looked().unwrap_or(episode.opened_at);
         self.counted.next_false(from, Timestamp::MAX, &cx.asked())
     }
 
@@ -305,7 +335,7 @@ impl KeyState {
         let stopped = self.episode.as_ref()?.stopped?;
         self.true_from(
             cx,
-            self.looked.map_or(stopped, |looked| looked.max(stopped)),
+            self.looked().map_or(stopped, |looked| looked.max(stopped)),
         )
     }
 
@@ -338,9 +368,9 @@ impl KeyState {
         if cx.asked().side() == Side::Many {
             return None;
         }
-        let whole = cx.clock.after(self.armed?, cx.rule.condition.window());
-        let settled = self.settled.map(|settled| settled.plus(INSTANT));
-        let from = [settled, self.looked]
+        let whole = cx.clock.after(self.armed()?, cx.rule.condition.window());
+        let settled = self.settled().map(|settled| settled.plus(INSTANT));
+        let from = [settled, self.looked()]
             .into_iter()
             .flatten()
             .fold(whole, Timestamp::max);
@@ -370,14 +400,15 @@ impl KeyState {
     /// When the key can be forgotten: nothing that may still come could tell the difference.
     pub(super) fn expires(&self, cx: &Context<'_>, lateness: Duration) -> Option<Timestamp> {
         let busy = self.phase != Phase::Idle
-            || self.held_back.get().is_some()
-            || self.armed.is_some()
+            || self.holds_back()
+            || self.armed().is_some()
             || self.held_until().is_some()
             || self.learned.waits();
         if busy {
             return None;
         }
-        let newest = self.newest.max(self.settled).max(self.emptied)?;
+        let emptied = self.marks.get().and_then(|marks| marks.emptied);
+        let newest = self.newest.max(self.settled()).max(emptied)?;
         Some(
             newest
                 .plus(horizon(cx.rule))
@@ -397,7 +428,7 @@ impl KeyState {
     /// Applies the first group that was held back, if it is [ready](KeyState::ready).
     pub(super) fn release(&mut self, cx: &Context<'_>) {
         if self.ready(cx).is_some()
-            && let Some(group) = self.held_back.make().pop_front()
+            && let Some(group) = self.marks.make().held_back.pop_front()
         {
             self.take(cx, group);
         }
@@ -429,7 +460,7 @@ impl KeyState {
     /// `for` is over at `deadline`: was the condition true all the time?
     fn settle_waiting(&mut self, cx: &Context<'_>, since: Timestamp, deadline: Timestamp) {
         let asked = cx.asked();
-        let from = self.looked.map_or(since, |looked| looked.max(since));
+        let from = self.looked().map_or(since, |looked| looked.max(since));
         let Some(stopped) = self.counted.next_false(from, deadline, &asked) else {
             self.open(cx, deadline);
             return;
@@ -442,7 +473,7 @@ impl KeyState {
                     self.wait(since);
                 }
             }
-            Side::Few => self.looked = Some(stopped),
+            Side::Few => self.marks.make().looked = Some(stopped),
         }
     }
 
@@ -450,7 +481,7 @@ impl KeyState {
         let due = |at: Option<Timestamp>| at.is_some_and(|at| at <= deadline);
         if due(self.stops_at(cx)) || due(self.starts_again_at(cx)) {
             let again = due(self.starts_again_at(cx));
-            self.looked = Some(deadline);
+            self.marks.make().looked = Some(deadline);
             if let Some(episode) = &mut self.episode {
                 episode.stopped = (!again).then_some(deadline);
             }
@@ -485,7 +516,7 @@ impl KeyState {
             Phase::Idle if many => {
                 // Where enough have come together; never at a time that is settled.
                 let from = self
-                    .settled
+                    .settled()
                     .map_or(at, |settled| at.max(settled.plus(INSTANT)));
                 if let Some(held) = self.counted.first_true(from, &asked) {
                     self.begin(cx, held);
@@ -494,7 +525,7 @@ impl KeyState {
             // A late match may let the stretch begin earlier.
             Phase::Waiting(since) if many && at < since => {
                 let from = self
-                    .settled
+                    .settled()
                     .map_or(at, |settled| at.max(settled.plus(INSTANT)));
                 if let Some(held) = self.counted.first_true(from, &asked)
                     && held < since
@@ -529,15 +560,16 @@ impl KeyState {
 
     fn wait(&mut self, since: Timestamp) {
         self.phase = Phase::Waiting(since);
-        self.looked = Some(since);
+        self.marks.make().looked = Some(since);
     }
 
     /// Notes what is seen of the condition up to `upto`, before entries go that it is seen from.
     fn look(&mut self, cx: &Context<'_>, upto: Timestamp) {
-        let Some(looked) = self.looked else {
+        let Some(looked) = self.looked() else {
             // A key of which nothing was said yet has been silent so far.
-            let quiet = self.few_from(cx).is_some_and(|few| few > upto);
-            self.looked = Some(upto).filter(|_| quiet);
+            if self.few_from(cx).is_some_and(|few| few > upto) {
+                self.marks.make().looked = Some(upto);
+            }
             return;
         };
         if looked >= upto {
@@ -554,7 +586,7 @@ impl KeyState {
             Phase::Idle => self.few_from(cx).is_some_and(|few| few > upto),
         };
         if unchanged {
-            self.looked = Some(upto);
+            self.marks.make().looked = Some(upto);
         }
     }
 
@@ -582,7 +614,7 @@ impl KeyState {
             }
             self.extend(cx, at);
         }
-        self.looked = Some(at);
+        self.marks.make().looked = Some(at);
         self.worsen(cx, first_seen);
     }
 
@@ -686,13 +718,14 @@ impl KeyState {
     fn recover_by_match(&mut self, cx: &Context<'_>, at: Timestamp) {
         self.counted.clear_through(at);
         self.learned.clear_through(at);
-        self.emptied = self.emptied.max(Some(at));
-        self.armed = self.armed.map(|armed| armed.max(at));
+        let marks = self.marks.make();
+        marks.emptied = marks.emptied.max(Some(at));
+        marks.armed = marks.armed.map(|armed| armed.max(at));
         match self.phase {
             Phase::Idle => {}
             Phase::Waiting(_) => {
                 self.phase = Phase::Idle;
-                self.looked = self.looked.max(Some(at));
+                marks.looked = marks.looked.max(Some(at));
                 if let Some(newest) = self.counted.newest() {
                     self.decide(cx, newest, false);
                 }
@@ -712,7 +745,7 @@ impl KeyState {
 
     fn recover(&mut self, cx: &Context<'_>, at: Timestamp, reason: Reason) {
         self.phase = Phase::Idle;
-        self.settled = self.settled.max(Some(at));
+        self.settle_to(at);
         if let Some(episode) = &mut self.episode {
             episode.recovered_at = Some(at);
             self.learned
@@ -724,7 +757,7 @@ impl KeyState {
     /// A one-shot event is over: nobody is told.
     fn end_unannounced(&mut self, cx: &Context<'_>, at: Timestamp) {
         self.phase = Phase::Idle;
-        self.settled = self.settled.max(Some(at));
+        self.settle_to(at);
         let told = self.episode.take().and_then(|it| it.told.unpack());
         if let Some(told) = told {
             self.telling.make().end(report::ended(told, cx, at));
@@ -736,12 +769,15 @@ impl KeyState {
         let open = self.is_open();
         *self = Self {
             quotes: std::mem::take(&mut self.quotes),
-            captures: self.captures.take(),
+            captures: std::mem::take(&mut self.captures),
             sources: std::mem::take(&mut self.sources),
             phase: if open { Phase::Open } else { Phase::Idle },
             episode: self.episode.take(),
             telling: std::mem::take(&mut self.telling),
-            settled: self.settled,
+            marks: Rare::new(Marks {
+                settled: self.settled(),
+                ..Marks::default()
+            }),
             newest: self.newest,
             joined: std::mem::take(&mut self.joined),
             ..Self::new(rule)
@@ -774,8 +810,7 @@ impl KeyState {
     /// Redacts what is kept, before it is written to disk.
     pub(super) fn redact(&mut self, redactor: &Redactor, rule: &Rule) {
         self.quotes.redact(redactor, &rule.evidence);
-        let held_back = self.held_back.get_mut().into_iter().flatten();
-        for hit in held_back.flat_map(|group| &mut group.matches) {
+        for hit in self.held_back_mut().flat_map(|group| &mut group.matches) {
             hit.line = redactor
                 .redact(&hit.line, &rule.evidence.redact)
                 .into_bytes()
@@ -786,7 +821,7 @@ impl KeyState {
     /// Forgets entries that matter to nothing at or after `clock`, and gives back the room for what is over.
     pub(super) fn trim(&mut self, cx: &Context<'_>, clock: Timestamp) {
         self.telling.tidy();
-        self.held_back.tidy();
+        self.marks.tidy();
         self.joined.tidy();
         self.look(cx, clock);
         self.counted.forget_before(clock, &cx.asked());

@@ -95,7 +95,7 @@ impl KeyState {
         parts: Vec<PartSeen>,
     ) {
         // An open finding whose parts have been quiet for long goes on, and nothing joins it.
-        if parts.is_empty() || self.settled.is_some_and(|settled| at <= settled) {
+        if parts.is_empty() || self.settled().is_some_and(|settled| at <= settled) {
             return;
         }
         let is_idle = self.phase == Phase::Idle;

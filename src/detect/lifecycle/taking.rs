@@ -113,7 +113,7 @@ struct Came {
 impl KeyState {
     /// Keeps a group for after its deadline.
     pub(super) fn hold_back(&mut self, mut group: Group) {
-        let held_back = self.held_back.make();
+        let held_back = &mut self.marks.make().held_back;
         let held: usize = held_back.iter().map(|group| group.matches.len()).sum();
         let room = HELD_BACK_MAX.saturating_sub(held);
         if group.matches.len() > room {
@@ -171,7 +171,8 @@ impl KeyState {
         let at = group.at;
         let asked = cx.asked();
         let entries = group.matches.len() as u64 + group.more;
-        let counts = self.emptied.is_none_or(|emptied| at > emptied);
+        let emptied = self.marks.get().and_then(|marks| marks.emptied);
+        let counts = emptied.is_none_or(|emptied| at > emptied);
         if entries > 0 {
             self.armed_by(cx, at);
         }
@@ -207,7 +208,9 @@ impl KeyState {
             }
             Condition::Sequence(sequence) => came = self.count_steps(cx, sequence, group, counts),
             Condition::NewValue { learn } => {
-                let known_from = self.armed.map_or(at, |armed| cx.clock.after(armed, *learn));
+                let known_from = self
+                    .armed()
+                    .map_or(at, |armed| cx.clock.after(armed, *learn));
                 let Learned::Values(known) = &mut self.learned else {
                     return came;
                 };
@@ -221,7 +224,9 @@ impl KeyState {
                 }
             }
             Condition::NewPattern { learn, .. } => {
-                let known_from = self.armed.map_or(at, |armed| cx.clock.after(armed, *learn));
+                let known_from = self
+                    .armed()
+                    .map_or(at, |armed| cx.clock.after(armed, *learn));
                 let Learned::Patterns(patterns) = &mut self.learned else {
                     return came;
                 };
@@ -247,7 +252,8 @@ impl KeyState {
             Condition::NewValue { .. } | Condition::NewPattern { .. }
         );
         if learns || cx.asked().side() == crate::detect::condition::Side::Few {
-            self.armed = Some(self.armed.map_or(at, |armed| armed.min(at)));
+            let marks = self.marks.make();
+            marks.armed = Some(marks.armed.map_or(at, |armed| armed.min(at)));
         }
     }
 
@@ -298,8 +304,9 @@ impl KeyState {
     }
 
     fn quote(&mut self, cx: &Context<'_>, hit: Hit) {
-        if self.captures.as_ref().is_none_or(|(at, _)| *at <= hit.at) {
-            self.captures = Some((hit.at, hit.captures));
+        let known = self.captures.get().and_then(Option::as_ref);
+        if !hit.captures.is_empty() && known.is_none_or(|(at, _)| *at <= hit.at) {
+            *self.captures.make() = Some((hit.at, hit.captures));
         }
         let quote = Quote {
             at: hit.at,
@@ -357,14 +364,16 @@ impl KeyState {
             return None;
         }
         let since = self
-            .armed?
+            .armed()?
             .max(self.counted.newest().unwrap_or(Timestamp::MIN));
         Some(cx.clock.after(since, absent.forget?))
     }
 
     /// The key is expected no more.
     pub(super) fn forget(&mut self, cx: &Context<'_>, at: Timestamp) {
-        self.armed = None;
+        if let Some(marks) = self.marks.get_mut() {
+            marks.armed = None;
+        }
         if self.is_open() {
             self.recover(cx, at, Reason::Silent);
         }

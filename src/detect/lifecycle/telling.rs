@@ -188,10 +188,8 @@ impl KeyState {
         let evidence = self
             .quotes
             .told(at.max(episode.last_seen), cx.redactor, &cx.rule.evidence);
-        let captures = self
-            .captures
-            .as_ref()
-            .map_or(&[][..], |(_, captures)| captures);
+        let captures = self.captures.get().and_then(Option::as_ref);
+        let captures = captures.map_or(&[][..], |(_, captures)| captures);
         let count = self.window_count(cx, at);
         Some(report::finding(
             cx, episode, reason, at, count, captures, evidence,
