@@ -53,6 +53,9 @@ const GROUP_TIME: Duration = Duration::from_millis(50);
 /// How many messages are made before what they tell is committed: each takes some 15 KiB until it is, in all its forms.
 const GROUP_MESSAGES: usize = 256;
 
+/// How many keys change before that is committed: each takes some 0.6 KiB until then.
+const GROUP_KEYS: usize = 4096;
+
 /// An entry further in the future does not keep its identity longer.
 const FUTURE_MAX: Duration = Duration::from_secs(600);
 
@@ -289,7 +292,8 @@ impl Owner {
                         applied += 1;
                         let goes_on = applied < GROUP_MAX
                             && began.elapsed() < GROUP_TIME
-                            && self.detector.told() < GROUP_MESSAGES;
+                            && self.detector.told() < GROUP_MESSAGES
+                            && self.detector.changed() < GROUP_KEYS;
                         next = goes_on.then(|| inbox.submissions.try_recv().ok()).flatten();
                     }
                 }

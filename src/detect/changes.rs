@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyName {
     /// The rule's id.
-    pub rule: String,
+    pub rule: Arc<str>,
     /// The tenant, empty when none was sent.
     pub tenant: Arc<str>,
     /// The values of the rule's `by`.
@@ -136,7 +136,7 @@ impl Changes {
     /// A key is gone.
     pub(super) fn forget_key(&mut self, rule: &str, tenant: &Arc<str>, by: &Key) {
         let name = KeyName {
-            rule: rule.to_owned(),
+            rule: rule.into(),
             tenant: Arc::clone(tenant),
             by: by.clone(),
         };

@@ -285,6 +285,12 @@ impl Detector {
         self.changes.told()
     }
 
+    /// How many keys have changed since the last call of [`take_changes`](Self::take_changes).
+    #[must_use]
+    pub fn changed(&self) -> usize {
+        self.changed.len() + self.changes.keys.len()
+    }
+
     /// Takes everything that has changed since the last call: messages, and the state to be stored with them.
     pub fn take_changes(&mut self) -> Changes {
         self.save_changed();
@@ -317,7 +323,7 @@ impl Detector {
             let state = &mut self.states[at.rule.0 as usize];
             let rule = self.rules.rule(at.rule);
             let name = KeyName {
-                rule: rule.id.clone(),
+                rule: Arc::clone(&state.name),
                 tenant: Arc::clone(&at.tenant),
                 by: at.key.clone(),
             };

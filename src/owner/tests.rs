@@ -346,7 +346,7 @@ fn what_is_matched_is_recorded_with_the_commit_of_its_request() {
 #[test]
 fn what_waits_for_a_disk_is_bounded_and_the_newest_stays() {
     let name = |number: usize| KeyName {
-        rule: "r".to_owned(),
+        rule: "r".into(),
         tenant: "".into(),
         by: [number.to_string()].into(),
     };

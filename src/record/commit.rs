@@ -72,10 +72,8 @@ impl Commit {
     /// Adds what happened `later`, as if both had been committed one after the other: how a commit that failed is
     /// tried again together with the next. Of a key, state or finding in both, only the later form is kept, of a finding's timeline too.
     pub fn absorb(&mut self, later: Self) {
-        self.keys.extend(later.keys);
-        keep_last(&mut self.keys, |(name, _)| name.clone());
-        self.state.extend(later.state);
-        keep_last(&mut self.state, |(name, _)| name.clone());
+        replace(&mut self.keys, later.keys);
+        replace(&mut self.state, later.state);
         self.findings.extend(later.findings);
         keep_last(&mut self.findings, |row| row.finding_id.clone());
         self.identities.extend(later.identities);
@@ -90,11 +88,21 @@ impl Commit {
         self.forget_matches_before = self.forget_matches_before.max(later.forget_matches_before);
         self.messages.extend(later.messages);
         self.audit.extend(later.audit);
-        self.silences.extend(later.silences);
-        keep_last(&mut self.silences, |(name, _)| name.clone());
+        replace(&mut self.silences, later.silences);
         self.forget_audit_before = self.forget_audit_before.max(later.forget_audit_before);
         self.sent.extend(later.sent);
         self.samples.extend(later.samples);
+    }
+}
+
+/// Puts rows behind those that are there, of which those with the same name go; none of `later` have the same.
+fn replace<N: Clone + Hash + Eq, T>(rows: &mut Vec<(N, T)>, later: Vec<(N, T)>) {
+    if rows.is_empty() {
+        // As nearly always: thousands of names need not be looked through.
+        *rows = later;
+    } else {
+        rows.extend(later);
+        keep_last(rows, |(name, _)| name.clone());
     }
 }
 
@@ -436,7 +444,7 @@ mod tests {
     #[test]
     fn key_names_survive_any_characters_and_are_never_confused() {
         let name = |rule: &str, tenant: &str, by: &[&str]| KeyName {
-            rule: rule.to_owned(),
+            rule: rule.into(),
             tenant: tenant.into(),
             by: by.iter().collect(),
         };

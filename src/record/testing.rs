@@ -44,7 +44,7 @@ impl Drop for TempDir {
 
 pub(super) fn key(rule: &str, by: &[&str]) -> KeyName {
     KeyName {
-        rule: rule.to_owned(),
+        rule: rule.into(),
         tenant: "".into(),
         by: by.iter().collect(),
     }

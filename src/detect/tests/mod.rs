@@ -814,7 +814,7 @@ fn only_keys_of_rules_that_have_changed_are_stored_anew() {
     detector.apply(of_both, at(1_000_000));
     let stored = |detector: &mut Detector| -> Vec<String> {
         let keys = detector.take_changes().keys.into_keys();
-        keys.map(|name| name.rule).collect()
+        keys.map(|name| name.rule.to_string()).collect()
     };
     assert_eq!(stored(&mut detector), ["s", "t"]);
     let rules = set([described(&same, "1"), described(&other, "2")]);
