@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use regex_automata::meta::Regex;
@@ -493,8 +493,8 @@ pub struct Pattern {
     pub source: String,
     /// Whether it is without regard to ASCII case.
     pub ignore_case: bool,
-    /// Parsed: a tenth of the size of what it compiles to.
-    pub(super) hir: Hir,
+    /// See [`Pattern::hir`].
+    pub(super) parsed: Mutex<Option<Arc<Hir>>>,
     /// The names of its groups, with their numbers.
     pub(super) groups: Box<[(Box<str>, usize)]>,
     /// See [`Pattern::regex`].

@@ -3,7 +3,7 @@
 mod narrow;
 
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use regex_automata::PatternID;
 use regex_automata::meta::{Config, Regex};
@@ -55,14 +55,29 @@ impl Pattern {
     #[must_use]
     pub fn regex(&self) -> &Regex {
         self.regex.get_or_init(|| {
-            build(&self.source, &self.hir).expect("it compiled when it was checked")
+            build(&self.source, &self.hir()).expect("it compiled when it was checked")
         })
     }
 
-    /// The expression's parsed form, for who looks for literals in it: exactly what [`Pattern::regex`] is compiled from.
+    /// The expression's parsed form, for who looks for literals in it: exactly what [`Pattern::regex`] is compiled from. Some 5 KiB, kept until
+    /// [`Pattern::forget_parsed`]; from then on it is parsed anew each time.
     #[must_use]
-    pub fn hir(&self) -> &Hir {
-        &self.hir
+    pub fn hir(&self) -> Arc<Hir> {
+        let known = self.parsed().clone();
+        known.unwrap_or_else(|| {
+            let hir = parse(&self.source, self.ignore_case, false);
+            Arc::new(hir.expect("it was parsed when it was checked"))
+        })
+    }
+
+    /// Nobody is likely to look for literals in it any more.
+    pub fn forget_parsed(&self) {
+        *self.parsed() = None;
+    }
+
+    fn parsed(&self) -> MutexGuard<'_, Option<Arc<Hir>>> {
+        // Whoever panicked left a whole form or none.
+        self.parsed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The names of its groups.
@@ -102,7 +117,7 @@ pub(super) fn compile(source: &str, ignore_case: bool) -> Result<Checked, Fault>
             source: source.to_owned(),
             ignore_case,
             groups: groups.collect(),
-            hir,
+            parsed: Mutex::new(Some(Arc::new(hir))),
             regex: OnceLock::new(),
         },
     })

@@ -358,6 +358,15 @@ struct Searcher {
 #[derive(Debug, Default)]
 pub(super) struct Searchers(FxHashMap<(String, bool), (Arc<Pattern>, usize)>);
 
+impl Searchers {
+    /// The scanner is built: nobody looks for literals in its expressions any more.
+    pub(super) fn are_complete(self) {
+        for (pattern, _) in self.0.into_values() {
+            pattern.forget_parsed();
+        }
+    }
+}
+
 /// What regular expressions write to while they search, and what they found in the line at hand.
 #[derive(Debug)]
 pub(super) struct Caches {

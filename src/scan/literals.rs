@@ -106,14 +106,14 @@ fn of_item(item: &Item) -> Option<Vec<Literal>> {
             }],
             SHORT,
         ),
-        Item::Regex(pattern) => Stretch::of(pattern.hir(), SHORT).best(SHORT),
+        Item::Regex(pattern) => Stretch::of(&pattern.hir(), SHORT).best(SHORT),
     }
 }
 
 /// Bytes, one of which each text has that `pattern` matches, with letters in lower case: what is looked for in a line before the
 /// expression is. `None` if they are too short for that.
 pub(super) fn of_pattern(pattern: &Pattern) -> Option<Vec<Box<[u8]>>> {
-    let set = Stretch::of(pattern.hir(), GUARD).best(GUARD)?;
+    let set = Stretch::of(&pattern.hir(), GUARD).best(GUARD)?;
     let folded = set
         .iter()
         .map(|literal| literal.bytes.to_ascii_lowercase().into());
@@ -133,10 +133,10 @@ pub(super) fn of_pattern(pattern: &Pattern) -> Option<Vec<Box<[u8]>>> {
 }
 
 /// Texts that each text has within which `pattern` matches, as they are written. Not all of them.
-pub(super) fn needed(pattern: &Pattern) -> Vec<&[u8]> {
-    fn collect<'p>(hir: &'p Hir, needed: &mut Vec<&'p [u8]>) {
+pub(super) fn needed(pattern: &Pattern) -> Vec<Box<[u8]>> {
+    fn collect(hir: &Hir, needed: &mut Vec<Box<[u8]>>) {
         match hir.kind() {
-            HirKind::Literal(text) if text.0.len() >= NEEDED => needed.push(&text.0),
+            HirKind::Literal(text) if text.0.len() >= NEEDED => needed.push(text.0.clone()),
             HirKind::Capture(capture) => collect(&capture.sub, needed),
             HirKind::Repetition(repetition) if repetition.min > 0 => {
                 collect(&repetition.sub, needed);
@@ -151,7 +151,7 @@ pub(super) fn needed(pattern: &Pattern) -> Vec<&[u8]> {
         }
     }
     let mut needed = Vec::new();
-    collect(pattern.hir(), &mut needed);
+    collect(&pattern.hir(), &mut needed);
     needed
 }
 
@@ -463,7 +463,7 @@ mod tests {
             let pattern = Pattern::compile(source, false).expect("it compiles");
             let texts = needed(&pattern).into_iter();
             texts
-                .map(|text| String::from_utf8_lossy(text).into_owned())
+                .map(|text| String::from_utf8_lossy(&text).into_owned())
                 .collect::<Vec<_>>()
         };
         assert_eq!(

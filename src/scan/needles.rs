@@ -70,12 +70,12 @@ fn is_in(text: &[u8], rarest: usize, line: &[u8]) -> bool {
     memchr_iter(text[rarest], from).any(|start| line[start..].starts_with(text))
 }
 
-fn needed_by(item: &Item) -> Vec<&[u8]> {
+fn needed_by(item: &Item) -> Vec<Box<[u8]>> {
     match item {
         Item::Text {
             text,
             ignore_case: false,
-        } => vec![text.as_bytes()],
+        } => vec![text.as_bytes().into()],
         Item::Text {
             ignore_case: true, ..
         } => Vec::new(),

@@ -49,6 +49,7 @@ impl Scanner {
         let mut plans: Vec<_> = plans.collect();
         let (tiers, costs) = Tier::sort(&rules, &mut plans);
         let every_line = (0..costs.len()).filter(|&rule| costs[rule] == Cost::EveryLine);
+        searchers.are_complete();
         let spikes = rules.iter();
         let spikes = spikes.filter(|(_, rule)| matches!(rule.condition, Condition::Spike(_)));
         Self {

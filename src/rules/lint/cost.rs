@@ -110,7 +110,7 @@ fn required_text(matches: &Match) -> (usize, usize) {
 fn item_text(item: &Item) -> usize {
     match item {
         Item::Text { text, .. } => text.len(),
-        Item::Regex(pattern) => Run::of(pattern.hir()).best,
+        Item::Regex(pattern) => Run::of(&pattern.hir()).best,
     }
 }
 
@@ -219,7 +219,7 @@ mod tests {
             (r"^\bfatal\b$", 5),
         ] {
             let pattern = Pattern::compile(source, false).expect(source);
-            assert_eq!(Run::of(pattern.hir()).best, length, "{source}");
+            assert_eq!(Run::of(&pattern.hir()).best, length, "{source}");
         }
     }
 }

@@ -171,7 +171,7 @@ impl Brings {
     fn of(matches: &Match, name: &str) -> Self {
         let Match { any, all, .. } = matches;
         let always = |item: &Item| match item {
-            Item::Regex(pattern) => has(pattern, name) && always(pattern.hir(), name),
+            Item::Regex(pattern) => has(pattern, name) && always(&pattern.hir(), name),
             Item::Text { .. } => false,
         };
         let sometimes = |item: &Item| match item {
