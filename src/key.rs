@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
+use smallvec::SmallVec;
 
 /// The values of a rule's `by`, in the order of the names there; empty where the entry had none.
 ///
@@ -97,20 +98,22 @@ impl<'a> IntoIterator for &'a Key {
 
 impl<T: AsRef<str>> FromIterator<T> for Key {
     fn from_iter<I: IntoIterator<Item = T>>(values: I) -> Self {
-        let mut text = String::with_capacity(64);
+        // Mostly on the stack until it is whole.
+        let mut text = SmallVec::<[u8; 128]>::new();
         for value in values {
             let value = value.as_ref();
             let mut length = value.len();
             while length >= usize::from(MORE) {
-                text.push(char::from(MORE | (length as u8 & !MORE & 0x7f)));
+                text.push(MORE | (length as u8 & (MORE - 1)));
                 length >>= BITS;
             }
-            text.push(char::from(length as u8));
-            text.push_str(value);
+            text.push(length as u8);
+            text.extend_from_slice(value.as_bytes());
         }
         if text.is_empty() {
             return Self::default();
         }
+        let text = std::str::from_utf8(&text).expect("texts, and characters between them");
         Self(text.into())
     }
 }
