@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use clap::Args;
 use serde::Serialize;
+use serde_json::json;
 use trommel::batch::Labels;
 
 use crate::batches::{self, Bodies, Mix};
@@ -133,7 +134,11 @@ fn of_keys(count: usize) -> Result<Point> {
 
 fn of_connections(count: usize, requests: usize) -> Result<Point> {
     let rules = rule_files::mixed(200);
-    let server = Setup::new(&rules)?.start()?;
+    // The usual memory, of which keys give connections what these need.
+    let settings =
+        json!({"limits": {"connections_max": 1100}, "detect": {"keys_bytes_max": "5MiB"}});
+    let setup = Setup::new(&rules)?.with_settings(&settings.to_string())?;
+    let server = setup.start()?;
     // Each connection sends some, or most of a thousand would have nothing to do.
     let load = as_answered(Mix::Quiet, count, requests.max(2 * count));
     let report = load.run(&server, &load.bodies(&rules)?)?;
