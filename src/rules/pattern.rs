@@ -55,24 +55,28 @@ impl Pattern {
     #[must_use]
     pub fn regex(&self) -> &Regex {
         self.regex.get_or_init(|| {
-            build(&self.source, &self.hir()).expect("it compiled when it was checked")
+            let known = self.parsed().clone();
+            // Not kept: who compiles it looks for no literals.
+            let hir = known.unwrap_or_else(|| self.parse());
+            build(&self.source, &hir).expect("it compiled when it was checked")
         })
     }
 
     /// The expression's parsed form, for who looks for literals in it: exactly what [`Pattern::regex`] is compiled from. Some 5 KiB, kept until
-    /// [`Pattern::forget_parsed`]; from then on it is parsed anew each time.
+    /// [`Pattern::forget_parsed`]; who asks afterwards has it parsed anew, and kept again.
     #[must_use]
     pub fn hir(&self) -> Arc<Hir> {
-        let known = self.parsed().clone();
-        known.unwrap_or_else(|| {
-            let hir = parse(&self.source, self.ignore_case, false);
-            Arc::new(hir.expect("it was parsed when it was checked"))
-        })
+        Arc::clone(self.parsed().get_or_insert_with(|| self.parse()))
     }
 
     /// Nobody is likely to look for literals in it any more.
     pub fn forget_parsed(&self) {
         *self.parsed() = None;
+    }
+
+    fn parse(&self) -> Arc<Hir> {
+        let hir = parse(&self.source, self.ignore_case, false);
+        Arc::new(hir.expect("it was parsed when it was checked"))
     }
 
     fn parsed(&self) -> MutexGuard<'_, Option<Arc<Hir>>> {
