@@ -68,20 +68,12 @@ impl<'a> Iterator for Values<'a> {
     type Item = &'a str;
 
     fn next(&mut self) -> Option<&'a str> {
-        let mut length = 0;
-        let mut digits = 0;
-        for &byte in self.0.as_bytes() {
-            length |= usize::from(byte & !MORE) << (BITS * digits);
-            digits += 1;
-            if byte & MORE == 0 {
-                break;
-            }
-        }
-        let (value, rest) = self
-            .0
-            .get(digits as usize..)
-            .filter(|_| digits > 0)?
-            .split_at_checked(length)?;
+        let bytes = self.0.as_bytes();
+        let digits = 1 + bytes.iter().position(|byte| byte & MORE == 0)?;
+        let length = bytes[..digits].iter().rev().fold(0, |length, byte| {
+            (length << BITS) | usize::from(byte & !MORE)
+        });
+        let (value, rest) = self.0[digits..].split_at(length);
         self.0 = rest;
         Some(value)
     }

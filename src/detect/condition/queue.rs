@@ -95,30 +95,28 @@ impl<T> Queue<T> {
 
     /// Puts an item at `place`, at most behind all others. Cost: constant there, linear in the later ones otherwise.
     pub(super) fn insert(&mut self, place: usize, item: T) {
-        match std::mem::take(self) {
-            Self::None => *self = Self::One(item),
-            Self::One(other) => {
-                let mut items = VecDeque::with_capacity(4);
-                items.push_back(other);
-                items.insert(place, item);
-                *self = Self::Many(Box::new(items));
-            }
-            Self::Many(mut items) => {
-                items.insert(place, item);
-                *self = Self::Many(items);
-            }
+        if let Self::Many(items) = self {
+            return items.insert(place, item);
         }
+        let Self::One(other) = std::mem::take(self) else {
+            *self = Self::One(item);
+            return;
+        };
+        let mut items = VecDeque::with_capacity(4);
+        items.push_back(other);
+        items.insert(place, item);
+        *self = Self::Many(Box::new(items));
     }
 
     /// Takes the first `count` items, and returns the last of those.
     pub(super) fn take_first(&mut self, count: usize) -> Option<T> {
         match self {
             Self::Many(items) => items.drain(..count).next_back(),
-            Self::One(_) if count > 0 => match std::mem::take(self) {
+            Self::None | Self::One(_) if count == 0 => None,
+            Self::None | Self::One(_) => match std::mem::take(self) {
                 Self::One(item) => Some(item),
                 _ => None,
             },
-            Self::None | Self::One(_) => None,
         }
     }
 

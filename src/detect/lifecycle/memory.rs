@@ -6,7 +6,7 @@ use crate::hit::Hit;
 use crate::rules::Rule;
 
 /// What is kept about a key elsewhere: its place among the keys of its rule and among those that are idle or open, its name, and a timer.
-/// With what an allocator adds to each of these and of the key's own pieces, some six in all: 16 bytes.
+/// With what an allocator adds to each of these and of the key's own pieces, some four in all: 16 bytes.
 const PLACES_BYTES: usize = 350;
 
 /// The same of one that has a finding: among the open ones, and among those that another holds back.
@@ -23,9 +23,11 @@ impl KeyState {
     /// which have bounds of their own. At most a third more than what is allocated, and never less.
     /// Cost: linear in the lines that it quotes or holds back.
     pub(in crate::detect) fn memory_bytes(&self) -> usize {
-        let captures = self.captures.get().into_iter().flatten();
-        let captures = captures.flat_map(|(_, captures)| captures);
-        let captures = captures.map(|(name, value)| 32 + name.len() + value.len());
+        let captures = self.captures.as_deref().map_or(0, |it| {
+            let texts = it.1.iter();
+            let texts = texts.map(|(name, value)| 32 + name.len() + value.len());
+            size_of_val(it) + texts.sum::<usize>()
+        });
         let episode = self.episode.iter();
         let episode = episode.map(|it| FINDING_PLACES_BYTES + size_of_val(&**it) + it.heap_bytes());
         let owed = self.telling.get().and_then(Telling::owed);
@@ -39,8 +41,7 @@ impl KeyState {
             + self.learned.heap_bytes()
             + self.quotes.heap_bytes()
             + self.sources.heap_bytes()
-            + self.captures.heap_bytes()
-            + captures.sum::<usize>()
+            + captures
             + episode.sum::<usize>()
             + self.telling.heap_bytes()
             + owed.map_or(0, finding_bytes)

@@ -64,7 +64,7 @@ pub(super) struct KeyState {
     learned: Learned,
     quotes: Quotes,
     /// Values for the summary, of the newest match.
-    captures: Rare<Option<(Timestamp, Captures)>>,
+    captures: Option<Box<(Timestamp, Captures)>>,
     /// Of which label sets its matches are.
     sources: Sources,
     phase: Phase,
@@ -124,7 +124,7 @@ impl KeyState {
             escalations: Rare::new(Escalations::new(rule)),
             learned: Learned::new(&rule.condition),
             quotes: Quotes::default(),
-            captures: Rare::default(),
+            captures: None,
             sources: Sources::default(),
             phase: Phase::Idle,
             episode: None,
@@ -190,6 +190,10 @@ impl KeyState {
 
     fn looked(&self) -> Option<Timestamp> {
         self.marks.get()?.looked
+    }
+
+    fn emptied(&self) -> Option<Timestamp> {
+        self.marks.get()?.emptied
     }
 
     fn is_waiting(&self) -> bool {
@@ -407,8 +411,7 @@ impl KeyState {
         if busy {
             return None;
         }
-        let emptied = self.marks.get().and_then(|marks| marks.emptied);
-        let newest = self.newest.max(self.settled()).max(emptied)?;
+        let newest = self.newest.max(self.settled()).max(self.emptied())?;
         Some(
             newest
                 .plus(horizon(cx.rule))
@@ -769,7 +772,7 @@ impl KeyState {
         let open = self.is_open();
         *self = Self {
             quotes: std::mem::take(&mut self.quotes),
-            captures: std::mem::take(&mut self.captures),
+            captures: self.captures.take(),
             sources: std::mem::take(&mut self.sources),
             phase: if open { Phase::Open } else { Phase::Idle },
             episode: self.episode.take(),

@@ -171,8 +171,7 @@ impl KeyState {
         let at = group.at;
         let asked = cx.asked();
         let entries = group.matches.len() as u64 + group.more;
-        let emptied = self.marks.get().and_then(|marks| marks.emptied);
-        let counts = emptied.is_none_or(|emptied| at > emptied);
+        let counts = self.emptied().is_none_or(|emptied| at > emptied);
         if entries > 0 {
             self.armed_by(cx, at);
         }
@@ -304,9 +303,9 @@ impl KeyState {
     }
 
     fn quote(&mut self, cx: &Context<'_>, hit: Hit) {
-        let known = self.captures.get().and_then(Option::as_ref);
-        if !hit.captures.is_empty() && known.is_none_or(|(at, _)| *at <= hit.at) {
-            *self.captures.make() = Some((hit.at, hit.captures));
+        let is_newest = self.captures.as_ref().is_none_or(|it| it.0 <= hit.at);
+        if !hit.captures.is_empty() && is_newest {
+            self.captures = Some(Box::new((hit.at, hit.captures)));
         }
         let quote = Quote {
             at: hit.at,

@@ -188,7 +188,7 @@ impl KeyState {
         let evidence = self
             .quotes
             .told(at.max(episode.last_seen), cx.redactor, &cx.rule.evidence);
-        let captures = self.captures.get().and_then(Option::as_ref);
+        let captures = self.captures.as_deref();
         let captures = captures.map_or(&[][..], |(_, captures)| captures);
         let count = self.window_count(cx, at);
         Some(report::finding(
