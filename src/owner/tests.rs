@@ -117,6 +117,20 @@ pub(super) fn scanned(rule: u32) -> Scanned {
     Scanned { hits, progress }
 }
 
+/// A request that says `scanned`, inspected for the first rules and received at [`START`]; and where it is told that it is on disk.
+pub(super) fn submission(scanned: Scanned) -> (Submission, oneshot::Receiver<()>) {
+    let (recorded, on_disk) = oneshot::channel();
+    let submission = Submission {
+        scanned,
+        generation: Generation::default(),
+        successor: None,
+        received: Timestamp::new(START),
+        recorded,
+        room: None,
+    };
+    (submission, on_disk)
+}
+
 /// The rules `ids`, which no line matches, and those about trommel itself.
 pub(super) fn rules(ids: &[&str]) -> Arc<RuleSet> {
     let rules = ids
@@ -151,16 +165,12 @@ async fn each_request_is_judged_by_the_rules_in_use_when_its_turn_comes() {
     };
     // What was inspected for which sets, with the place of the rule that is hit.
     let submit = |generation, rule, successor: Option<(Generation, u32)>| {
-        let (recorded, on_disk) = oneshot::channel();
-        let submission = Submission {
-            scanned: scanned(rule),
+        let (submission, on_disk) = submission(scanned(rule));
+        let sent = submissions.try_send(Submission {
             generation,
             successor: successor.map(|(next, rule)| Box::new((next, scanned(rule)))),
-            received: Timestamp::new(START),
-            recorded,
-            room: None,
-        };
-        let sent = submissions.try_send(submission);
+            ..submission
+        });
         assert!(sent.is_ok(), "there is room");
         on_disk
     };
@@ -219,15 +229,7 @@ async fn stopped_before_it_knows_what_was_open_it_records_what_came_and_otherwis
         let submissions;
         (submissions, inbox.submissions) = mpsc::channel(1);
         let on_disk = waits.then(|| {
-            let (recorded, on_disk) = oneshot::channel();
-            let submission = Submission {
-                scanned: scanned(0),
-                generation: Generation::default(),
-                successor: None,
-                received: Timestamp::new(START),
-                recorded,
-                room: None,
-            };
+            let (submission, on_disk) = submission(scanned(0));
             assert!(submissions.try_send(submission).is_ok(), "there is room");
             on_disk
         });

@@ -11,8 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::batch::EntryId;
 use crate::detect::Settings;
 use crate::finding::State;
-use crate::hit::Generation;
-use crate::owner::tests::{START, next, owner_of, rules, scanned, settings};
+use crate::owner::tests::{START, next, owner_of, rules, scanned, settings, submission};
 use crate::owner::{Inbox, Owner};
 use crate::publish::OutboxRequest;
 use crate::push::{Pressure, Submission};
@@ -99,16 +98,11 @@ impl Around {
         if !key.is_empty() {
             scanned.hits[0].key = [key].into();
         }
-        let (recorded, on_disk) = oneshot::channel();
-        let submission = Submission {
-            scanned,
-            generation: Generation::default(),
-            successor: None,
+        let (submission, on_disk) = submission(scanned);
+        let sent = self.submissions.try_send(Submission {
             received: now,
-            recorded,
-            room: None,
-        };
-        let sent = self.submissions.try_send(submission);
+            ..submission
+        });
         assert!(sent.is_ok(), "there is room");
         // Where the commit fails, it is not told.
         let _ = on_disk.await;
