@@ -3,12 +3,18 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
-use std::path::Path;
+use std::path::PathBuf;
 
 use flate2::read::GzDecoder;
 use serde::Deserialize;
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/corpus");
+/// The folder with the lines.
+fn folder() -> PathBuf {
+    match std::env::var_os("TROMMEL_QUALITY_CORPUS") {
+        Some(folder) => folder.into(),
+        None => concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/corpus").into(),
+    }
+}
 
 /// A line with what it should raise.
 #[derive(Debug, Deserialize)]
@@ -31,7 +37,7 @@ pub(crate) struct SystemLog {
 
 /// The labelled lines, or `None` and a word about it.
 pub(crate) fn labelled(test: &str) -> Option<Vec<Labelled>> {
-    let path = Path::new(FOLDER).join("dev/labelled.jsonl");
+    let path = folder().join("dev/labelled.jsonl");
     let Ok(text) = fs::read_to_string(&path) else {
         println!("{test}: skipped, {} is not there", path.display());
         return None;
@@ -43,7 +49,7 @@ pub(crate) fn labelled(test: &str) -> Option<Vec<Labelled>> {
 
 /// The systems' logs by name, or `None` and a word about it.
 pub(crate) fn bulk(test: &str) -> Option<Vec<SystemLog>> {
-    let folder = Path::new(FOLDER).join("bulk");
+    let folder = folder().join("bulk");
     let Ok(entries) = fs::read_dir(&folder) else {
         println!("{test}: skipped, {} is not there", folder.display());
         return None;

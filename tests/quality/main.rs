@@ -2,7 +2,7 @@
 //!
 //! The lines are no part of trommel: they lie beside the checkout, in `../shared/corpus`, whose README says how they are counted.
 //! Without them these tests say so and pass. `cargo test --test quality -- --nocapture` prints what was measured; with
-//! `TROMMEL_QUALITY_RULES=DIR` other rules are measured than those in `rules/`.
+//! `TROMMEL_QUALITY_RULES=DIR` other rules are measured than those in `rules/`, and on other lines with `TROMMEL_QUALITY_CORPUS=DIR`.
 //!
 //! - `labelled`: lines with the signal that each should raise: precision, recall, and hard negatives.
 //! - `bulk`: whole logs of sixteen systems. Every match is listed in `verdicts.tsv` with a verdict, by somebody who has read it.

@@ -7,7 +7,7 @@
 //! Promised: of what is recognised nothing is left in any notation, nor where the line was cut within it, save so few bytes
 //! (six) of a token that only a common prefix tells (`s.`, `sk-`) that they might begin a word. Not promised: secrets without
 //! a name or a form of their own, what is told only by what follows it (`user:password@tcp(`) where the line was cut before
-//! that, the lines of a private key that come as entries of their own, and what is encoded once more.
+//! that, the lines of a private key that come as entries of their own but for the first, and what is encoded once more.
 //!
 //! Where a value's end cannot be known, too much is taken rather than too little; prose about secrets
 //! (`password incorrect`, `token expired`, `secret "x" not found`) stays, because it is why a line is quoted at all.

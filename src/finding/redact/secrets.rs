@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, Input, MatchKind};
 
 use super::MARK;
 use super::text::{LOOK_MAX, Sign, Text, is_name, is_quote, is_token};
@@ -31,20 +31,30 @@ impl Finder {
     pub(super) fn find(&self, text: &Text<'_>, mut found: impl FnMut(Range<usize>, &'static str)) {
         let mut done = 0;
         let mut url_read = 0;
-        for place in self.needles.find_iter(text.bytes) {
-            if place.start() < done {
-                continue;
-            }
+        let mut from = 0;
+        while let Some(place) = self
+            .needles
+            .find(Input::new(text.bytes).span(from..text.bytes.len()))
+        {
             let at = place.range();
+            // What is no secret here may begin within: `otp` hides the `password` of `rootPassword`.
+            from = at.start + 1;
             let (needle, found_by) = NEEDLES[place.pattern().as_usize()];
             let (secret, kind) = match found_by {
                 Needle::Key(kind, form) => (text.keyed(at, kind, form), kind),
                 Needle::Authorization => (text.authorization(at), "authorization"),
                 Needle::Cookie => (text.cookie(at), "cookie"),
+                Needle::Sasl => (text.sasl(at.end), "basic_auth"),
+                Needle::Identified => (text.identified(at.end), "password"),
+                Needle::Setting => (text.setting(at.end), "password"),
+                Needle::Piped => (text.piped(at.end), "password"),
+                Needle::Unseal => (text.unseal(at.end), "vault_unseal_key"),
+                Needle::UnsealList => (text.unseal_list(at), "vault_unseal_key"),
                 Needle::Scheme(kind) => (text.scheme(at), kind),
                 Needle::CurlUser => (text.curl_user(at), "basic_auth"),
                 Needle::Jwt => (text.jwt(at), "jwt"),
                 Needle::PrivateKey => (text.private_key(at), "private_key"),
+                Needle::KeyBody => (text.key_body(at, needle), "private_key"),
                 Needle::Flag(kind, programs) => (text.short_flag(at, programs), kind),
                 Needle::Query(kind) => (text.query(at.end), kind),
                 Needle::Path(kind) => (text.path(at.end), kind),
@@ -65,6 +75,7 @@ impl Finder {
             };
             if let Some(secret) = secret {
                 done = secret.end;
+                from = from.max(done);
                 found(secret, kind);
             }
         }
@@ -79,11 +90,25 @@ enum Needle {
     Cookie,
     /// `Bearer` or `Basic` before a credential.
     Scheme(&'static str),
+    /// SMTP's `AUTH PLAIN` and IMAP's `AUTHENTICATE PLAIN` before a credential in base64.
+    Sasl,
+    /// SQL's `IDENTIFIED BY '…'`.
+    Identified,
+    /// A setting of Redis that is written with a blank before its value.
+    Setting,
+    /// `echo … | docker login --password-stdin`
+    Piped,
+    /// `Unseal Key 1: …`, as Vault prints it.
+    Unseal,
+    /// The same as a list in JSON.
+    UnsealList,
     /// `curl -u user:password`.
     CurlUser,
     /// The base64 of `{"`, with which every JSON Web Token begins.
     Jwt,
     PrivateKey,
+    /// How the base64 of a private key begins.
+    KeyBody,
     Url,
     /// A short flag before a password, where one of these programs is named before it.
     Flag(&'static str, &'static [&'static str]),
@@ -132,6 +157,17 @@ const NEEDLES: &[(&str, Needle)] = &[
     ("passphrase", Needle::Key("password", Form::Any)),
     ("pass", Needle::Key("password", Form::Word)),
     ("pwd", Needle::Key("password", Form::Word)),
+    ("bindpw", Needle::Key("password", Form::Any)),
+    ("rootpw", Needle::Key("password", Form::Any)),
+    ("pw", Needle::Key("password", Form::Word)),
+    ("identified by ", Needle::Identified),
+    ("requirepass", Needle::Setting),
+    ("masterauth", Needle::Setting),
+    ("echo ", Needle::Piped),
+    ("unseal key", Needle::Unseal),
+    ("unseal_keys_b64", Needle::UnsealList),
+    ("unseal_keys_hex", Needle::UnsealList),
+    ("keys_base64", Needle::UnsealList),
     ("token", Needle::Key("token", Form::Any)),
     ("otp", Needle::Key("password", Form::Quoted)),
     ("sharedaccesskey", Needle::Key("api_key", Form::Any)),
@@ -161,6 +197,9 @@ const NEEDLES: &[(&str, Needle)] = &[
     ("credentials", Needle::Key("credential", Form::Word)),
     ("auth", Needle::Key("credential", Form::Quoted)),
     ("authorization", Needle::Authorization),
+    ("auth plain ", Needle::Sasl),
+    ("auth login ", Needle::Sasl),
+    ("authenticate plain ", Needle::Sasl),
     ("cookie", Needle::Cookie),
     ("bearer", Needle::Scheme("bearer")),
     ("basic", Needle::Scheme("basic_auth")),
@@ -168,6 +207,28 @@ const NEEDLES: &[(&str, Needle)] = &[
     ("--user", Needle::CurlUser),
     ("eyj", Needle::Jwt),
     ("-----begin ", Needle::PrivateKey),
+    // How its first line begins where that is an entry of its own: OpenSSH's, PKCS#1 and PKCS#8 of 2048 and 4096 bits, SEC1, and PKCS#8 of
+    // elliptic curves. RFC 8017, 5208, 5915 and 8410, in base64.
+    ("b3BlbnNzaC1rZXktdjE", Needle::KeyBody),
+    ("MIIEogIBAAKCAQEA", Needle::KeyBody),
+    ("MIIEowIBAAKCAQEA", Needle::KeyBody),
+    ("MIIEpAIBAAKCAQEA", Needle::KeyBody),
+    ("MIIEpQIBAAKCAQEA", Needle::KeyBody),
+    ("MIIJJwIBAAKCAgEA", Needle::KeyBody),
+    ("MIIJKAIBAAKCAgEA", Needle::KeyBody),
+    ("MIIJKQIBAAKCAgEA", Needle::KeyBody),
+    ("MIIJKgIBAAKCAgEA", Needle::KeyBody),
+    ("MIIEvAIBADANBgkqhkiG9w0BAQEFAASC", Needle::KeyBody),
+    ("MIIEvQIBADANBgkqhkiG9w0BAQEFAASC", Needle::KeyBody),
+    ("MIIEvgIBADANBgkqhkiG9w0BAQEFAASC", Needle::KeyBody),
+    ("MIIEvwIBADANBgkqhkiG9w0BAQEFAASC", Needle::KeyBody),
+    ("MIIJQQIBADANBgkqhkiG9w0BAQEFAASC", Needle::KeyBody),
+    ("MIIJQgIBADANBgkqhkiG9w0BAQEFAASC", Needle::KeyBody),
+    ("MIIJQwIBADANBgkqhkiG9w0BAQEFAASC", Needle::KeyBody),
+    ("MIIJRAIBADANBgkqhkiG9w0BAQEFAASC", Needle::KeyBody),
+    ("MHcCAQEEI", Needle::KeyBody),
+    ("MIGHAgEAMBMGByqGSM49", Needle::KeyBody),
+    ("MC4CAQAwBQYDK2VwBCIEI", Needle::KeyBody),
     ("://", Needle::Url),
     (":\\/\\/", Needle::Url),
     (
@@ -270,7 +331,7 @@ const NEEDLES: &[(&str, Needle)] = &[
 /// Words that follow `password:` or `token:` in prose and are no secrets.
 const PROSE: &str = "a an and are at authentication bad cannot could denied disabled does empty error expired failed for found from \
     has in incorrect invalid is it malformed mismatch missing must no not near of ok or rejected required revoked \
-    should the this to token too unauthorized unable unknown unset was wrong your";
+    should the this to token too unauthorized unable unknown unset via was wrong your";
 
 /// Values that say that there is no secret here, or that somebody else has taken it out.
 const EMPTY: &str =
@@ -289,9 +350,13 @@ impl Text<'_> {
             return self.announced(key.end, kind);
         };
         let alone = key.start == name || !self.bytes[key.start - 1].is_ascii_alphabetic();
+        // `RootPass: …`
+        let hump = key.start > name
+            && self.bytes[key.start - 1].is_ascii_lowercase()
+            && self.bytes[key.start].is_ascii_uppercase();
         let fits = match form {
             Form::Any => true,
-            Form::Word => alone && (separator.quoted || separator.sign == Sign::Tight),
+            Form::Word => hump || alone && (separator.quoted || separator.sign == Sign::Tight),
             Form::Quoted => {
                 alone && (separator.quoted || key.start > name && self.bytes[key.start - 1] == b'_')
             }
@@ -310,8 +375,8 @@ impl Text<'_> {
         if separator.sign != Sign::Colon {
             // `unexpected token = at line 3`
             let spaced = self.bytes[value.content.start - 1] == b' ';
-            if spaced && separator.sign == Sign::Tight && !value.quoted && is_one_of(content, PROSE)
-            {
+            let prosaic = matches!(separator.sign, Sign::Tight | Sign::Flag);
+            if spaced && prosaic && !value.quoted && is_one_of(content, PROSE) {
                 return None;
             }
             return Some(value.content);
@@ -327,16 +392,35 @@ impl Text<'_> {
         likely.then_some(value.content)
     }
 
-    /// `The generated password is …`, or `password was set to …`.
+    /// `The generated password is …`, `password was set to …`, or as SQL has it: `PASSWORD '…'`, `caching_sha2_password BY '…'`.
     fn announced(&self, end: usize, kind: &str) -> Option<Range<usize>> {
+        if kind != "password" {
+            return None;
+        }
         let rest = &self.bytes[end..];
-        let words = [" is: ", " is ", " was set to ", " set to "];
-        let words = words
-            .iter()
-            .find(|words| rest.starts_with(words.as_bytes()))?;
-        let value = self.value_at(end + words.len())?;
+        let follows = |words: &[&str]| {
+            let found = words.iter().find(|words| {
+                rest.get(..words.len())
+                    .is_some_and(|text| text.eq_ignore_ascii_case(words.as_bytes()))
+            });
+            found.map(|words| end + words.len())
+        };
+        // MySQL's `A temporary password is generated for root@localhost: …`.
+        let start = if let Some(whose) = follows(&[" is generated for "]) {
+            let whose = whose..(whose + LOOK_MAX).min(self.bytes.len());
+            whose.start + memchr::memmem::find(&self.bytes[whose], b": ")? + b": ".len()
+        } else if let Some(start) = follows(&[" is: ", " is ", " was set to ", " set to "]) {
+            start
+        } else {
+            let start = follows(&[" by ", " as ", " ", "("])?;
+            let value = self.quoted_at(start)?;
+            let content = &self.bytes[value.content.clone()];
+            let literal = self.bytes[value.content.start - 1] == b'\'' || looks_secret(content);
+            return (literal && !is_empty_value(content)).then_some(value.content);
+        };
+        let value = self.value_at(start)?;
         let content = &self.bytes[value.content.clone()];
-        let likely = kind == "password" && content.len() >= 6 && looks_secret(content);
+        let likely = content.len() >= 6 && looks_secret(content);
         (likely && !is_empty_value(content)).then_some(value.content)
     }
 
@@ -387,13 +471,82 @@ impl Text<'_> {
         let separator = self.separator(name, key.end)?;
         let value = self.value(&separator)?;
         let start = value.content.start;
-        let end = if value.quoted {
-            value.content.end
-        } else {
-            self.header_end(start)
+        let end = match separator.sign {
+            _ if value.quoted => value.content.end,
+            // The `cookie=11` of D-Bus says nothing of what comes after it.
+            Sign::Tight if !self.bytes[value.content].contains(&b'=') => return None,
+            _ => self.header_end(start),
         };
         let text = &self.bytes[start..end];
         (text.contains(&b'=') && !is_empty_value(text)).then_some(start..end)
+    }
+
+    /// A credential in base64; the list of a server's mechanisms, `AUTH PLAIN LOGIN CRAM-MD5`, is none.
+    fn sasl(&self, start: usize) -> Option<Range<usize>> {
+        let end = self.until(start, |byte| {
+            !(byte.is_ascii_alphanumeric() || b"+/=".contains(&byte))
+        });
+        let credential = &self.bytes[start..end];
+        let likely = credential.len() > 6
+            && looks_secret(credential)
+            && credential.iter().any(u8::is_ascii_lowercase);
+        likely.then_some(start..end)
+    }
+
+    /// In quotes, or a word that is none of prose: `a volume identified by name`.
+    fn identified(&self, start: usize) -> Option<Range<usize>> {
+        let value = self.value_at(start)?;
+        let content = &self.bytes[value.content.clone()];
+        let likely = value.quoted || looks_secret(content);
+        (likely && !is_empty_value(content)).then_some(value.content)
+    }
+
+    fn setting(&self, end: usize) -> Option<Range<usize>> {
+        // The name may be in quotes, alone or with its value.
+        let start = self.until(end, |byte| !b" \t\"'\\:=,".contains(&byte));
+        let value = self.value_at(start).filter(|_| start > end)?;
+        let content = &self.bytes[value.content.clone()];
+        let alone = self.ends_phrase(value.content.end) && !is_one_of(content, PROSE);
+        let likely = alone || looks_secret(content);
+        (likely && !is_empty_value(content)).then_some(value.content)
+    }
+
+    /// What is written to a program that reads a password.
+    fn piped(&self, start: usize) -> Option<Range<usize>> {
+        const READERS: [&[u8]; 4] = [
+            b"--password-stdin",
+            b"| chpasswd",
+            b"passwd --stdin",
+            b"sudo -S",
+        ];
+        let value = self.value_at(start)?;
+        let after = value.content.end;
+        let after = &self.bytes[after..(after + 4 * LOOK_MAX).min(self.bytes.len())];
+        // Another command reads something else.
+        let after = after.split(|byte| b"&;".contains(byte)).next()?;
+        let content = &self.bytes[value.content.clone()];
+        let read = READERS
+            .iter()
+            .any(|reader| memchr::memmem::find(after, reader).is_some());
+        (read && !is_empty_value(content)).then_some(value.content)
+    }
+
+    fn unseal(&self, end: usize) -> Option<Range<usize>> {
+        let colon = self.until(end, |byte| byte != b' ' && !byte.is_ascii_digit());
+        let rest = self.bytes[colon..].strip_prefix(b": ")?;
+        let start = self.bytes.len() - rest.len();
+        let end = self.until(start, |byte| {
+            !(byte.is_ascii_alphanumeric() || b"+/=".contains(&byte))
+        });
+        (end - start >= 32 || end == self.bytes.len() && end > start).then_some(start..end)
+    }
+
+    fn unseal_list(&self, key: Range<usize>) -> Option<Range<usize>> {
+        let name = self.name_start(key.start);
+        let start = self.separator(name, key.end)?.value;
+        let list = self.bytes.get(start) == Some(&b'[');
+        let end = self.until(start, |byte| byte == b']');
+        (list && end > start + 1).then_some(start + 1..end)
     }
 
     /// What follows `Bearer` or `Basic`, if it is no English word.
@@ -471,6 +624,15 @@ impl Text<'_> {
         let dashes = self.until(label, |byte| byte == b'-' || byte == b'\n');
         let end = self.until(dashes, |byte| byte != b'-');
         Some(begin.start..end)
+    }
+
+    fn key_body(&self, at: Range<usize>, beginning: &str) -> Option<Range<usize>> {
+        let exact = &self.bytes[at.clone()] == beginning.as_bytes();
+        let within = at.start > 0 && is_token(self.bytes[at.start - 1]);
+        let end = self.until(at.end, |byte| {
+            !(byte.is_ascii_alphanumeric() || b"+/=".contains(&byte))
+        });
+        (exact && !within).then_some(at.start..end)
     }
 
     /// Whether one of `programs` is named shortly before `at`.
@@ -669,18 +831,31 @@ fn is_ordinary(name: &[u8], value: &[u8]) -> bool {
         // How many tests passed.
         return value.iter().all(u8::is_ascii_digit);
     }
+    let ends_with = |end: &[u8]| {
+        let at = name.len().checked_sub(end.len());
+        at.is_some_and(|at| name[at..].eq_ignore_ascii_case(end))
+    };
+    if ends_with(b"token") {
+        // Whose signature an assembly of .NET has, and what `POST /token` was answered.
+        return ends_with(b"publickeytoken")
+            || value.len() <= 3 && value.iter().all(u8::is_ascii_digit);
+    }
+    let dns = |part: &[u8]| {
+        !part.is_empty()
+            && part.iter().all(|byte| {
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(byte)
+            })
+    };
     if name.eq_ignore_ascii_case(b"secret") {
         // Kubernetes names its secrets `namespace/name`.
         let mut parts = value.split(|&byte| byte == b'/');
-        let dns = |part: &[u8]| {
-            !part.is_empty()
-                && part.iter().all(|byte| {
-                    byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(byte)
-                })
-        };
         return value.contains(&b'/') && parts.clone().count() == 2 && parts.all(dns);
     }
-    false
+    // What others call the secret that they name.
+    [&b"targetsecret"[..], b"tlssecret", b"pullsecret"]
+        .into_iter()
+        .any(ends_with)
+        && dns(value)
 }
 
 /// Whether a value names something: an object as Java writes it, `Token{5a1c Activity…` and `os.BinderProxy@1f2e3d`, or

@@ -110,6 +110,22 @@ fn a_secret_that_names_itself_is_redacted_in_every_notation() {
             "hash password=$2b$12$KIXabcdefgh",
             "hash password=‹redacted:password›",
         ),
+        (
+            "docker run -e MYSQL_ROOTPASSWORD=hunter2 mysql",
+            "docker run -e MYSQL_ROOTPASSWORD=‹redacted:password› mysql",
+        ),
+        (
+            r#"{"query":"SET PASSWORD FOR bob = PASSWORD(\"hunter2\")"}"#,
+            r#"{"query":"SET PASSWORD FOR bob = PASSWORD(\"‹redacted:password›\")"}"#,
+        ),
+        (
+            "echo 'hunter2' | docker login -u bob --password-stdin r.example",
+            "echo '‹redacted:password›' | docker login -u bob --password-stdin r.example",
+        ),
+        (
+            "+ echo root:hunter2 | chpasswd",
+            "+ echo ‹redacted:password› | chpasswd",
+        ),
     ] {
         check(line, expected);
     }
@@ -287,6 +303,15 @@ fn ordinary_text_stays() {
         "issued service account token for default/builder, authToken=<redacted> secret=null",
         "rotating token for kube-system/coredns, password policy: minimum length 12",
         "auth.token_expired session_key_missing apikey missing, no api key given",
+        "Sent message type=signal member=PropertiesChanged cookie=11 reply_cookie=0 signature=sa{sv}as",
+        "250-AUTH PLAIN LOGIN CRAM-MD5 DIGEST-MD5 SCRAM-SHA-256 XOAUTH2",
+        "a volume identified by name, one identified by \"\" and `requirepass`",
+        "Unseal Key (will be hidden): , Unseal Key Shares: 5, echo done | tee /tmp/x1 && sudo -S",
+        "requirepass is not set, masterauth missing",
+        "Version=3.1.0.0, Culture=neutral, PublicKeyToken=adb9793829ddae60 to x",
+        "WARNING: Using --password via the CLI is insecure. Use --password-stdin.",
+        r#"{"msg":"reconciled","targetSecret":"app-db-credentials"}"#,
+        "POST /identity/connect/token => 200 OK",
     ] {
         let redacted = redactor.redact(line.as_bytes(), &[]);
         if redacted != line {

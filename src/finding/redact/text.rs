@@ -146,21 +146,35 @@ impl<'a> Text<'a> {
     }
 
     pub(super) fn value_at(&self, at: usize) -> Option<Value> {
-        let quote = self.until(at, |byte| byte != b'\\');
-        let value = match self.bytes.get(quote) {
-            Some(&byte) if is_quote(byte) => {
-                let content = quote + 1..self.quote_end(quote, quote - at);
-                Value {
-                    content,
-                    quoted: true,
-                }
-            }
-            _ => Value {
-                content: at..self.word_end(at),
-                quoted: false,
-            },
+        // Python's `u'…'` and `b'…'`.
+        let at = match self.bytes.get(at..) {
+            Some([b'u' | b'b', quote, ..]) if is_quote(*quote) => at + 1,
+            _ => at,
         };
+        let value = self.quoted_at(at).unwrap_or_else(|| {
+            let end = self.word_end(at);
+            // SQL's `PASSWORD('…')`.
+            let argument = if end > at && self.bytes[end - 1] == b'(' {
+                self.quoted_at(end)
+            } else {
+                None
+            };
+            argument.unwrap_or(Value {
+                content: at..end,
+                quoted: false,
+            })
+        });
         (!value.content.is_empty()).then_some(value)
+    }
+
+    /// The text in quotes that begins at `at`, whose quote may be escaped.
+    pub(super) fn quoted_at(&self, at: usize) -> Option<Value> {
+        let quote = self.until(at, |byte| byte != b'\\');
+        let opens = self.bytes.get(quote).is_some_and(|&byte| is_quote(byte));
+        opens.then(|| Value {
+            content: quote + 1..self.quote_end(quote, quote - at),
+            quoted: true,
+        })
     }
 
     /// Where the text in quotes ends that `open` begins, with `slashes` backslashes before it; the end of all when nothing closes it.
