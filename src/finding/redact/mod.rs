@@ -12,6 +12,8 @@
 //! Where a value's end cannot be known, too much is taken rather than too little; prose about secrets
 //! (`password incorrect`, `token expired`, `secret "x" not found`) stays, because it is why a line is quoted at all.
 
+mod needles;
+mod plain;
 mod secrets;
 mod text;
 
