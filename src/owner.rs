@@ -9,29 +9,27 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge, histogram};
-use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
 use crate::acts::Act;
-use crate::audit::{self, Deed, Entry, What};
-use crate::detect::{Changes, Detector, OpenKind, RestoreError, Saved, Settings};
-use crate::finding::{Finding, Kind, Message, MessageSettings, Origin, Outline, Redactor, State};
+use crate::detect::{Detector, OpenKind, RestoreError, Saved, Settings};
+use crate::finding::{MessageSettings, Origin, Redactor};
 use crate::hit::{Generation, Scanned};
 use crate::publish::{OutboxRequest, Pending, Recalled, Status};
 use crate::push::{Pressure, Submission};
-use crate::record::{
-    Commit, FindingRow, Limits, NewMessage, OutboxRow, SAMPLES_MAX, Sizes, Store, StoreError,
-};
+use crate::record::{Commit, FindingRow, Limits, OutboxRow, Sizes, Store, StoreError};
 use crate::rules::RuleSet;
-use crate::silence::{Silence, SilenceError, Wanted};
 use crate::telemetry as names;
-use crate::time::{Timestamp, WallClock, format_duration};
+use crate::time::{Timestamp, WallClock};
 
+mod committing;
+mod deeds;
 mod meter;
 mod ourselves;
 mod standing;
 
+use deeds::Answer;
 use meter::Meter;
 use ourselves::Ourselves;
 
@@ -56,26 +54,10 @@ const GROUP_MESSAGES: usize = 256;
 /// How many keys change before that is committed: each takes some 0.6 KiB until then.
 const GROUP_KEYS: usize = 4096;
 
-/// An entry further in the future does not keep its identity longer.
-const FUTURE_MAX: Duration = Duration::from_secs(600);
-
-/// Messages of a commit that keeps failing are held in memory; beyond this many the oldest updates go, and are counted.
-const HELD_MESSAGES_MAX: usize = 4096;
-/// Keys that are gone are held likewise. What is beyond is forgotten: a key that is on disk comes back with a restart as it was then.
-const HELD_GONE_KEYS_MAX: usize = 65_536;
-/// Findings that have ended are held likewise. What is beyond is forgotten: one that is on disk is shown as it was then.
-const HELD_ENDED_FINDINGS_MAX: usize = 4096;
-/// Entries of what people did are held likewise; beyond it the oldest go, and are counted.
-const HELD_AUDIT_MAX: usize = 256;
 /// How long a silence that is over is shown, and counts for entries that come late.
 const SILENCE_SHOWN: Duration = Duration::from_secs(24 * 3600);
 /// How long what people did is kept.
 const AUDIT_MAX_AGE: Duration = Duration::from_secs(365 * 24 * 3600);
-/// Rows of identities held likewise. What is beyond is forgotten: a repeat after a restart may then count again.
-const HELD_IDENTITIES_MAX: usize = 4096;
-/// Recorded matches held likewise, and their counts. What is beyond is forgotten, the oldest first.
-const HELD_MATCHES_MAX: usize = 512;
-
 /// The detector and the database, and what is between them and the rest of the process.
 pub struct Owner {
     detector: Detector,
@@ -418,115 +400,6 @@ impl Owner {
         self.detector.apply(scanned, received);
     }
 
-    /// Does what somebody wants done, and returns the answer for when that is on disk.
-    fn act(&mut self, act: Act) -> Answer {
-        match act {
-            // Who asked may have gone.
-            Act::Record { deed, done } => {
-                let entry = self.write_down(deed);
-                Box::new(move || drop(done.send(entry)))
-            }
-            Act::Silence { wanted, done } => {
-                let made = self.silence(wanted);
-                Box::new(move || drop(done.send(made)))
-            }
-            Act::EndSilence {
-                id,
-                who,
-                reason,
-                done,
-            } => {
-                let ended = self.end_silence(&id, who, reason);
-                Box::new(move || drop(done.send(ended)))
-            }
-        }
-    }
-
-    fn silence(&mut self, wanted: Wanted) -> Result<Silence, SilenceError> {
-        wanted.check()?;
-        let Wanted {
-            scope,
-            lasts,
-            who,
-            reason,
-        } = wanted;
-        let from = (self.clock)();
-        let silence = Silence {
-            id: Entry::id_of(&self.origin.source(), from, self.deeds),
-            scope,
-            from,
-            until: from.plus(lasts),
-            who: who.clone(),
-            reason: self.detector.redact(&reason),
-            ended_by: None,
-        };
-        self.deeds += 1;
-        let made = self.detector.add_silence(silence.clone());
-        if let Err(SilenceError::Full) = made {
-            counter!(names::SILENCES_REFUSED_TOTAL).increment(1);
-        }
-        let gone = made?.map(|id| (id, None));
-        self.waiting.silences.extend(gone);
-        self.save_silence(&silence);
-        let lasts = format_duration(lasts);
-        self.write_down(Deed {
-            who,
-            what: What::SilenceCreated,
-            target: silence.id.clone(),
-            reason,
-            diff: format!(
-                "{} is silent for {lasts}, until {}",
-                silence.scope, silence.until
-            ),
-        });
-        Ok(silence)
-    }
-
-    fn end_silence(
-        &mut self,
-        id: &str,
-        who: String,
-        reason: String,
-    ) -> Result<Silence, SilenceError> {
-        let ended = self.detector.end_silence(id, (self.clock)(), &who)?;
-        self.save_silence(&ended);
-        self.write_down(Deed {
-            who,
-            what: What::SilenceEnded,
-            target: ended.id.clone(),
-            reason,
-            diff: format!("{} is silent no longer", ended.scope),
-        });
-        Ok(ended)
-    }
-
-    fn save_silence(&mut self, silence: &Silence) {
-        let row = (silence.id.clone(), Some(silence.clone()));
-        self.waiting.silences.push(row);
-    }
-
-    /// Has `deed` written with the next commit, and told.
-    fn write_down(&mut self, deed: Deed) -> Entry {
-        let now = (self.clock)();
-        let id = Entry::id_of(&self.origin.source(), now, self.deeds);
-        self.deeds += 1;
-        let entry = Entry::new(id, now, deed, |text| self.detector.redact(text));
-        info!(who = entry.who, what = %entry.what, target = entry.target, "changed");
-        if self.publishers > 0 {
-            let event = audit::Event::new(&entry, &self.origin, &self.messages);
-            self.waiting.messages.push(NewMessage {
-                id: event.id,
-                finding_id: entry.id.clone(),
-                kind: None,
-                subject: event.subject,
-                headers: serde_json::to_string(&event.headers).expect("pairs of strings are JSON"),
-                body: event.body,
-            });
-        }
-        self.waiting.audit.push(entry.clone());
-        entry
-    }
-
     fn take_over(&mut self, next: TakeOver) {
         match next.settings {
             Some((settings, redactor)) => {
@@ -600,143 +473,6 @@ impl Owner {
         }
     }
 
-    /// Brings everything that has changed to disk. False if that failed; it is then tried again with the next.
-    fn commit(&mut self) -> bool {
-        let changes = self.detector.take_changes();
-        self.count(&changes);
-        let now = (self.clock)();
-        let commit = self.prepare(changes, now);
-        if !commit.findings.is_empty() || !self.waiting.audit.is_empty() {
-            self.changed.send_replace(());
-        }
-        self.waiting.absorb(commit);
-        // To forget identities is no reason to write.
-        let forget = self.waiting.forget_identities_before.take();
-        if self.waiting.is_empty() {
-            return true;
-        }
-        self.waiting.forget_identities_before = forget;
-
-        let started = Instant::now();
-        match self.store.commit(&self.waiting) {
-            Ok(outcome) => {
-                histogram!(names::COMMIT_SECONDS).record(started.elapsed().as_secs_f64());
-                counter!(names::FINDINGS_FORGOTTEN_TOTAL).increment(outcome.findings_forgotten);
-                counter!(names::AUDIT_FORGOTTEN_TOTAL).increment(outcome.audit_forgotten);
-                counter!(names::MATCHES_FORGOTTEN_TOTAL).increment(outcome.matches_forgotten);
-                if outcome.dropped.total() > 0 {
-                    counter!(names::OUTBOX_DROPPED_TOTAL).increment(outcome.dropped.total());
-                    self.ourselves.note_dropped(outcome.dropped);
-                    warn!(
-                        observed = outcome.dropped.observed,
-                        updated = outcome.dropped.updated,
-                        recovered = outcome.dropped.recovered,
-                        audit = outcome.dropped.audit,
-                        "messages dropped: they have waited for NATS until the outbox was full"
-                    );
-                }
-                self.waiting = Commit::default();
-                self.newest.send_if_modified(|newest| {
-                    let news = outcome.last_seq > *newest;
-                    *newest = outcome.last_seq.max(*newest);
-                    news
-                });
-                if self.ourselves.commit_error.take().is_some() {
-                    info!("the database takes commits again");
-                }
-                true
-            }
-            Err(error) => {
-                counter!(names::COMMIT_FAILURES_TOTAL).increment(1);
-                if self.ourselves.commit_error.is_none() {
-                    error!(%error, "commit failed; it is tried again, and requests are answered before they are on disk");
-                }
-                let first = self.ourselves.commit_error.replace(error.to_string());
-                let dropped = bound(&mut self.waiting);
-                counter!(names::OUTBOX_DROPPED_TOTAL).increment(dropped);
-                self.ourselves.dropped_in_memory += dropped;
-                if first.is_none() {
-                    self.show_unsaved();
-                }
-                false
-            }
-        }
-    }
-
-    fn prepare(&mut self, mut changes: Changes, now: Timestamp) -> Commit {
-        let row = |finding: &Finding| FindingRow {
-            finding_id: finding.finding_id.clone(),
-            finding_key: finding.finding_key.clone(),
-            rule: finding.rule.id.clone(),
-            state: finding.state,
-            severity: finding.severity,
-            domain: finding.domain.clone(),
-            incident_type: finding.incident_type.clone(),
-            changed_at: finding.time,
-            body: to_json(finding),
-            revision: finding.revision,
-            outline: to_json(&Outline::from(finding)),
-        };
-        let message = |finding: &Finding| {
-            new_message(Message::new(
-                finding,
-                &finding.finding_key,
-                &self.origin,
-                &self.messages,
-            ))
-        };
-        let identities = changes.identities(now.plus(FUTURE_MAX));
-        let (mut messages, mut findings) = (Vec::new(), Vec::new());
-        let told = changes.take_findings();
-        findings.reserve_exact(told.len());
-        for finding in told {
-            let kind = Kind::of(&finding);
-            let (rule, state) = (finding.rule.id.clone(), kind.as_str());
-            counter!(names::FINDINGS_TOTAL, "rule" => rule, "state" => state).increment(1);
-            self.meter.observed += u64::from(kind == Kind::Observed);
-            if self.publishers > 0 {
-                messages.push(message(&finding));
-            }
-            findings.push(row(&finding));
-        }
-        let untold = changes.ended.iter().chain(&changes.recalled);
-        findings.extend(untold.map(row));
-        Commit {
-            identities: identities.into_iter().collect(),
-            messages,
-            findings,
-            forget_identities_before: changes.forget_identities_before,
-            taped: changes.taped,
-            tape_counts: changes.tape_counts,
-            state: changes
-                .state
-                .into_iter()
-                .map(|(name, value)| (name, Some(value)))
-                .collect(),
-            keys: changes.keys.into_iter().collect(),
-            ..Commit::default()
-        }
-    }
-
-    fn count(&mut self, changes: &Changes) {
-        let left_out = changes.tape_counts.iter().map(|count| count.left_out).sum();
-        counter!(names::MATCHES_UNRECORDED_TOTAL).increment(left_out);
-        let tally = self.detector.take_tally();
-        self.ourselves.note(&tally);
-        self.meter.note(&tally);
-        for (rule, matches) in tally.matches {
-            counter!(names::RULE_MATCHES_TOTAL, "rule" => rule.to_string()).increment(matches);
-        }
-        counter!(names::DUPLICATES_TOTAL).increment(tally.duplicates);
-        counter!(names::ENTRIES_LATE_TOTAL).increment(tally.late);
-        counter!(names::ENTRIES_FUTURE_TOTAL).increment(tally.future);
-        counter!(names::KEYS_EVICTED_TOTAL).increment(tally.keys_evicted.values().sum());
-        counter!(names::KEYS_REFUSED_TOTAL).increment(tally.keys_refused.values().sum());
-        counter!(names::KEYS_CUT_TOTAL).increment(tally.keys_cut.values().sum());
-        counter!(names::IDENTITIES_EVICTED_TOTAL).increment(tally.identities_evicted);
-        counter!(names::TENANTS_REFUSED_TOTAL).increment(tally.tenants_refused);
-    }
-
     fn measure(&mut self, on_disk: Option<Sizes>) {
         let sizes = self.detector.sizes();
         gauge!(names::KEYS).set(sizes.keys as f64);
@@ -769,75 +505,9 @@ impl Owner {
     }
 }
 
-/// Keeps what waits for a disk within bounds, and tells how many messages went. What is there of open keys is bounded by the detector.
-fn bound(waiting: &mut Commit) -> u64 {
-    let identities = &mut waiting.identities;
-    let beyond = identities.len().saturating_sub(HELD_IDENTITIES_MAX);
-    identities.drain(..beyond);
-    let beyond = waiting.audit.len().saturating_sub(HELD_AUDIT_MAX);
-    waiting.audit.drain(..beyond);
-    counter!(names::AUDIT_FORGOTTEN_TOTAL).increment(beyond as u64);
-    forget_oldest(&mut waiting.keys, HELD_GONE_KEYS_MAX, |key| key.1.is_none());
-    forget_oldest(&mut waiting.findings, HELD_ENDED_FINDINGS_MAX, |row| {
-        row.state == State::Recovered
-    });
-    let beyond = waiting.taped.len().saturating_sub(HELD_MATCHES_MAX);
-    counter!(names::MATCHES_FORGOTTEN_TOTAL).increment(beyond as u64);
-    waiting.taped.drain(..beyond);
-    let beyond = waiting.tape_counts.len().saturating_sub(HELD_MATCHES_MAX);
-    waiting.tape_counts.drain(..beyond);
-    let beyond = waiting.samples.len().saturating_sub(SAMPLES_MAX);
-    waiting.samples.drain(..beyond);
-    let beyond = waiting.messages.len().saturating_sub(HELD_MESSAGES_MAX);
-    let mut excess = beyond;
-    for dispensable in [true, false] {
-        waiting.messages.retain(|message| {
-            let goes = excess > 0 && (!dispensable || message.kind == Some(Kind::Updated));
-            excess -= usize::from(goes);
-            !goes
-        });
-    }
-    beyond as u64
-}
-
-/// Leaves at most `most` of those that are `gone`, the last ones.
-fn forget_oldest<T>(rows: &mut Vec<T>, most: usize, gone: impl Fn(&T) -> bool) {
-    let mut beyond = rows
-        .iter()
-        .filter(|row| gone(row))
-        .count()
-        .saturating_sub(most);
-    rows.retain(|row| {
-        let goes = beyond > 0 && gone(row);
-        beyond -= usize::from(goes);
-        !goes
-    });
-}
-
-/// Tells somebody that what they did is on disk.
-type Answer = Box<dyn FnOnce() + Send>;
-
 fn tell(recorded: oneshot::Sender<()>) {
     // The request may have been answered already, at its deadline.
     let _ = recorded.send(());
-}
-
-/// As JSON, in no more memory than that takes: of a storm's findings there are thousands until they are on disk.
-fn to_json(value: &impl Serialize) -> String {
-    let mut json = serde_json::to_string(value).expect("it is plain data");
-    json.shrink_to_fit();
-    json
-}
-
-fn new_message(message: Message) -> NewMessage {
-    NewMessage {
-        id: message.id,
-        finding_id: message.finding_id,
-        kind: Some(message.kind),
-        subject: message.subject,
-        headers: serde_json::to_string(&message.headers).expect("pairs of strings are JSON"),
-        body: String::from_utf8(message.body).expect("JSON is UTF-8"),
-    }
 }
 
 fn pending(row: OutboxRow) -> Pending {

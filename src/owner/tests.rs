@@ -1,11 +1,13 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::*;
+use crate::audit::{Deed, What};
 use crate::batch::{EntryId, StreamId};
-use crate::detect::{KeyName, Settings};
+use crate::detect::Settings;
 use crate::finding::Redactor;
 use crate::hit::{Hit, Key, Parts, Progress, Role, RuleIndex};
 use crate::rules::{Match, OVERLOADED, Rule};
+use crate::silence::{SilenceError, Wanted};
 
 pub(super) const START: i64 = 1_790_000_000_000_000_000;
 
@@ -343,56 +345,6 @@ fn what_is_matched_is_recorded_with_the_commit_of_its_request() {
     );
     let coverage = tape.coverage("a", Timestamp::new(0)).expect("sound");
     assert_eq!((coverage.matches, coverage.recorded), (1, 1));
-}
-
-#[test]
-fn what_waits_for_a_disk_is_bounded_and_the_newest_stays() {
-    let name = |number: usize| KeyName {
-        rule: "r".into(),
-        tenant: "".into(),
-        by: [number.to_string()].into(),
-    };
-    let message = |number: usize, kind| NewMessage {
-        id: number.to_string(),
-        finding_id: number.to_string(),
-        kind,
-        subject: String::new(),
-        headers: String::new(),
-        body: String::new(),
-    };
-    let kinds = [Kind::Observed, Kind::Updated];
-    let mut waiting = Commit {
-        keys: (0..HELD_GONE_KEYS_MAX + 3)
-            .map(|number| (name(number), (number == 1).then(Vec::new)))
-            .collect(),
-        identities: (0..HELD_IDENTITIES_MAX as i64 + 2)
-            .map(|number| (Timestamp::new(number), Vec::new()))
-            .collect(),
-        messages: (0..HELD_MESSAGES_MAX + 2)
-            .map(|number| message(number, Some(kinds[usize::from(number > 2)])))
-            .collect(),
-        samples: (0..SAMPLES_MAX as u32 + 2)
-            .map(crate::record::testing::sample)
-            .collect(),
-        ..Commit::default()
-    };
-    assert_eq!(bound(&mut waiting), 2);
-    assert_eq!(waiting.samples.len(), SAMPLES_MAX);
-    assert_eq!(waiting.samples[0], crate::record::testing::sample(2));
-    // The first two that are gone have gone; the one between them is there.
-    assert_eq!(waiting.keys.len(), HELD_GONE_KEYS_MAX + 1);
-    assert_eq!(waiting.keys[0].0, name(1));
-    assert_eq!(waiting.keys[1].0, name(3));
-    assert_eq!(waiting.identities.len(), HELD_IDENTITIES_MAX);
-    assert_eq!(waiting.identities[0].0, Timestamp::new(2));
-    let left: Vec<_> = waiting
-        .messages
-        .iter()
-        .take(4)
-        .map(|one| &*one.id)
-        .collect();
-    assert_eq!(left, ["0", "1", "2", "5"]);
-    assert_eq!(bound(&mut waiting), 0);
 }
 
 #[tokio::test(start_paused = true)]
