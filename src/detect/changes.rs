@@ -37,7 +37,7 @@ pub struct Changes {
     /// Identities whose newest time is before this are of no more use.
     pub forget_identities_before: Option<Timestamp>,
     /// New revisions of findings, in the order in which they must be sent.
-    told: Vec<Told>,
+    told: Vec<PackedMessage>,
     /// Findings that ended without a message: one-shot events. For the record only.
     pub ended: Vec<Finding>,
     /// Findings that others have told of and that go on here. For the record only.
@@ -50,13 +50,13 @@ pub struct Changes {
 
 /// A message until it is on disk. Packed, since in a storm there are thousands.
 #[derive(Debug, Clone, PartialEq)]
-struct Told {
+struct PackedMessage {
     time: Timestamp,
     finding_key: Box<str>,
     rest: Packed,
 }
 
-impl Told {
+impl PackedMessage {
     fn new(finding: &Finding) -> Self {
         Self {
             time: finding.time,
@@ -77,13 +77,19 @@ impl Told {
 impl Changes {
     /// Takes the new revisions of findings, in the order in which they must be sent: each takes its full size when its turn comes.
     pub fn take_findings(&mut self) -> impl ExactSizeIterator<Item = Finding> + use<> {
-        std::mem::take(&mut self.told).into_iter().map(Told::unpack)
+        std::mem::take(&mut self.told)
+            .into_iter()
+            .map(PackedMessage::unpack)
     }
 
     /// The same, which stay.
     #[cfg(test)]
     pub(super) fn findings(&self) -> Vec<Finding> {
-        self.told.iter().cloned().map(Told::unpack).collect()
+        self.told
+            .iter()
+            .cloned()
+            .map(PackedMessage::unpack)
+            .collect()
     }
 
     /// How many there are.
@@ -94,7 +100,7 @@ impl Changes {
 
     /// Adds a new revision of a finding.
     pub(super) fn tell(&mut self, finding: &Finding) {
-        self.told.push(Told::new(finding));
+        self.told.push(PackedMessage::new(finding));
     }
 
     /// Whether there is nothing to store.
