@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, packed};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, packed};
 use memchr::{memchr, memmem};
 use regex_automata::Input;
 use regex_automata::meta::Cache;
@@ -276,6 +276,8 @@ impl Finder {
                 ignore_case: true,
             } => Self::Folded(
                 AhoCorasick::builder()
+                    // Hardly a line is asked: a tenth of a table of all states and bytes will do.
+                    .kind(Some(AhoCorasickKind::ContiguousNFA))
                     .ascii_case_insensitive(true)
                     .build([text])
                     .expect(
@@ -359,7 +361,7 @@ struct Searcher {
 pub(super) struct Searchers(FxHashMap<(String, bool), (Arc<Pattern>, usize)>);
 
 impl Searchers {
-    /// The scanner is built: nobody looks for literals in its expressions any more.
+    /// The rules are read: nobody looks for literals in its expressions any more.
     pub(super) fn are_complete(self) {
         for (pattern, _) in self.0.into_values() {
             pattern.forget_parsed();

@@ -271,13 +271,20 @@ pub(super) struct Tier {
     pub(super) needles: Needles,
 }
 
-impl Tier {
-    /// Sorts `plans`, those of `rules`, into tiers by what they require: one for long literals and one for short ones, where there
-    /// are such rules. Tells the cost of each rule.
-    pub(super) fn sort(rules: &RuleSet, plans: &mut [Plan]) -> (Vec<Self>, Vec<Cost>) {
+/// What rules require that share a tier.
+#[derive(Debug, Default)]
+pub(super) struct Required {
+    literals: FxHashMap<Literal, Vec<Ask>>,
+    needles: Needles,
+}
+
+impl Required {
+    /// What `rules` require, by tier: long literals and short ones; and the cost of each rule. Nobody looks for literals in expressions
+    /// afterwards.
+    pub(super) fn of(rules: &RuleSet) -> ([(Self, Cost); 2], Vec<Cost>) {
         let mut costs = Vec::with_capacity(rules.rules.len());
-        let mut long = (FxHashMap::default(), Needles::default());
-        let mut short = (FxHashMap::default(), Needles::default());
+        let mut long = Self::default();
+        let mut short = Self::default();
         for (place, rule) in rules.rules.iter().enumerate() {
             if rule.is_own() || rule.parts().is_empty() {
                 // No line matches it, so none is looked at for it.
@@ -290,7 +297,13 @@ impl Tier {
             };
             // All of a rule's literals share a tier, so that a sweep alone decides which entries it was asked about.
             let mut all = required.iter().flatten();
-            let ((tier, needles), cost) = if all.all(|(literal, _)| literal.bytes.len() >= LONG) {
+            let (
+                Self {
+                    literals: tier,
+                    needles,
+                },
+                cost,
+            ) = if all.all(|(literal, _)| literal.bytes.len() >= LONG) {
                 (&mut long, Cost::LongLiterals)
             } else {
                 (&mut short, Cost::ShortLiterals)
@@ -310,22 +323,31 @@ impl Tier {
                 }
             }
         }
-        let tiers = [(long, Cost::LongLiterals), (short, Cost::ShortLiterals)];
-        let tiers = tiers
+        let required = [(long, Cost::LongLiterals), (short, Cost::ShortLiterals)];
+        (required, costs)
+    }
+}
+
+impl Tier {
+    /// A tier for each of `required` that has rules, and tells `plans`, whose costs are `costs`, which is theirs.
+    pub(super) fn build(
+        required: [(Required, Cost); 2],
+        plans: &mut [Plan],
+        costs: &[Cost],
+    ) -> Vec<Self> {
+        let tiers = required
             .into_iter()
-            .filter(|((literals, _), _)| !literals.is_empty());
-        let tiers = tiers
-            .enumerate()
-            .map(|(number, ((literals, needles), cost))| {
-                for (plan, of_plan) in plans.iter_mut().zip(&costs) {
-                    plan.tier = plan.tier.or((*of_plan == cost).then_some(number));
-                }
-                Self::new(literals, needles)
-            });
-        (tiers.collect(), costs)
+            .filter(|(required, _)| !required.literals.is_empty());
+        let tiers = tiers.enumerate().map(|(number, (required, cost))| {
+            for (plan, of_plan) in plans.iter_mut().zip(costs) {
+                plan.tier = plan.tier.or((*of_plan == cost).then_some(number));
+            }
+            Self::new(required)
+        });
+        tiers.collect()
     }
 
-    fn new(literals: FxHashMap<Literal, Vec<Ask>>, needles: Needles) -> Self {
+    fn new(Required { literals, needles }: Required) -> Self {
         let mut literals: Vec<_> = literals.into_iter().collect();
         literals.sort_unstable();
         let asks = literals.iter().map(|(_, asks)| asks.as_slice().into());

@@ -15,7 +15,7 @@ use super::confirm::{Searchers, Work};
 use super::hits::{Keys, Readings};
 use super::line::Line;
 use super::pass::Pass;
-use super::plan::{Ask, Cost, Plan, Tier};
+use super::plan::{Ask, Cost, Plan, Required, Tier};
 use super::spent::{Ledger, Spent};
 use crate::batch::{Batch, Labels};
 use crate::hit::{Hit, Progress, RuleIndex, Scanned};
@@ -47,9 +47,11 @@ impl Scanner {
         let mut readings = Readings::default();
         let plans = plans.map(|rule| Plan::new(rule, &rules, &mut searchers, &mut readings));
         let mut plans: Vec<_> = plans.collect();
-        let (tiers, costs) = Tier::sort(&rules, &mut plans);
-        let every_line = (0..costs.len()).filter(|&rule| costs[rule] == Cost::EveryLine);
+        let (required, costs) = Required::of(&rules);
+        // Before the sweeps are built, which takes as much again for a moment.
         searchers.are_complete();
+        let tiers = Tier::build(required, &mut plans, &costs);
+        let every_line = (0..costs.len()).filter(|&rule| costs[rule] == Cost::EveryLine);
         let spikes = rules.iter();
         let spikes = spikes.filter(|(_, rule)| matches!(rule.condition, Condition::Spike(_)));
         Self {

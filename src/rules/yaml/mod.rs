@@ -333,8 +333,15 @@ impl Builder<'_> {
             }
         };
         let value = match frame.open {
-            Open::List(items) => Value::List(items),
-            Open::Map { entries, .. } => Value::Map(entries),
+            // What ships stays read: it takes no more than it has to.
+            Open::List(mut items) => {
+                items.shrink_to_fit();
+                Value::List(items)
+            }
+            Open::Map { mut entries, .. } => {
+                entries.shrink_to_fit();
+                Value::Map(entries)
+            }
         };
         if let Value::Map(entries) = &value {
             self.check_keys(entries);
