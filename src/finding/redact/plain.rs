@@ -3,19 +3,45 @@
 use super::MARK;
 
 /// Words that follow `password:` or `token:` in prose and are no secrets.
-pub(super) const PROSE: &str = "a an and are at authentication bad cannot could denied disabled does empty error expired failed for found from \
-    has in incorrect invalid is it malformed mismatch missing must no not near of ok or rejected required revoked \
+pub(super) const PROSE: &str = "a an and are at authentication bad can't cannot could denied disabled does empty error expired failed for found from \
+    has in incorrect invalid is it malformed mismatch missing must no not near of ok or rejected required revoked secret \
     should the this to token too unauthorized unable unknown unset via was wrong your";
 
-/// Values that say that there is no secret here, or that somebody else has taken it out.
-const EMPTY: &str =
-    "null nil none undefined true false (nil) [redacted] (redacted) redacted [filtered] %s %v %q";
+/// How a text begins that says what is wrong with a field.
+pub(super) const COMPLAINTS: &str =
+    "can't cannot does has invalid is missing must not required should this";
+
+/// Values that say that there is no secret here, or what became of it.
+const EMPTY: &str = "null nil none undefined true false yes no (nil) (known set) unset missing invalid expired required disabled enabled \
+    %s %v %q ?";
+
+/// What others put in the place of what they have taken out, whatever stands around it.
+const TAKEN_OUT: &str = "redacted filtered masked hidden protected sensitive omitted removed value_specified_in_no_log_parameter";
+
+/// How code says where a value comes from.
+const CODE: [&str; 12] = [
+    "os.environ",
+    "os.getenv",
+    "process.env.",
+    "self.",
+    "settings.",
+    "config.",
+    "var.",
+    "data.",
+    "env(",
+    "!vault",
+    "$(",
+    "%(",
+];
 
 /// Whether a value says that there is none, or that somebody else has taken it out.
 pub(super) fn is_empty_value(value: &[u8]) -> bool {
     value.is_empty()
         || value.starts_with(MARK.as_bytes())
         || is_one_of(value, EMPTY)
+        || is_taken_out(value)
+        || CODE.iter().any(|code| value.starts_with(code.as_bytes()))
+        || is_placeholder(value)
         || value[0] == b'{'
         || value[0] == b'<' && value.ends_with(b">")
         || value[0] == b'$'
@@ -24,6 +50,32 @@ pub(super) fn is_empty_value(value: &[u8]) -> bool {
                 .all(|byte| byte.is_ascii_uppercase() || b"_{}()".contains(byte))
         || value.iter().all(|&byte| byte == b'*')
         || value.len() >= 3 && value.iter().all(|byte| b"xX.-".contains(byte))
+}
+
+/// `[REDACTED]`, `**hidden**`, `(sensitive`, `●●●●`.
+fn is_taken_out(value: &[u8]) -> bool {
+    let start = value.iter().position(u8::is_ascii_alphabetic);
+    let end = value.iter().rposition(u8::is_ascii_alphabetic);
+    match start.zip(end) {
+        Some((start, end)) => {
+            let around = value[..start].iter().chain(&value[end + 1..]);
+            around.copied().all(|byte| !byte.is_ascii_alphanumeric())
+                && is_one_of(&value[start..=end], TAKEN_OUT)
+        }
+        None => value
+            .chunks(3)
+            .all(|dot| dot == "●".as_bytes() || dot == "•".as_bytes()),
+    }
+}
+
+/// What stands for a value in SQL: `$1`, `@p0`.
+fn is_placeholder(value: &[u8]) -> bool {
+    let number = value
+        .strip_prefix(b"$")
+        .or_else(|| value.strip_prefix(b"@p"));
+    number.is_some_and(|number| {
+        !number.is_empty() && number.len() <= 3 && number.iter().all(u8::is_ascii_digit)
+    })
 }
 
 /// Names that have another meaning beside the secret one, with a value that tells.
@@ -57,10 +109,16 @@ pub(super) fn is_ordinary(name: &[u8], value: &[u8]) -> bool {
         return value.contains(&b'/') && parts.clone().count() == 2 && parts.all(dns);
     }
     // What others call the secret that they name.
-    [&b"targetsecret"[..], b"tlssecret", b"pullsecret"]
-        .into_iter()
-        .any(ends_with)
-        && dns(value)
+    let reference = [
+        &b"targetsecret"[..],
+        b"tlssecret",
+        b"pullsecret",
+        b"existingsecret",
+        b"externalsecret",
+        b"casecret",
+    ];
+    let path = value.split(|&byte| byte == b'/');
+    reference.into_iter().any(ends_with) && path.clone().count() <= 2 && path.into_iter().all(dns)
 }
 
 /// Whether a value names something: an object as Java writes it, `Token{5a1c Activity…` and `os.BinderProxy@1f2e3d`, or

@@ -10,7 +10,9 @@ use aho_corasick::{AhoCorasick, Input, MatchKind};
 
 use super::MARK;
 use super::needles::{Form, NEEDLES, Needle, VagueForm};
-use super::plain::{PROSE, is_empty_value, is_object, is_one_of, is_ordinary, looks_secret};
+use super::plain::{
+    COMPLAINTS, PROSE, is_empty_value, is_object, is_one_of, is_ordinary, looks_secret,
+};
 use super::text::{LOOK_MAX, Sign, Text, is_name, is_quote, is_token};
 
 /// Finds the places and says of what kind each secret is.
@@ -51,6 +53,7 @@ impl Finder {
                 Needle::Setting => (text.setting(at.end), "password"),
                 Needle::Piped => (text.piped(at.end), "password"),
                 Needle::Unseal => (text.unseal(at.end), "vault_unseal_key"),
+                Needle::Radius => (text.radius(at.end), "password"),
                 Needle::UnsealList => (text.unseal_list(at), "vault_unseal_key"),
                 Needle::Scheme(kind) => (text.scheme(at), kind),
                 Needle::CurlUser => (text.curl_user(at), "basic_auth"),
@@ -84,6 +87,9 @@ impl Finder {
     }
 }
 
+/// So many bytes may be shown of what may be the start of a word.
+const SHOWN_MAX: usize = 6;
+
 /// Authorization schemes whose credential is one word, which is what follows them.
 const SCHEMES: &str = "basic bearer token negotiate ntlm apikey dpop key";
 /// Those that have a list of parameters.
@@ -94,7 +100,10 @@ impl Text<'_> {
     fn keyed(&self, key: Range<usize>, kind: &str, form: Form) -> Option<Range<usize>> {
         let name = self.name_start(key.start);
         let Some(separator) = self.separator(name, key.end) else {
-            return self.announced(key.end, kind);
+            let beside = (form != Form::Word && form != Form::Quoted)
+                .then(|| self.beside(name, key.end))
+                .flatten();
+            return beside.or_else(|| self.announced(name, key.end, kind));
         };
         let alone = key.start == name || !self.bytes[key.start - 1].is_ascii_alphabetic();
         // `RootPass: …`
@@ -102,8 +111,13 @@ impl Text<'_> {
             && self.bytes[key.start - 1].is_ascii_lowercase()
             && self.bytes[key.start].is_ascii_uppercase();
         let fits = match form {
-            Form::Any => true,
-            Form::Word => hump || alone && (separator.quoted || separator.sign == Sign::Tight),
+            Form::Any | Form::Long => true,
+            // `pass: 'x'`, but not `2 to pass: a, b`.
+            Form::Word => {
+                let tight = separator.sign == Sign::Tight;
+                let quoted = self.quoted_at(separator.value).is_some();
+                hump || alone && (separator.quoted || tight || quoted)
+            }
             Form::Quoted => {
                 alone && (separator.quoted || key.start > name && self.bytes[key.start - 1] == b'_')
             }
@@ -114,6 +128,22 @@ impl Text<'_> {
         let value = self.value(&separator)?;
         let content = &self.bytes[value.content.clone()];
         if is_empty_value(content) || is_ordinary(&self.bytes[name..key.end], content) {
+            return None;
+        }
+        let long = content.len() >= 16 && looks_secret(content) || self.is_cut(&value.content);
+        if form == Form::Long && !long {
+            return None;
+        }
+        // What is wrong with a field, `"password":"is too short"`, or the hook of a login, `pam_unix(passwd:chauthtok)`.
+        let first = content
+            .split(|&byte| byte == b' ')
+            .next()
+            .unwrap_or_default();
+        if value.quoted && is_one_of(first, COMPLAINTS) || content.starts_with(b"chauthtok") {
+            return None;
+        }
+        // `arn:aws:secretsmanager:…:secret:name`
+        if kind == "secret" && name > 0 && self.bytes[name - 1] == b':' {
             return None;
         }
         if kind == "token" && !value.quoted && is_object(content) {
@@ -134,16 +164,54 @@ impl Text<'_> {
             notation || content.len() >= 4
         } else {
             let alone = self.ends_phrase(value.content.end) && !is_one_of(content, PROSE);
-            looks_secret(content) || alone && (notation || kind == "password")
+            let cut = form == Form::Long && self.is_cut(&value.content);
+            looks_secret(content) || cut || alone && (notation || kind == "password")
         };
         likely.then_some(value.content)
     }
 
+    /// The value that is named beside the name: `"name":"DB_PASSWORD","value":"…"`, `Name:DB_PASSWORD,Value:…`, or the next element of
+    /// a list, `'X-Api-Key', '…'`.
+    fn beside(&self, name: usize, end: usize) -> Option<Range<usize>> {
+        const VALUE: &[u8] = b"value";
+        let next = self.until(end, |byte| !b"\"'\\, \t".contains(&byte));
+        if self.bytes[next..].len() > VALUE.len()
+            && self.bytes[next..next + VALUE.len()].eq_ignore_ascii_case(VALUE)
+            && next > end
+        {
+            let at = self.until(next + VALUE.len(), |byte| !b"\"'\\".contains(&byte));
+            let at = match self.bytes.get(at)? {
+                b':' | b'=' => self.skip_blanks(at + 1),
+                _ => return None,
+            };
+            let value = self.value_at(at)?;
+            let content = &self.bytes[value.content.clone()];
+            return (!is_empty_value(content)).then_some(value.content);
+        }
+        let opened = name > 0 && is_quote(self.bytes[name - 1]);
+        let quote = self.until(end, |byte| byte != b'\\');
+        let closed = self.bytes.get(quote).is_some_and(|&byte| is_quote(byte));
+        if !(opened && closed && self.bytes.get(quote + 1) == Some(&b',')) {
+            return None;
+        }
+        let value = self.quoted_at(self.skip_blanks(quote + 2))?;
+        let content = &self.bytes[value.content.clone()];
+        let likely = content.len() >= 8 && looks_secret(content) || self.is_cut(&value.content);
+        (likely && !is_empty_value(content)).then_some(value.content)
+    }
+
+    /// Whether a value that only its form tells ends with the text, so that it may go on where that was cut.
+    fn is_cut(&self, value: &Range<usize>) -> bool {
+        value.end == self.bytes.len() && value.len() > SHOWN_MAX
+    }
+
     /// `The generated password is …`, `password was set to …`, or as SQL has it: `PASSWORD '…'`, `caching_sha2_password BY '…'`.
-    fn announced(&self, end: usize, kind: &str) -> Option<Range<usize>> {
+    fn announced(&self, name: usize, end: usize, kind: &str) -> Option<Range<usize>> {
         if kind != "password" {
             return None;
         }
+        // `'caching_sha2_password' BY '…'`
+        let end = end + usize::from(self.bytes.get(end).is_some_and(|&byte| is_quote(byte)));
         let rest = &self.bytes[end..];
         let follows = |words: &[&str]| {
             let found = words.iter().find(|words| {
@@ -152,17 +220,31 @@ impl Text<'_> {
             });
             found.map(|words| end + words.len())
         };
-        // MySQL's `A temporary password is generated for root@localhost: …`.
+        let ahead = |start: usize, text: &str| {
+            let ahead = &self.bytes[start..(start + LOOK_MAX).min(self.bytes.len())];
+            let found = memchr::memmem::find(ahead, text.as_bytes())?;
+            Some(start + found + text.len())
+        };
+        let before = &self.bytes[name.saturating_sub("generated ".len())..name];
+        let generated = before.eq_ignore_ascii_case(b"generated ");
+        // MySQL's `A temporary password is generated for root@localhost: …`, Elasticsearch's `Generated password for …`.
         let start = if let Some(whose) = follows(&[" is generated for "]) {
-            let whose = whose..(whose + LOOK_MAX).min(self.bytes.len());
-            whose.start + memchr::memmem::find(&self.bytes[whose], b": ")? + b": ".len()
+            ahead(whose, ": ")?
+        } else if let Some(whose) = follows(&[" for "]).filter(|_| generated) {
+            ahead(whose, ": ")?
         } else if let Some(start) = follows(&[" is: ", " is ", " was set to ", " set to "]) {
             start
         } else {
-            let start = follows(&[" by ", " as ", " ", "("])?;
-            let value = self.quoted_at(start)?;
+            // `SET PASSWORD FOR 'app'@'%' = '…'`
+            let whose = follows(&[" for '", " for \"", " for `"]);
+            let start = match whose {
+                Some(whose) => ahead(whose, " = ")?,
+                None => follows(&[" by ", " as ", " ", "("])?,
+            };
+            let value = self.value_at(start)?;
             let content = &self.bytes[value.content.clone()];
-            let literal = self.bytes[value.content.start - 1] == b'\'' || looks_secret(content);
+            let literal = value.quoted
+                && (self.bytes[value.content.start - 1] == b'\'' || looks_secret(content));
             return (literal && !is_empty_value(content)).then_some(value.content);
         };
         let value = self.value_at(start)?;
@@ -278,6 +360,16 @@ impl Text<'_> {
         (read && !is_empty_value(content)).then_some(value.content)
     }
 
+    /// What FreeRADIUS was given: `Login incorrect (reason): [user/password] (from …`.
+    fn radius(&self, end: usize) -> Option<Range<usize>> {
+        let ahead = &self.bytes[end..(end + 4 * LOOK_MAX).min(self.bytes.len())];
+        let open = memchr::memchr(b'[', ahead)?;
+        let slash = open + memchr::memchr(b'/', &ahead[open..])?;
+        let close = memchr::memchr(b']', &ahead[slash..]).map_or(ahead.len(), |at| slash + at);
+        let password = &ahead[slash + 1..close];
+        (!is_empty_value(password)).then_some(end + slash + 1..end + close)
+    }
+
     fn unseal(&self, end: usize) -> Option<Range<usize>> {
         let colon = self.until(end, |byte| byte != b' ' && !byte.is_ascii_digit());
         let rest = self.bytes[colon..].strip_prefix(b": ")?;
@@ -310,9 +402,14 @@ impl Text<'_> {
         });
         let credential = &self.bytes[start..end];
         let long = credential.len() >= 8 || end == self.bytes.len() && credential.len() >= 4;
-        // `WWW-Authenticate: Bearer error_description="…"`
-        let parameter =
-            credential.ends_with(b"=") && self.bytes.get(end).is_some_and(|&byte| is_quote(byte));
+        // `WWW-Authenticate: Bearer error_description="…"`, `token_type=bearer expires_in=3600`
+        let name = credential
+            .iter()
+            .take_while(|&&byte| byte.is_ascii_lowercase() || byte == b'_')
+            .count();
+        let parameter = credential.get(name) == Some(&b'=')
+            && (name + 1 < credential.len()
+                || self.bytes.get(end).is_some_and(|&byte| is_quote(byte)));
         (long && !parameter && looks_secret(credential)).then_some(start..end)
     }
 
@@ -364,8 +461,17 @@ impl Text<'_> {
             .unwrap_or(head.len())];
         memchr::memmem::find(head, PRIVATE)?;
         let body = begin.end + head.len();
-        let Some(closing) = memchr::memmem::find(&self.bytes[body..], b"-----END ") else {
-            return Some(begin.start..self.bytes.len());
+        // No quote stands in one: in JSON it ends with the text that holds it.
+        let quote = self.until(body, is_quote);
+        let Some(closing) = memchr::memmem::find(&self.bytes[body..quote], b"-----END ") else {
+            let slashes = self.bytes[..quote].iter().rev();
+            let slashes = slashes.take_while(|&&byte| byte == b'\\').count();
+            let escaped = if quote == self.bytes.len() {
+                0
+            } else {
+                slashes
+            };
+            return Some(begin.start..quote - escaped);
         };
         let label = body + closing + b"-----END ".len();
         let dashes = self.until(label, |byte| byte == b'-' || byte == b'\n');

@@ -81,24 +81,31 @@ impl<'a> Text<'a> {
         if self.bytes.get(at).is_some_and(|&byte| is_name(byte)) {
             return None;
         }
-        if self.bytes.get(at) == Some(&b'>') && name > 0 && self.bytes[name - 1] == b'<' {
+        if let Some(value) = self.tag_end(name, at) {
             return Some(Separator {
-                value: at + 1,
+                value,
                 sign: Sign::Tag,
                 quoted: false,
             });
         }
-        // `user[password]=`
-        at += usize::from(self.bytes.get(at) == Some(&b']'));
+        at = self.skip_colour(at);
+        // `user[password]=`, and the same in a body.
+        at += match &self.bytes[at..] {
+            [b']', ..] => 1,
+            [b'%', b'5', b'D' | b'd', ..] => 3,
+            _ => 0,
+        };
         let quote = self.until(at, |byte| byte != b'\\');
         let closed = self.bytes.get(quote).is_some_and(|&byte| is_quote(byte));
         if closed {
             at = quote + 1;
+            // `["password"]=>`
+            at += usize::from(self.bytes.get(at) == Some(&b']'));
         }
         // `"password": `, not the end of `"invalid password": `.
         let quoted =
             closed && name > 0 && (is_quote(self.bytes[name - 1]) || self.bytes[name - 1] == b'[');
-        let after = self.skip_blanks(at);
+        let after = self.skip_blanks(self.skip_colour(at));
         let rest = &self.bytes[after..];
         let signs: [(&[u8], Sign); 8] = [
             (b"=>", Sign::Tight),
@@ -115,7 +122,7 @@ impl<'a> Text<'a> {
             // A comparison in code or in prose about code.
             Some((_, Sign::Flag)) => None,
             Some((text, sign)) => Some(Separator {
-                value: self.skip_blanks(after + text.len()),
+                value: self.skip_colour(self.skip_blanks(self.skip_colour(after + text.len()))),
                 sign: *sign,
                 quoted,
             }),
@@ -132,29 +139,100 @@ impl<'a> Text<'a> {
         }
     }
 
+    /// Where the content of a tag begins whose name is at `name` and ends at `at`: `<password>`, `<wsse:Password Type="…">`.
+    fn tag_end(&self, name: usize, at: usize) -> Option<usize> {
+        let before = &self.bytes[name.saturating_sub(LOOK_MAX)..name];
+        let prefix = match before.split_last() {
+            Some((b':', prefix)) => {
+                let letters = prefix.iter().rev().take_while(|&&byte| is_name(byte));
+                &prefix[..prefix.len() - letters.count()]
+            }
+            _ => before,
+        };
+        let ends = match self.bytes.get(at)? {
+            b'>' => at,
+            b' ' => {
+                let attributes = &self.bytes[at..(at + 4 * LOOK_MAX).min(self.bytes.len())];
+                at + memchr::memchr(b'>', attributes)?
+            }
+            _ => return None,
+        };
+        // `AUTH <password> called without …` is no tag.
+        let filled = !self
+            .bytes
+            .get(ends + 1)
+            .is_some_and(u8::is_ascii_whitespace);
+        (prefix.ends_with(b"<") && filled).then_some(ends + 1)
+    }
+
+    /// The place behind the sequences that colour a terminal, as they are or escaped in JSON.
+    fn skip_colour(&self, at: usize) -> usize {
+        let mut at = at.min(self.bytes.len());
+        loop {
+            let escape = self.until(at, |byte| byte != b'\\');
+            let rest = &self.bytes[escape..];
+            let escape = escape
+                + match rest {
+                    [0x1b, b'[', ..] => 2,
+                    _ if escape > at && rest.starts_with(b"x1b[") => 4,
+                    _ if escape > at
+                        && rest.len() >= 6
+                        && rest[..6].eq_ignore_ascii_case(b"u001b[") =>
+                    {
+                        6
+                    }
+                    _ => return at,
+                };
+            let end = self.until(escape, |byte| !(byte.is_ascii_digit() || byte == b';'));
+            if self.bytes.get(end) != Some(&b'm') {
+                return at;
+            }
+            at = end + 1;
+        }
+    }
+
     pub(super) fn value(&self, separator: &Separator) -> Option<Value> {
+        let at = separator.value;
         if separator.sign == Sign::Tag {
-            let end = self.until(separator.value, |byte| byte == b'<');
-            return Some(Value {
-                content: separator.value..end,
+            const CDATA: &[u8] = b"<![CDATA[";
+            let start = at
+                + if self.bytes[at..].starts_with(CDATA) {
+                    CDATA.len()
+                } else {
+                    0
+                };
+            let closing = if start > at { b']' } else { b'<' };
+            let content = start..self.until(start, |byte| byte == closing);
+            return (!content.is_empty()).then_some(Value {
+                content,
                 quoted: true,
             });
         }
-        // `Authorization:[Bearer …]`: a list, of which the first is taken.
-        let list = usize::from(self.bytes.get(separator.value) == Some(&b'['));
-        self.value_at(separator.value + list)
+        // `Authorization:[Bearer …]`, `[]string{"…"}`: a list, of which the first is taken; and `string(9) "…"` of PHP.
+        let rest = &self.bytes[at..];
+        if rest.starts_with(b"[]string{") {
+            return self.value_at(at + b"[]string{".len());
+        }
+        if rest.starts_with(b"string(") {
+            let end = self.until(at, |byte| byte == b')');
+            return self.value_at(self.skip_blanks(end + 1));
+        }
+        let list = usize::from(rest.first() == Some(&b'['));
+        self.value_at(at + list)
     }
 
     pub(super) fn value_at(&self, at: usize) -> Option<Value> {
-        // Python's `u'…'` and `b'…'`.
+        // Python's `u'…'` and `b'…'`, SQL's `N'…'` and `E'…'`.
         let at = match self.bytes.get(at..) {
-            Some([b'u' | b'b', quote, ..]) if is_quote(*quote) => at + 1,
+            Some([b'u' | b'b' | b'N' | b'E', quote, ..]) if is_quote(*quote) => at + 1,
             _ => at,
         };
         let value = self.quoted_at(at).unwrap_or_else(|| {
             let end = self.word_end(at);
             // SQL's `PASSWORD('…')`.
-            let argument = if end > at && self.bytes[end - 1] == b'(' {
+            const CALL: &[u8] = b"password(";
+            let tail = &self.bytes[end.saturating_sub(CALL.len()).max(at)..end];
+            let argument = if tail.eq_ignore_ascii_case(CALL) {
                 self.quoted_at(end)
             } else {
                 None
@@ -224,9 +302,11 @@ impl<'a> Text<'a> {
                         .first()
                         .is_some_and(|&next| is_quote(next) || b"nrt".contains(&next))
                         || after.starts_with(b"u0026")
+                        || after.starts_with(b"u001b")
                 }
                 b'&' | b';' | b',' => self.begins_pair(at + 1),
                 b')' | b']' | b'}' => self.closes(at + 1),
+                0x1b => true,
                 byte => byte.is_ascii_whitespace() || is_quote(byte),
             };
             if ends {
