@@ -133,7 +133,7 @@ const LOADED: usize = 8;
 
 /// From so many literals on, 6-grams make up for their narrower stride, if the shortest literal has [`LONGER`] bytes: 1.2 MB of
 /// ordinary log takes 95 µs for 10 literals with 4-grams and 103 with 6-grams, for 200 it is 132 and 133, for 2 900 460 and 200 (AMD
-/// Zen 5, 2026-11-29). What is left for the 2 900 literals of the rules that ship, 315 µs where 15 take 155, is 195 for the first look
+/// Zen 5, 2026-11-29). What is left for 2 900 literals of the rules that ship, 315 µs where 15 take 155, is 195 for the first look
 /// at each sample, 65 for the second at 3 %, and 50 for the 0.7 % that are looked up, most of which have what is looked for (Zen 4). To look
 /// all slots up before the first place, and all places before the first literal, saves nothing. See docs/performance.md for the rest.
 const SIX_GRAMS_FROM: usize = 200;
