@@ -610,8 +610,10 @@ impl KeyState {
         });
         self.start(cx, at, from, again);
         if asked.side() == Side::Many {
-            // After `for`, and for late entries, the condition may have held at entries around `at`.
-            let held = self.counted.last_true(at.minus(window), at, &asked);
+            // After `for`, and for late entries, the condition may have held at entries around `at`; a match just as old as the
+            // window has left it.
+            let from = at.minus(window).plus(INSTANT);
+            let held = self.counted.last_true(from, at, &asked);
             if let (Some(held), Some(episode)) = (held, &mut self.episode) {
                 episode.held = held;
             }
