@@ -80,6 +80,10 @@ fn is_placeholder(value: &[u8]) -> bool {
 
 /// Names that have another meaning beside the secret one, with a value that tells.
 pub(super) fn is_ordinary(name: &[u8], value: &[u8]) -> bool {
+    // The hook of a login: `pam_unix(passwd:chauthtok)`.
+    if value.starts_with(b"chauthtok") {
+        return true;
+    }
     if name.eq_ignore_ascii_case(b"pwd") {
         // The shell's working directory.
         return matches!(value[0], b'/' | b'~');
@@ -103,11 +107,6 @@ pub(super) fn is_ordinary(name: &[u8], value: &[u8]) -> bool {
                 byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(byte)
             })
     };
-    if name.eq_ignore_ascii_case(b"secret") {
-        // Kubernetes names its secrets `namespace/name`.
-        let mut parts = value.split(|&byte| byte == b'/');
-        return value.contains(&b'/') && parts.clone().count() == 2 && parts.all(dns);
-    }
     // What others call the secret that they name.
     let reference = [
         &b"targetsecret"[..],
@@ -117,8 +116,14 @@ pub(super) fn is_ordinary(name: &[u8], value: &[u8]) -> bool {
         b"externalsecret",
         b"casecret",
     ];
-    let path = value.split(|&byte| byte == b'/');
-    reference.into_iter().any(ends_with) && path.clone().count() <= 2 && path.into_iter().all(dns)
+    let refers = reference.into_iter().any(ends_with);
+    let mut parts = value.split(|&byte| byte == b'/');
+    match parts.clone().count() {
+        1 => refers && dns(value),
+        // Kubernetes names its secrets `namespace/name`.
+        2 => (refers || name.eq_ignore_ascii_case(b"secret")) && parts.all(dns),
+        _ => false,
+    }
 }
 
 /// Whether a value names something: an object as Java writes it, `Token{5a1c Activity…` and `os.BinderProxy@1f2e3d`, or

@@ -13,7 +13,7 @@ use super::needles::{Form, NEEDLES, Needle, VagueForm};
 use super::plain::{
     COMPLAINTS, PROSE, is_empty_value, is_object, is_one_of, is_ordinary, looks_secret,
 };
-use super::text::{LOOK_MAX, Sign, Text, is_name, is_quote, is_token};
+use super::text::{LOOK_MAX, Sign, Text, Value, is_name, is_quote, is_token};
 
 /// Finds the places and says of what kind each secret is.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ impl Finder {
             .ascii_case_insensitive(true)
             .match_kind(MatchKind::LeftmostLongest)
             .build(NEEDLES.iter().map(|(text, _)| text))
-            .expect("a few dozen short needles always build");
+            .expect("some hundred short needles always build");
         Self { needles }
     }
 
@@ -100,9 +100,10 @@ impl Text<'_> {
     fn keyed(&self, key: Range<usize>, kind: &str, form: Form) -> Option<Range<usize>> {
         let name = self.name_start(key.start);
         let Some(separator) = self.separator(name, key.end) else {
-            let beside = (form != Form::Word && form != Form::Quoted)
-                .then(|| self.beside(name, key.end))
-                .flatten();
+            let beside = match form {
+                Form::Any | Form::Long => self.beside(name, key.end),
+                Form::Word | Form::Quoted => None,
+            };
             return beside.or_else(|| self.announced(name, key.end, kind));
         };
         let alone = key.start == name || !self.bytes[key.start - 1].is_ascii_alphabetic();
@@ -130,16 +131,13 @@ impl Text<'_> {
         if is_empty_value(content) || is_ordinary(&self.bytes[name..key.end], content) {
             return None;
         }
-        let long = content.len() >= 16 && looks_secret(content) || self.is_cut(&value.content);
-        if form == Form::Long && !long {
+        let cut = form == Form::Long && self.is_cut(&value.content);
+        if form == Form::Long && !cut && !(content.len() >= 16 && looks_secret(content)) {
             return None;
         }
-        // What is wrong with a field, `"password":"is too short"`, or the hook of a login, `pam_unix(passwd:chauthtok)`.
-        let first = content
-            .split(|&byte| byte == b' ')
-            .next()
-            .unwrap_or_default();
-        if value.quoted && is_one_of(first, COMPLAINTS) || content.starts_with(b"chauthtok") {
+        // What is wrong with a field: `"password":"is too short"`.
+        let first = content.split(|&byte| byte == b' ').next();
+        if value.quoted && first.is_some_and(|first| is_one_of(first, COMPLAINTS)) {
             return None;
         }
         // `arn:aws:secretsmanager:…:secret:name`
@@ -164,29 +162,35 @@ impl Text<'_> {
             notation || content.len() >= 4
         } else {
             let alone = self.ends_phrase(value.content.end) && !is_one_of(content, PROSE);
-            let cut = form == Form::Long && self.is_cut(&value.content);
             looks_secret(content) || cut || alone && (notation || kind == "password")
         };
         likely.then_some(value.content)
     }
 
+    /// Where `value` lies, if it is none that says that there is no secret, and `likely`.
+    fn secret_if(&self, value: Value, likely: impl FnOnce(&[u8]) -> bool) -> Option<Range<usize>> {
+        let content = &self.bytes[value.content.clone()];
+        (likely(content) && !is_empty_value(content)).then_some(value.content)
+    }
+
+    /// Whether a value that only its form tells ends with the text, so that it may go on where that was cut.
+    fn is_cut(&self, value: &Range<usize>) -> bool {
+        value.end == self.bytes.len() && value.len() > SHOWN_MAX
+    }
+
     /// The value that is named beside the name: `"name":"DB_PASSWORD","value":"…"`, `Name:DB_PASSWORD,Value:…`, or the next element of
     /// a list, `'X-Api-Key', '…'`.
     fn beside(&self, name: usize, end: usize) -> Option<Range<usize>> {
-        const VALUE: &[u8] = b"value";
         let next = self.until(end, |byte| !b"\"'\\, \t".contains(&byte));
-        if self.bytes[next..].len() > VALUE.len()
-            && self.bytes[next..next + VALUE.len()].eq_ignore_ascii_case(VALUE)
-            && next > end
+        if next > end
+            && let Some(named) = self.behind(next, &["value"])
         {
-            let at = self.until(next + VALUE.len(), |byte| !b"\"'\\".contains(&byte));
-            let at = match self.bytes.get(at)? {
-                b':' | b'=' => self.skip_blanks(at + 1),
-                _ => return None,
-            };
-            let value = self.value_at(at)?;
-            let content = &self.bytes[value.content.clone()];
-            return (!is_empty_value(content)).then_some(value.content);
+            let sign = self.until(named, |byte| !b"\"'\\".contains(&byte));
+            if !matches!(self.bytes.get(sign)?, b':' | b'=') {
+                return None;
+            }
+            let value = self.value_at(self.skip_blanks(sign + 1))?;
+            return self.secret_if(value, |_| true);
         }
         let opened = name > 0 && is_quote(self.bytes[name - 1]);
         let quote = self.until(end, |byte| byte != b'\\');
@@ -195,62 +199,45 @@ impl Text<'_> {
             return None;
         }
         let value = self.quoted_at(self.skip_blanks(quote + 2))?;
-        let content = &self.bytes[value.content.clone()];
-        let likely = content.len() >= 8 && looks_secret(content) || self.is_cut(&value.content);
-        (likely && !is_empty_value(content)).then_some(value.content)
+        let cut = self.is_cut(&value.content);
+        self.secret_if(value, |content| {
+            cut || content.len() >= 8 && looks_secret(content)
+        })
     }
 
-    /// Whether a value that only its form tells ends with the text, so that it may go on where that was cut.
-    fn is_cut(&self, value: &Range<usize>) -> bool {
-        value.end == self.bytes.len() && value.len() > SHOWN_MAX
-    }
-
-    /// `The generated password is …`, `password was set to …`, or as SQL has it: `PASSWORD '…'`, `caching_sha2_password BY '…'`.
+    /// `The generated password is …`, `password was set to …`, `Generated password for kim: …`.
     fn announced(&self, name: usize, end: usize, kind: &str) -> Option<Range<usize>> {
         if kind != "password" {
             return None;
         }
         // `'caching_sha2_password' BY '…'`
         let end = end + usize::from(self.bytes.get(end).is_some_and(|&byte| is_quote(byte)));
-        let rest = &self.bytes[end..];
-        let follows = |words: &[&str]| {
-            let found = words.iter().find(|words| {
-                rest.get(..words.len())
-                    .is_some_and(|text| text.eq_ignore_ascii_case(words.as_bytes()))
-            });
-            found.map(|words| end + words.len())
-        };
-        let ahead = |start: usize, text: &str| {
-            let ahead = &self.bytes[start..(start + LOOK_MAX).min(self.bytes.len())];
-            let found = memchr::memmem::find(ahead, text.as_bytes())?;
-            Some(start + found + text.len())
-        };
         let before = &self.bytes[name.saturating_sub("generated ".len())..name];
         let generated = before.eq_ignore_ascii_case(b"generated ");
-        // MySQL's `A temporary password is generated for root@localhost: …`, Elasticsearch's `Generated password for …`.
-        let start = if let Some(whose) = follows(&[" is generated for "]) {
-            ahead(whose, ": ")?
-        } else if let Some(whose) = follows(&[" for "]).filter(|_| generated) {
-            ahead(whose, ": ")?
-        } else if let Some(start) = follows(&[" is: ", " is ", " was set to ", " set to "]) {
-            start
-        } else {
-            // `SET PASSWORD FOR 'app'@'%' = '…'`
-            let whose = follows(&[" for '", " for \"", " for `"]);
-            let start = match whose {
-                Some(whose) => ahead(whose, " = ")?,
-                None => follows(&[" by ", " as ", " ", "("])?,
-            };
-            let value = self.value_at(start)?;
-            let content = &self.bytes[value.content.clone()];
-            let literal = value.quoted
-                && (self.bytes[value.content.start - 1] == b'\'' || looks_secret(content));
-            return (literal && !is_empty_value(content)).then_some(value.content);
+        // MySQL's `A temporary password is generated for root@localhost: …`.
+        let whose = self.behind(end, &[" is generated for "]);
+        let whose = whose.or_else(|| self.behind(end, &[" for "]).filter(|_| generated));
+        let start = match whose {
+            Some(whose) => self.soon(whose, ": ")?,
+            None => match self.behind(end, &[" is: ", " is ", " was set to ", " set to "]) {
+                Some(start) => start,
+                None => return self.literal(end),
+            },
         };
-        let value = self.value_at(start)?;
-        let content = &self.bytes[value.content.clone()];
-        let likely = content.len() >= 6 && looks_secret(content);
-        (likely && !is_empty_value(content)).then_some(value.content)
+        self.secret_if(self.value_at(start)?, |content| {
+            content.len() >= 6 && looks_secret(content)
+        })
+    }
+
+    /// As SQL has it: `PASSWORD '…'`, `caching_sha2_password BY '…'`, `SET PASSWORD FOR 'app'@'%' = '…'`.
+    fn literal(&self, end: usize) -> Option<Range<usize>> {
+        let start = match self.behind(end, &[" for '", " for \"", " for `"]) {
+            Some(whose) => self.soon(whose, " = ")?,
+            None => self.behind(end, &[" by ", " as ", " ", "("])?,
+        };
+        let value = self.value_at(start).filter(|value| value.quoted)?;
+        let text = self.bytes[value.content.start - 1] == b'\'';
+        self.secret_if(value, |content| text || looks_secret(content))
     }
 
     /// The credential of an `Authorization` header, its scheme left standing.
@@ -312,9 +299,7 @@ impl Text<'_> {
 
     /// A credential in base64; the list of a server's mechanisms, `AUTH PLAIN LOGIN CRAM-MD5`, is none.
     fn sasl(&self, start: usize) -> Option<Range<usize>> {
-        let end = self.until(start, |byte| {
-            !(byte.is_ascii_alphanumeric() || b"+/=".contains(&byte))
-        });
+        let end = self.base64_end(start);
         let credential = &self.bytes[start..end];
         let likely = credential.len() > 6
             && looks_secret(credential)
@@ -325,19 +310,18 @@ impl Text<'_> {
     /// In quotes, or a word that is none of prose: `a volume identified by name`.
     fn identified(&self, start: usize) -> Option<Range<usize>> {
         let value = self.value_at(start)?;
-        let content = &self.bytes[value.content.clone()];
-        let likely = value.quoted || looks_secret(content);
-        (likely && !is_empty_value(content)).then_some(value.content)
+        let quoted = value.quoted;
+        self.secret_if(value, |content| quoted || looks_secret(content))
     }
 
     fn setting(&self, end: usize) -> Option<Range<usize>> {
         // The name may be in quotes, alone or with its value.
         let start = self.until(end, |byte| !b" \t\"'\\:=,".contains(&byte));
         let value = self.value_at(start).filter(|_| start > end)?;
-        let content = &self.bytes[value.content.clone()];
-        let alone = self.ends_phrase(value.content.end) && !is_one_of(content, PROSE);
-        let likely = alone || looks_secret(content);
-        (likely && !is_empty_value(content)).then_some(value.content)
+        let last = self.ends_phrase(value.content.end);
+        self.secret_if(value, |content| {
+            last && !is_one_of(content, PROSE) || looks_secret(content)
+        })
     }
 
     /// What is written to a program that reads a password.
@@ -353,11 +337,10 @@ impl Text<'_> {
         let after = &self.bytes[after..(after + 4 * LOOK_MAX).min(self.bytes.len())];
         // Another command reads something else.
         let after = after.split(|byte| b"&;".contains(byte)).next()?;
-        let content = &self.bytes[value.content.clone()];
-        let read = READERS
-            .iter()
-            .any(|reader| memchr::memmem::find(after, reader).is_some());
-        (read && !is_empty_value(content)).then_some(value.content)
+        self.secret_if(value, |_| {
+            let mut readers = READERS.iter();
+            readers.any(|reader| memchr::memmem::find(after, reader).is_some())
+        })
     }
 
     /// What FreeRADIUS was given: `Login incorrect (reason): [user/password] (from …`.
@@ -374,9 +357,7 @@ impl Text<'_> {
         let colon = self.until(end, |byte| byte != b' ' && !byte.is_ascii_digit());
         let rest = self.bytes[colon..].strip_prefix(b": ")?;
         let start = self.bytes.len() - rest.len();
-        let end = self.until(start, |byte| {
-            !(byte.is_ascii_alphanumeric() || b"+/=".contains(&byte))
-        });
+        let end = self.base64_end(start);
         (end - start >= 32 || end == self.bytes.len() && end > start).then_some(start..end)
     }
 
@@ -464,14 +445,13 @@ impl Text<'_> {
         // No quote stands in one: in JSON it ends with the text that holds it.
         let quote = self.until(body, is_quote);
         let Some(closing) = memchr::memmem::find(&self.bytes[body..quote], b"-----END ") else {
-            let slashes = self.bytes[..quote].iter().rev();
-            let slashes = slashes.take_while(|&&byte| byte == b'\\').count();
-            let escaped = if quote == self.bytes.len() {
-                0
+            let escaped = quote < self.bytes.len();
+            let slashes = if escaped {
+                self.slashes(body..quote)
             } else {
-                slashes
+                0
             };
-            return Some(begin.start..quote - escaped);
+            return Some(begin.start..quote - slashes);
         };
         let label = body + closing + b"-----END ".len();
         let dashes = self.until(label, |byte| byte == b'-' || byte == b'\n');
@@ -482,9 +462,7 @@ impl Text<'_> {
     fn key_body(&self, at: Range<usize>, beginning: &str) -> Option<Range<usize>> {
         let exact = &self.bytes[at.clone()] == beginning.as_bytes();
         let within = at.start > 0 && is_token(self.bytes[at.start - 1]);
-        let end = self.until(at.end, |byte| {
-            !(byte.is_ascii_alphanumeric() || b"+/=".contains(&byte))
-        });
+        let end = self.base64_end(at.end);
         (exact && !within).then_some(at.start..end)
     }
 
@@ -500,9 +478,7 @@ impl Text<'_> {
         if !self.named_before(flag.start, programs) {
             return None;
         }
-        let value = self.value_at(flag.end)?;
-        let content = &self.bytes[value.content.clone()];
-        (!is_empty_value(content) && content[0] != b'-').then_some(value.content)
+        self.secret_if(self.value_at(flag.end)?, |content| content[0] != b'-')
     }
 
     fn query(&self, start: usize) -> Option<Range<usize>> {
@@ -514,12 +490,7 @@ impl Text<'_> {
 
     fn path(&self, start: usize) -> Option<Range<usize>> {
         let end = self.until(start, |byte| !(is_token(byte) || b"/\\@.%".contains(&byte)));
-        // The quote that ends an escaped text is written after backslashes.
-        let slashes = self.bytes[start..end]
-            .iter()
-            .rev()
-            .take_while(|&&byte| byte == b'\\')
-            .count();
+        let slashes = self.slashes(start..end);
         (end - slashes > start).then_some(start..end - slashes)
     }
 

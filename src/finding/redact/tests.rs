@@ -479,6 +479,23 @@ fn the_cost_is_linear_in_the_line() {
         "token=$A",
         "<token>",
         "\"secret\":\"{\\\"",
+        "password=string(",
+        "<password><![CDATA[",
+        "password\u{1b}[0m=",
+        "name:password,value:",
+        "'api-key', '",
+        "generated password for ",
+        "password by a",
+        "xpass: '",
+        "identified by a",
+        "requirepass ",
+        "echo a",
+        "auth plain a",
+        "unseal key 1: ",
+        "keys_base64=[",
+        "login incorrect [a/",
+        "-----BEGIN PRIVATE KEY\"",
+        "LS0tLS1CRUdJTiBQUklWQVRF",
     ] {
         let line = piece.repeat(40_000 / piece.len());
         for line in [

@@ -195,13 +195,11 @@ impl<'a> Text<'a> {
         let at = separator.value;
         if separator.sign == Sign::Tag {
             const CDATA: &[u8] = b"<![CDATA[";
-            let start = at
-                + if self.bytes[at..].starts_with(CDATA) {
-                    CDATA.len()
-                } else {
-                    0
-                };
-            let closing = if start > at { b']' } else { b'<' };
+            let (start, closing) = if self.bytes[at..].starts_with(CDATA) {
+                (at + CDATA.len(), b']')
+            } else {
+                (at, b'<')
+            };
             let content = start..self.until(start, |byte| byte == closing);
             return (!content.is_empty()).then_some(Value {
                 content,
@@ -214,7 +212,7 @@ impl<'a> Text<'a> {
             return self.value_at(at + b"[]string{".len());
         }
         if rest.starts_with(b"string(") {
-            let end = self.until(at, |byte| byte == b')');
+            let end = self.until(at + b"string(".len(), |byte| !byte.is_ascii_digit());
             return self.value_at(self.skip_blanks(end + 1));
         }
         let list = usize::from(rest.first() == Some(&b'['));
@@ -265,11 +263,7 @@ impl<'a> Text<'a> {
         while let Some(found) = memchr::memchr(self.bytes[open], &self.bytes[at..]) {
             self.note(found + 1);
             let quote = at + found;
-            let mut run = self.bytes[at..quote]
-                .iter()
-                .rev()
-                .take_while(|&&byte| byte == b'\\')
-                .count();
+            let mut run = self.slashes(at..quote);
             let start = quote - run;
             let mut inside = 0;
             while run % 2 == 1 && inside <= depth {
@@ -372,6 +366,36 @@ impl<'a> Text<'a> {
             None => true,
             Some(byte) => is_quote(byte) || b"\n-]{[(,;|\\?&".contains(&byte),
         }
+    }
+
+    /// The place behind whichever of `words` stands at `at`, in any case.
+    pub(super) fn behind(&self, at: usize, words: &[&str]) -> Option<usize> {
+        let rest = &self.bytes[at..];
+        let stands = |words: &&&str| {
+            rest.get(..words.len())
+                .is_some_and(|text| text.eq_ignore_ascii_case(words.as_bytes()))
+        };
+        words.iter().find(stands).map(|words| at + words.len())
+    }
+
+    /// The place behind `text` where that comes soon after `at`.
+    pub(super) fn soon(&self, at: usize, text: &str) -> Option<usize> {
+        let ahead = &self.bytes[at..(at + LOOK_MAX).min(self.bytes.len())];
+        let found = memchr::memmem::find(ahead, text.as_bytes())?;
+        Some(at + found + text.len())
+    }
+
+    /// Where base64 that begins at `at` ends.
+    pub(super) fn base64_end(&self, at: usize) -> usize {
+        self.until(at, |byte| {
+            !(byte.is_ascii_alphanumeric() || b"+/=".contains(&byte))
+        })
+    }
+
+    /// How many backslashes `range` ends with: a quote that ends an escaped text is written after them.
+    pub(super) fn slashes(&self, range: Range<usize>) -> usize {
+        let bytes = self.bytes[range].iter().rev();
+        bytes.take_while(|&&byte| byte == b'\\').count()
     }
 
     pub(super) fn skip_blanks(&self, at: usize) -> usize {
