@@ -146,9 +146,10 @@ impl Service {
                 ..record::Limits::default()
             },
         )?;
+        let redactor = redactor(&config);
         let mut detector = Detector::new(
             detect_settings(&config),
-            redactor(&config),
+            redactor.clone(),
             Arc::clone(&rules),
         );
         if matches_bytes_max > 0 {
@@ -212,7 +213,7 @@ impl Service {
         let (terms_sender, terms) = watch::channel(Arc::new(Terms::of(&config)));
         let recent = config.recent_lines.then(|| {
             let bytes_max = count(config.memory.recent());
-            Arc::new(Recent::new(bytes_max, redactor(&config)))
+            Arc::new(Recent::new(bytes_max, redactor))
         });
         let (reloads, reload_inbox) = reloads();
         let (sources_sender, sources) = watch::channel(RuleSources::of(&config));

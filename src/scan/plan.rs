@@ -297,13 +297,7 @@ impl Required {
             };
             // All of a rule's literals share a tier, so that a sweep alone decides which entries it was asked about.
             let mut all = required.iter().flatten();
-            let (
-                Self {
-                    literals: tier,
-                    needles,
-                },
-                cost,
-            ) = if all.all(|(literal, _)| literal.bytes.len() >= LONG) {
+            let (of_tier, cost) = if all.all(|(literal, _)| literal.bytes.len() >= LONG) {
                 (&mut long, Cost::LongLiterals)
             } else {
                 (&mut short, Cost::ShortLiterals)
@@ -312,8 +306,8 @@ impl Required {
             let matches = literals::matches_of(rule);
             for (wanted, (literals, matches)) in required.into_iter().zip(matches).enumerate() {
                 for (literal, cue) in literals {
-                    let needed = needles.add(matches, &literal, cue);
-                    let asks: &mut Vec<Ask> = tier.entry(literal).or_default();
+                    let needed = of_tier.needles.add(matches, &literal, cue);
+                    let asks = of_tier.literals.entry(literal).or_default();
                     asks.push(Ask {
                         rule: place,
                         wanted,
