@@ -124,6 +124,7 @@ const PRINTED: &[&str] = &[
     "POST https://hooks.slack.com/services/«T0000AAAA/B0000BBBB/a1b2c3d4e5f6g7h8»",
     "POST https://discord.com/api/webhooks/«123456789012345678/a1b2c3d4e5f6»",
     "GET https://api.telegram.org/bot123456789:«AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw»/getUpdates",
+    "the token `123456789:«AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw1»` was rejected",
     // Forms of their own.
     "got «eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl»",
     "id «AKIAQWERTYUIOPASDFGH» used",

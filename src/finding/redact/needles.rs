@@ -39,6 +39,8 @@ pub(super) enum Needle {
     Path(&'static str),
     /// `/bot123456789:…`
     Telegram,
+    /// The same token by itself, as far as it always begins alike.
+    BotToken,
     /// `user/password@` of a JDBC URL.
     Oracle,
     /// `user:password` before `@tcp(`, as Go's MySQL driver has it.
@@ -266,6 +268,7 @@ pub(super) const NEEDLES: &[(&str, Needle)] = &[
     ("events.pagerduty.com/integration/", Needle::Path("webhook")),
     ("webhook.office.com/webhookb2/", Needle::Path("webhook")),
     ("/bot", Needle::Telegram),
+    (":AA", Needle::BotToken),
     ("jdbc:oracle:thin:", Needle::Oracle),
     ("jdbc:oracle:oci:", Needle::Oracle),
     ("@tcp(", Needle::DataSource),

@@ -64,6 +64,7 @@ impl Finder {
                 Needle::Query(kind) => (text.query(at.end), kind),
                 Needle::Path(kind) => (text.path(at.end), kind),
                 Needle::Telegram => (text.telegram(at.end), "telegram_token"),
+                Needle::BotToken => (text.bot_token(at), "telegram_token"),
                 Needle::Oracle => (text.oracle(at.end), "url_userinfo"),
                 Needle::DataSource => (text.data_source(done, at.start), "url_userinfo"),
                 Needle::Prefix(kind, length_min) => (text.prefixed(at, needle, length_min), kind),
@@ -505,6 +506,22 @@ impl Text<'_> {
         let token = end - (colon + mark);
         let cut = end == self.bytes.len() && token > 0;
         (colon - start >= 6 && (token >= 30 || cut)).then_some(start..end)
+    }
+
+    /// A bot's number and, after a colon, 35 characters.
+    fn bot_token(&self, at: Range<usize>) -> Option<Range<usize>> {
+        let before = self.bytes[..at.start].iter().rev();
+        let digits = before.take(12).take_while(|byte| byte.is_ascii_digit());
+        let start = at.start - digits.count();
+        let within = start > 0 && is_token(self.bytes[start - 1]);
+        if within
+            || !(8..=10).contains(&(at.start - start))
+            || !self.bytes[at.clone()].ends_with(b"AA")
+        {
+            return None;
+        }
+        let end = self.until(at.end, |byte| !is_token(byte));
+        (end - at.end >= 30 || self.is_cut(&(start..end))).then_some(start..end)
     }
 
     fn oracle(&self, start: usize) -> Option<Range<usize>> {

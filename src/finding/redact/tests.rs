@@ -496,6 +496,7 @@ fn the_cost_is_linear_in_the_line() {
         "login incorrect [a/",
         "-----BEGIN PRIVATE KEY\"",
         "LS0tLS1CRUdJTiBQUklWQVRF",
+        "12345678:AA",
     ] {
         let line = piece.repeat(40_000 / piece.len());
         for line in [
