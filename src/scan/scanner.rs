@@ -276,9 +276,12 @@ impl Scratch {
 mod tests {
     use std::time::Duration;
 
+    use super::super::literals::LONGER;
     use super::super::testing::{Sent, any_of, batch, labels, rule, rule_set, text};
     use super::*;
-    use crate::rules::{Comparison, Decimal, Matcher, Rule, Selector, Spike, Test};
+    use crate::rules::{
+        Comparison, Decimal, LoadOptions, Matcher, Rule, Selector, Spike, Test, builtin, load,
+    };
 
     /// A rule that compares the streams whose `app` is `app` with their past.
     fn spike(id: &str, app: &str) -> Rule {
@@ -299,6 +302,20 @@ mod tests {
             }),
             ..rule(id, any_of([text("quota exceeded")]))
         }
+    }
+
+    /// One shorter text, whosever it is, narrows the stride for all lines.
+    #[test]
+    fn the_rules_that_ship_look_for_no_text_that_narrows_the_stride() {
+        let rules = load(&builtin(), &LoadOptions::default()).set;
+        let rules = Arc::new(rules.expect("they are valid"));
+        let scanner = Scanner::new(Arc::clone(&rules));
+        let short: Vec<_> = (rules.rules.iter().zip(scanner.literals()))
+            .flat_map(|(rule, literals)| literals.into_iter().map(|literal| (&*rule.id, literal)))
+            .filter(|(_, literal)| literal.len() < LONGER)
+            .map(|(rule, literal)| format!("{rule}: {:?}", String::from_utf8_lossy(literal)))
+            .collect();
+        assert!(short.is_empty(), "{short:#?}");
     }
 
     // SEMANTICS 13

@@ -8,12 +8,10 @@
 //! - `bulk`: whole logs of sixteen systems. Every match is listed in `verdicts.tsv` with a verdict, by somebody who has read it.
 //! - `redaction`: secrets that are left, and ordinary lines that are changed.
 //! - `overlap`: which rules also take a line that another catches; it is a short list, and read.
-//! - `cost`: what the rules look for in every line is long enough.
 //! - `page`: `docs/rule-pack.md`, written from the rules.
 
 mod bulk;
 mod corpus;
-mod cost;
 mod labelled;
 mod overlap;
 mod pack;
