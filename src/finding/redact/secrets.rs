@@ -514,14 +514,8 @@ impl Text<'_> {
         let digits = before.take(12).take_while(|byte| byte.is_ascii_digit());
         let start = at.start - digits.count();
         let within = start > 0 && is_token(self.bytes[start - 1]);
-        if within
-            || !(8..=10).contains(&(at.start - start))
-            || !self.bytes[at.clone()].ends_with(b"AA")
-        {
-            return None;
-        }
-        let end = self.until(at.end, |byte| !is_token(byte));
-        (end - at.end >= 30 || self.is_cut(&(start..end))).then_some(start..end)
+        let likely = (8..=10).contains(&(at.start - start)) && self.bytes[at].ends_with(b"AA");
+        (likely && !within).then(|| self.telegram(start)).flatten()
     }
 
     fn oracle(&self, start: usize) -> Option<Range<usize>> {
